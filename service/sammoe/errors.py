@@ -1,0 +1,231 @@
+"""Every refusal of the product, as one tree.
+
+``code`` is stable and part of the API (RFC 9457 problem+json carries it); ``status`` is the HTTP
+status that goes with it; ``detail`` is for people, says what to do, and never holds patient data.
+
+::
+
+    SammoeError
+    ├── InvalidInput            422 invalid_input
+    │   ├── VolumeInvalid       422 volume_invalid
+    │   │   ├── UnsupportedFormat   415 unsupported_format
+    │   │   ├── FileTruncated       422 file_truncated
+    │   │   ├── HeaderInvalid       422 header_invalid
+    │   │   ├── AffineInvalid       422 affine_invalid
+    │   │   └── NoForeground        422 no_foreground
+    │   └── PromptInvalid       422 prompt_invalid
+    │       ├── PromptEmpty         422 prompt_empty
+    │       ├── PointOutside        422 point_outside
+    │       ├── OnlyNegative        422 only_negative_points
+    │       └── ExpertUnknown       422 expert_unknown
+    ├── TooLarge                413 too_large
+    ├── Unauthorized            401 unauthorized
+    ├── Forbidden               403 forbidden
+    ├── NotFound                404 not_found
+    │   └── CandidateMissing        404 candidate_unavailable
+    ├── Conflict                409 conflict
+    │   └── IdempotencyConflict     409 idempotency_conflict
+    ├── BundleInvalid           422 bundle_invalid
+    │   └── CheckpointInvalid       422 checkpoint_invalid
+    ├── EngineError             503 engine_unavailable
+    │   ├── EngineBusy              429 engine_busy
+    │   └── EngineOutputInvalid     502 engine_output_invalid
+    ├── StoreUnavailable        503 store_unavailable
+    └── SettingsInvalid         500 settings_invalid
+"""
+
+from typing import ClassVar
+
+
+class SammoeError(Exception):
+    """Root of the tree.
+
+    Parameters
+    ----------
+    detail
+        One sentence for people: what is wrong and what to do.
+    pointer
+        JSON pointer (RFC 6901) to the offending part of a request, where there is one.
+    """
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+
+    def __init__(self, detail: str, *, pointer: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.pointer = pointer
+
+    def __str__(self) -> str:
+        return self.detail
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(code={self.code!r}, detail={self.detail!r})"
+
+
+class InvalidInput(SammoeError):
+    """The request is understood and refused for what it says."""
+
+    code = "invalid_input"
+    status = 422
+
+
+class VolumeInvalid(InvalidInput):
+    """The scan can not be used."""
+
+    code = "volume_invalid"
+
+
+class UnsupportedFormat(VolumeInvalid):
+    """The bytes are of no format that the service reads."""
+
+    code = "unsupported_format"
+    status = 415
+
+
+class FileTruncated(VolumeInvalid):
+    """The file ends before its header says, or its compression is broken."""
+
+    code = "file_truncated"
+
+
+class HeaderInvalid(VolumeInvalid):
+    """The header contradicts itself, the format, or the file's size."""
+
+    code = "header_invalid"
+
+
+class AffineInvalid(VolumeInvalid):
+    """The affine is not finite, or is singular."""
+
+    code = "affine_invalid"
+
+
+class NoForeground(VolumeInvalid):
+    """Nothing to see: the voxels are constant, empty or not finite."""
+
+    code = "no_foreground"
+
+
+class PromptInvalid(InvalidInput):
+    """The prompt can not be used."""
+
+    code = "prompt_invalid"
+
+
+class PromptEmpty(PromptInvalid):
+    """No point, no box and no prior."""
+
+    code = "prompt_empty"
+
+
+class PointOutside(PromptInvalid):
+    """A point lies outside of the volume."""
+
+    code = "point_outside"
+
+
+class OnlyNegative(PromptInvalid):
+    """Only negative points, and nothing that they could take away from."""
+
+    code = "only_negative_points"
+
+
+class ExpertUnknown(PromptInvalid):
+    """The bundle has no expert of that name."""
+
+    code = "expert_unknown"
+
+
+class TooLarge(SammoeError):
+    """More bytes, voxels or points than the service accepts."""
+
+    code = "too_large"
+    status = 413
+
+
+class Unauthorized(SammoeError):
+    """No valid API key."""
+
+    code = "unauthorized"
+    status = 401
+
+
+class Forbidden(SammoeError):
+    """Known, but not allowed."""
+
+    code = "forbidden"
+    status = 403
+
+
+class NotFound(SammoeError):
+    """No such record, or it belongs to another principal: the answer is the same."""
+
+    code = "not_found"
+    status = 404
+
+
+class CandidateMissing(NotFound):
+    """The segmentation has no such candidate mask."""
+
+    code = "candidate_unavailable"
+
+
+class Conflict(SammoeError):
+    """The request contradicts the state of a record."""
+
+    code = "conflict"
+    status = 409
+
+
+class IdempotencyConflict(Conflict):
+    """The Idempotency-Key was used before with another request."""
+
+    code = "idempotency_conflict"
+
+
+class BundleInvalid(SammoeError):
+    """A bundle can not be loaded; the detail names the file."""
+
+    code = "bundle_invalid"
+    status = 422
+
+
+class CheckpointInvalid(BundleInvalid):
+    """A checkpoint can not be read or does not fit; the detail names the key."""
+
+    code = "checkpoint_invalid"
+
+
+class EngineError(SammoeError):
+    """The engine can not answer now."""
+
+    code = "engine_unavailable"
+    status = 503
+
+
+class EngineBusy(EngineError):
+    """The engine's queue is full."""
+
+    code = "engine_busy"
+    status = 429
+
+
+class EngineOutputInvalid(EngineError):
+    """The engine answered with the wrong shape, or with NaN or Inf."""
+
+    code = "engine_output_invalid"
+    status = 502
+
+
+class StoreUnavailable(SammoeError):
+    """The store refused or failed; nothing was answered without its durable record."""
+
+    code = "store_unavailable"
+    status = 503
+
+
+class SettingsInvalid(SammoeError):
+    """The service was told something that it can not or will not do."""
+
+    code = "settings_invalid"
