@@ -1,0 +1,41 @@
+"""One release of weights as a folder: Triton model repository plus the manifest ``bundle.json``."""
+
+from sammoe.bundle.bundle import MANIFEST_NAME, Bundle, load_bundle
+from sammoe.bundle.digests import file_digest, folder_digest, folder_name
+from sammoe.bundle.manifest import (
+    ENCODER,
+    GATE,
+    GENERAL_DECODER,
+    Code,
+    Expert,
+    Manifest,
+    ModelConfig,
+    Provenance,
+    WindowSettings,
+    decoder_name,
+)
+from sammoe.bundle.triton import TensorSpec, config_pbtxt
+from sammoe.bundle.writer import add_model, write_manifest
+
+__all__ = [
+    "ENCODER",
+    "GATE",
+    "GENERAL_DECODER",
+    "MANIFEST_NAME",
+    "Bundle",
+    "Code",
+    "Expert",
+    "Manifest",
+    "ModelConfig",
+    "Provenance",
+    "TensorSpec",
+    "WindowSettings",
+    "add_model",
+    "config_pbtxt",
+    "decoder_name",
+    "file_digest",
+    "folder_digest",
+    "folder_name",
+    "load_bundle",
+    "write_manifest",
+]

@@ -1,0 +1,96 @@
+"""Reading a bundle from a folder, with every file checked against the manifest."""
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from sammoe.bundle.digests import file_digest, folder_name
+from sammoe.bundle.manifest import SCHEMA_VERSION, Manifest
+from sammoe.errors import BundleInvalid
+
+MANIFEST_NAME = "bundle.json"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle on disk: its folder, its manifest, and ``digest`` = SHA-256 of ``bundle.json``.
+
+    The manifest holds the digest of every file, so ``digest`` names the release as a whole.
+    """
+
+    path: Path
+    manifest: Manifest
+    digest: str
+
+    def model_path(self, plain: str) -> Path:
+        """Path of a model's ONNX file; ``KeyError`` when the bundle has no such model."""
+        return self.path / self.manifest.models[plain] / "1" / "model.onnx"
+
+    def model_digest(self, plain: str) -> str:
+        """SHA-256 (hex) of a model's ONNX file: the encoder's is part of every embedding's key."""
+        return self.manifest.files[f"{self.manifest.models[plain]}/1/model.onnx"]
+
+
+def load_bundle(path: Path, *, verify: bool = True) -> Bundle:
+    """Read ``path/bundle.json`` and check the folder against it.
+
+    Parameters
+    ----------
+    path
+        The bundle's folder.
+    verify
+        Also compare the SHA-256 of every file (about a second for 400 MB). Without it only names
+        and presence are checked.
+
+    Raises
+    ------
+    BundleInvalid
+        The manifest is missing, malformed or of an unknown schema version; a file is missing,
+        changed, or lies in a model folder without being listed. The detail names the file.
+    """
+    manifest_path = path / MANIFEST_NAME
+    try:
+        text = manifest_path.read_bytes()
+    except OSError as error:
+        raise BundleInvalid(f"{manifest_path} can not be read: {error.strerror}") from error
+    manifest = _parse(text, manifest_path)
+    _check_files(path, manifest, verify=verify)
+    return Bundle(path, manifest, hashlib.sha256(text).hexdigest())
+
+
+def _parse(text: bytes, path: Path) -> Manifest:
+    try:
+        return Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = "/".join(str(part) for part in first["loc"])
+        if place == "schema_version":
+            raise BundleInvalid(
+                f"{path} has schema_version {first['input']!r}; this program reads"
+                f" {SCHEMA_VERSION}: use the version of sammoe that wrote the bundle, or newer"
+            ) from error
+        raise BundleInvalid(
+            f"{path} is no valid manifest: {place or '(whole)'}: {first['msg']}"
+        ) from error
+
+
+def _check_files(root: Path, manifest: Manifest, *, verify: bool) -> None:
+    by_folder: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for name, expected in manifest.files.items():
+        file = root / name
+        if not file.is_file():
+            raise BundleInvalid(f"{file} is missing: copy the bundle again as a whole")
+        if verify and file_digest(file) != expected:
+            raise BundleInvalid(f"{file} differs from its SHA-256 in {MANIFEST_NAME}")
+        folder, _, inner = name.partition("/")
+        by_folder[folder][inner] = expected
+    for plain, folder in manifest.models.items():
+        if folder_name(plain, by_folder[folder]) != folder:
+            raise BundleInvalid(f"{root / folder} is not named after the digest of its files")
+        # A stray version folder would be served by Triton instead of the listed one.
+        for file in sorted((root / folder).rglob("*")):
+            if file.is_file() and file.relative_to(root).as_posix() not in manifest.files:
+                raise BundleInvalid(f"{file} is not listed in {MANIFEST_NAME}: remove it")

@@ -1,0 +1,203 @@
+"""The manifest ``bundle.json``: what a release of weights is, and how to prompt it.
+
+Every model is closed (an unknown field is an error) and frozen.
+"""
+
+import re
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+
+from sammoe.bundle.digests import is_folder_name
+
+if TYPE_CHECKING:
+    from sammoe.volume.window import WindowRule
+
+SCHEMA_VERSION = 1
+"""Version of the manifest's form that this code writes and reads."""
+
+ENCODER = "image_encoder"
+GENERAL_DECODER = "decoder_general"
+GATE = "gate"
+
+_PATH = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+ExpertName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+ModalityName = Literal["CT", "MR", "unknown"]
+Millimetres = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def decoder_name(expert: str) -> str:
+    """Plain name of an expert's decoder: ``decoder_<expert>``; ``general`` is the general one."""
+    return f"decoder_{expert}"
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelConfig(_Closed):
+    """Sizes of the networks, as far as serving needs them.
+
+    ``embedding_channels`` E and ``grid`` g: the encoder answers ``[B, E, g, g, g]``. ``width`` C:
+    channels of the prompt encoder and the decoder; E > C when the embedding carries folded detail
+    channels. ``boxes``: the prompt encoder has embeddings for box corners (labels 2 and 3).
+    ``architecture``: every argument of the networks, for whoever builds them again.
+    """
+
+    embedding_channels: int = Field(gt=0)
+    width: int = Field(gt=0)
+    grid: int = Field(gt=0)
+    boxes: bool
+    architecture: dict[str, JsonValue]
+
+    @property
+    def cells(self) -> int:
+        """Side L = 4 g of the low-resolution logits and of the mask prompt."""
+        return 4 * self.grid
+
+    @property
+    def gate_features(self) -> int:
+        """Length F = 5 C of ``gate_features``."""
+        return 5 * self.width
+
+
+class WindowSettings(_Closed):
+    """How windows are cut from a scan; see :class:`sammoe.volume.window.WindowRule`.
+
+    ``side`` and ``patch`` in voxels of the model grid; ``spacings`` in mm, ascending;
+    ``default_spacing`` in mm per modality; ``snap_mm``: lattice step in mm per spacing, ``None`` =
+    a quarter of the window; ``ct_clamp`` in HU.
+    """
+
+    side: int = Field(gt=0)
+    patch: int = Field(gt=0)
+    spacings: tuple[Millimetres, ...] = Field(min_length=1)
+    default_spacing: dict[ModalityName, Millimetres]
+    snap_mm: tuple[Millimetres, ...] | None = None
+    normalisation: Literal["window", "volume"] = "window"
+    ct_clamp: tuple[float, float] = (-1000.0, 1000.0)
+    antialias: bool
+    preprocessing_version: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.side % self.patch:
+            raise ValueError(f"side {self.side} is no multiple of patch {self.patch}")
+        if list(self.spacings) != sorted(set(self.spacings)):
+            raise ValueError(f"spacings {self.spacings} must ascend")
+        missing = {"CT", "MR", "unknown"} - self.default_spacing.keys()
+        if missing:
+            raise ValueError(f"default_spacing lacks {', '.join(sorted(missing))}")
+        strange = set(self.default_spacing.values()) - set(self.spacings)
+        if strange:
+            raise ValueError(f"default_spacing {sorted(strange)} not among spacings")
+        if self.snap_mm is not None and len(self.snap_mm) != len(self.spacings):
+            raise ValueError("snap_mm needs one step per spacing")
+        if not self.ct_clamp[0] < self.ct_clamp[1]:
+            raise ValueError(f"ct_clamp {self.ct_clamp} must ascend")
+        return self
+
+
+class Code(_Closed):
+    """A coded concept: value and meaning in a coding scheme (DICOM PS3.16; SCT = SNOMED CT)."""
+
+    value: str = Field(min_length=1)
+    meaning: str = Field(min_length=1)
+    scheme: str = "SCT"
+
+
+class Expert(_Closed):
+    """One task decoder: what it segments, on what it was trained, under what licence."""
+
+    name: ExpertName
+    label: str = Field(min_length=1)
+    codes: tuple[Code, ...] = ()
+    modalities: tuple[Literal["CT", "MR"], ...] = Field(min_length=1)
+    training_data: str = Field(min_length=1)
+    licence: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.name in {"auto", "general"}:
+            raise ValueError(f"an expert can not be called {self.name!r}")
+        return self
+
+
+class Provenance(_Closed):
+    """Where the weights come from.
+
+    ``details`` is free: recipe, minutes, seeds, the source file's digest, measured export errors.
+    """
+
+    source: str = Field(min_length=1)
+    licence: str = Field(min_length=1)
+    created: date
+    training_data: str = Field(min_length=1)
+    details: dict[str, JsonValue] = {}
+
+
+class Manifest(_Closed):
+    """The whole of ``bundle.json``.
+
+    ``models``: plain name (``image_encoder``, ``decoder_general``, ``decoder_<expert>``, ``gate``)
+    -> folder. ``files``: path relative to the bundle, with ``/``, -> SHA-256; every file of every
+    model folder. ``experts``: in order, the order of the gate's scores. ``fusion``: whether
+    probabilities or logits of general and expert mask are mixed. ``tau``: the gate's threshold in
+    [0, 1].
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: str = Field(min_length=1)
+    model: ModelConfig
+    window: WindowSettings
+    fusion: Literal["probability", "logit"] = "probability"
+    tau: float = Field(default=0.5, ge=0, le=1)
+    models: dict[str, str]
+    files: dict[str, Sha256]
+    experts: tuple[Expert, ...] = ()
+    provenance: Provenance
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.window.side != self.model.grid * self.window.patch:
+            raise ValueError("window side, patch and the model's grid do not fit each other")
+        names = [expert.name for expert in self.experts]
+        if len(set(names)) != len(names):
+            raise ValueError("two experts have one name")
+        # Without an expert there is nothing to choose, so no gate either.
+        wanted = {ENCODER, GENERAL_DECODER, *map(decoder_name, names), *([GATE] if names else [])}
+        if self.models.keys() != wanted:
+            odd = ", ".join(sorted(self.models.keys() ^ wanted))
+            raise ValueError(f"models must name exactly what the experts need; wrong: {odd}")
+        for plain, folder in self.models.items():
+            if not is_folder_name(plain, folder):
+                raise ValueError(f"folder {folder!r} is not '{plain}-<12 hex digits>'")
+            for needed in ("config.pbtxt", "1/model.onnx"):
+                if f"{folder}/{needed}" not in self.files:
+                    raise ValueError(f"files lacks {folder}/{needed}")
+        for path in self.files:
+            if not _PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
+                raise ValueError(f"file {path!r} is no plain relative path")
+            if path.split("/")[0] not in self.models.values():
+                raise ValueError(f"file {path!r} lies in no model folder")
+        return self
+
+    def window_rule(self) -> "WindowRule":
+        """The rule that cuts windows, for :mod:`sammoe.volume`."""
+        from sammoe.volume.window import WindowRule
+
+        window = self.window
+        return WindowRule(
+            side=window.side,
+            patch=window.patch,
+            spacings=window.spacings,
+            default_spacing=dict(window.default_spacing),
+            snap_mm=window.snap_mm,
+            normalisation=window.normalisation,
+            ct_clamp=window.ct_clamp,
+            antialias=window.antialias,
+            version=window.preprocessing_version,
+        )

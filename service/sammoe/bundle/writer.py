@@ -1,0 +1,63 @@
+"""Writing the folders and the manifest of a bundle."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from sammoe.bundle.bundle import MANIFEST_NAME
+from sammoe.bundle.digests import file_digest, folder_name
+from sammoe.bundle.manifest import Manifest
+
+
+def add_model(
+    root: Path, plain: str, files: Mapping[str, bytes | Path]
+) -> tuple[str, dict[str, str]]:
+    """Put one model into the bundle folder ``root`` under its digest's name.
+
+    Parameters
+    ----------
+    root
+        The bundle's folder; made when missing.
+    plain
+        ``image_encoder``, ``decoder_general``, ...
+    files
+        Path within the model's folder -> its bytes, or a file to copy.
+
+    Returns
+    -------
+    tuple
+        The folder's name, and path relative to ``root`` -> SHA-256, for the manifest. A folder of
+        that name holds the same bytes by its name; it is replaced, in case that it was damaged.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
+    try:
+        staging.chmod(0o755)
+        for inner, content in files.items():
+            target = staging / inner
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(content, Path):
+                shutil.copyfile(content, target)
+            else:
+                target.write_bytes(content)
+        digests = {inner: file_digest(staging / inner) for inner in files}
+        folder = folder_name(plain, digests)
+        if (root / folder).exists():
+            shutil.rmtree(root / folder)
+        staging.rename(root / folder)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    return folder, {f"{folder}/{inner}": digest for inner, digest in digests.items()}
+
+
+def write_manifest(root: Path, manifest: Manifest) -> None:
+    """Write ``bundle.json`` last and atomically: a bundle has all its files or no manifest."""
+    temporary = root / f".{MANIFEST_NAME}.new"
+    with temporary.open("w", encoding="utf-8") as stream:
+        stream.write(manifest.model_dump_json(indent=2) + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(root / MANIFEST_NAME)
