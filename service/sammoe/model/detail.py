@@ -1,0 +1,119 @@
+"""The detail path of our own small models: what a ViT of few, coarse tokens cannot see.
+
+SAM's decoder paints its mask from g^3 tokens alone. With 512 tokens of 8 voxels and minutes of
+training in place of weeks that is too coarse, so small models carry image features at the low-res
+side 4 g beside the tokens. They travel *inside* the two embeddings, folded into extra channels of
+the token grid, so that every interface stays SAM-Med3D's.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sammoe.model.config import SamMed3DConfig
+from sammoe.model.layers import fold
+
+STEM_CHANNELS = 16
+WIDE_CHANNELS = 32
+PROMPT_MAPS = 4  # prior, positive clicks, negative clicks, box
+_CLICK_SIGMA = 1.5  # low-res voxels
+_BOX_SOFTNESS = 0.5  # low-res voxels
+
+
+def _conv(cin: int, cout: int, *, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv3d(cin, cout, 3, stride=stride, padding=1), nn.GroupNorm(4, cout), nn.GELU()
+    )
+
+
+class DetailStem(nn.Module):
+    """Image [B,1,S,S,S] -> (tokens [B,g,g,g,embed_dim], detail [B, 64 e, g, g, g])."""
+
+    def __init__(self, config: SamMed3DConfig) -> None:
+        super().__init__()
+        cell = config.patch_size // 4
+        self.patches = nn.Conv3d(1, STEM_CHANNELS, cell, stride=cell)
+        self.fine = nn.Sequential(
+            _conv(STEM_CHANNELS, STEM_CHANNELS), _conv(STEM_CHANNELS, STEM_CHANNELS)
+        )
+        self.wide = nn.Sequential(
+            _conv(STEM_CHANNELS, WIDE_CHANNELS, stride=2),
+            _conv(WIDE_CHANNELS, WIDE_CHANNELS),
+            _conv(WIDE_CHANNELS, WIDE_CHANNELS),
+        )
+        self.tokens = nn.Linear(WIDE_CHANNELS * 8, config.embed_dim)
+        self.carry_fine = nn.Conv3d(STEM_CHANNELS, config.detail_channels, 1)
+        self.carry_wide = nn.Conv3d(WIDE_CHANNELS, config.detail_channels, 1)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """See the class."""
+        fine = self.patches(image)
+        fine = fine + self.fine(fine)
+        wide = self.wide(fine)
+        tokens = self.tokens(fold(wide, 2).permute(0, 2, 3, 4, 1))
+        upsampled = F.interpolate(self.carry_wide(wide), scale_factor=2.0, mode="nearest")
+        return tokens, fold(self.carry_fine(fine) + upsampled, 4)
+
+
+class DetailHead(nn.Module):
+    """Sharpens the decoder's upscaled features with detail and prompt maps.
+
+    ``features`` [B, c, 4g, 4g, 4g] (c = prompt_dim / 8), ``detail`` [B, e, 4g, 4g, 4g] and
+    ``maps`` [B, 4, 4g, 4g, 4g] -> refined features [B, c, 4g, 4g, 4g].
+    """
+
+    def __init__(self, config: SamMed3DConfig) -> None:
+        super().__init__()
+        width = config.prompt_dim // 8
+        self.enter = _conv(width + config.detail_channels + PROMPT_MAPS, STEM_CHANNELS)
+        self.wide = nn.Sequential(
+            _conv(STEM_CHANNELS, WIDE_CHANNELS, stride=2),
+            _conv(WIDE_CHANNELS, WIDE_CHANNELS),
+        )
+        self.narrow = nn.Conv3d(WIDE_CHANNELS, STEM_CHANNELS, 1)
+        self.leave = nn.Sequential(
+            _conv(STEM_CHANNELS, STEM_CHANNELS), nn.Conv3d(STEM_CHANNELS, width, 1)
+        )
+
+    def forward(self, features: Tensor, detail: Tensor, maps: Tensor) -> Tensor:
+        """See the class."""
+        fine = self.enter(torch.cat([features, detail, maps], dim=1))
+        wide = F.interpolate(self.narrow(self.wide(fine)), scale_factor=2.0, mode="nearest")
+        out: Tensor = features + self.leave(fine + wide)
+        return out
+
+
+def prompt_maps(coords: Tensor, labels: Tensor, mask: Tensor, image_size: int) -> Tensor:
+    """Where the prompts are, as images at the low-res side: [B, 4, 4g, 4g, 4g].
+
+    Parameters
+    ----------
+    coords
+        [B, N, 3] voxel coordinates in the window (centre of the first voxel is 0).
+    labels
+        [B, N]: 1 positive, 0 negative, -1 padding, 2 / 3 first / last corner of a box.
+    mask
+        [B, 1, 4g, 4g, 4g] prior logits, zeros where nothing is known.
+    image_size
+        Side S of the window, voxels.
+    """
+    cells = mask.shape[-1]
+    centres = torch.arange(cells, dtype=mask.dtype, device=mask.device)
+    places = (coords + 0.5) * (cells / image_size) - 0.5  # low-res voxel coordinates
+    offsets = places[..., None] - centres  # [B, N, 3, 4g]
+    bumps = torch.exp(-offsets.square() / (2 * _CLICK_SIGMA**2))
+    kind = [(labels == label).to(mask.dtype)[..., None] for label in range(4)]
+    positive, negative = _outer(bumps, kind[1]), _outer(bumps, kind[0])
+    # A corner's own half-space along each axis; their product over both corners is the box.
+    above = (torch.sigmoid(-offsets / _BOX_SOFTNESS) * kind[2][..., None]).sum(1, keepdim=True)
+    below = (torch.sigmoid(offsets / _BOX_SOFTNESS) * kind[3][..., None]).sum(1, keepdim=True)
+    box = _outer(above * below, torch.ones_like(kind[0][:, :1]))
+    return torch.cat([torch.tanh(mask / 4), positive, negative, box], dim=1)
+
+
+def _outer(profiles: Tensor, weights: Tensor) -> Tensor:
+    """Weighted sum over N of the outer products of [B, N, 3, L] -> [B, 1, L, L, L]."""
+    x, y, z = profiles[:, :, 0] * weights, profiles[:, :, 1], profiles[:, :, 2]
+    b, n, side = x.shape
+    plane = (x[..., :, None] * y[..., None, :]).reshape(b, n, side * side)
+    return (plane.transpose(1, 2) @ z).reshape(b, 1, side, side, side)
