@@ -1,0 +1,26 @@
+from pathlib import Path
+
+from sammoe.volume.window import WindowRule
+
+from tests.unit.bundle.bundles import MODEL, write_bundle
+
+
+def test_the_window_rule_carries_every_setting(tmp_path: Path) -> None:
+    rule = write_bundle(tmp_path).window_rule()
+
+    assert rule == WindowRule(
+        side=16,
+        patch=8,
+        spacings=(1.5, 3.0),
+        default_spacing={"CT": 3.0, "MR": 1.5, "unknown": 1.5},
+        snap_mm=None,
+        normalisation="window",
+        ct_clamp=(-1000.0, 1000.0),
+        antialias=True,
+        version=1,
+    )
+
+
+def test_sizes_follow_from_grid_and_width() -> None:
+    assert MODEL.cells == 8
+    assert MODEL.gate_features == 80
