@@ -1,0 +1,272 @@
+"""Small valid bundles whose graphs really run, made with ``onnx.helper`` alone (no torch).
+
+The decoder is arithmetic instead of a network: its mask is a ball around every positive point, cut
+back around every negative one, plus the inside of the box, plus a quarter of the prior. So a test
+can say where the mask must be, on the real ONNX Runtime.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from sammoe.bundle import (
+    Bundle,
+    Expert,
+    Manifest,
+    ModelConfig,
+    Provenance,
+    TensorSpec,
+    WindowSettings,
+    add_model,
+    config_pbtxt,
+    load_bundle,
+    write_manifest,
+)
+from sammoe.bundle.triton import DataType
+
+SIDE = 32
+PATCH = 8
+GRID = SIDE // PATCH
+CELLS = 4 * GRID
+CHANNELS = 4
+WIDTH = 2
+FEATURES = 5 * WIDTH
+SPACINGS = (1.5, 3.0)
+
+BALL_VOXELS = 6.0
+"""Radius of the general decoder's ball around a positive point, in window voxels."""
+
+EXPERT_BALL_VOXELS = 9.0
+"""The same of every expert's decoder."""
+
+BITE_VOXELS = 3.0
+"""Radius that a negative point takes away, in window voxels."""
+
+
+def write_test_bundle(
+    root: Path,
+    *,
+    experts: Sequence[str] = (),
+    fusion: Literal["probability", "logit"] = "probability",
+    tau: float = 0.5,
+    broken: str | None = None,
+) -> Bundle:
+    """Write a bundle into the empty folder ``root`` and load it.
+
+    Parameters
+    ----------
+    experts
+        Names of experts. With m of them the gate gives expert e the score
+        ``sigmoid(8 - |16 m x - 16 e - 8|)``, x = the first token's first coordinate over the
+        window's side: above .5 within its own m-th part of the window, nearly 1 in its middle.
+    fusion, tau
+        As in the manifest.
+    broken
+        Plain name of a model whose output is NaN, for tests of the output checks.
+    """
+    graphs = {
+        "image_encoder": _encoder(),
+        "decoder_general": _decoder(BALL_VOXELS, gate_features=True),
+        **{f"decoder_{name}": _decoder(EXPERT_BALL_VOXELS) for name in experts},
+    }
+    if experts:
+        graphs["gate"] = _gate(len(experts))
+    if broken is not None:
+        graphs[broken] = _poisoned(graphs[broken])
+    models: dict[str, str] = {}
+    files: dict[str, str] = {}
+    for plain, graph in graphs.items():
+        config = config_pbtxt(
+            _specs(graph.graph.input), _specs(graph.graph.output), instances=1, threads=1
+        )
+        models[plain], digests = add_model(
+            root,
+            plain,
+            {"config.pbtxt": config.encode(), "1/model.onnx": graph.SerializeToString()},
+        )
+        files |= digests
+    manifest = Manifest(
+        name="balls",
+        model=ModelConfig(
+            embedding_channels=CHANNELS, width=WIDTH, grid=GRID, boxes=True, architecture={}
+        ),
+        window=WindowSettings(
+            side=SIDE,
+            patch=PATCH,
+            spacings=SPACINGS,
+            default_spacing={"CT": 3.0, "MR": 1.5, "unknown": 1.5},
+            antialias=True,
+            preprocessing_version=1,
+        ),
+        fusion=fusion,
+        tau=tau,
+        models=models,
+        files=files,
+        experts=tuple(
+            Expert(
+                name=name,
+                label=name.capitalize(),
+                modalities=("CT", "MR"),
+                training_data="none",
+                licence="Apache-2.0",
+            )
+            for name in experts
+        ),
+        provenance=Provenance(
+            source="arithmetic",
+            licence="Apache-2.0",
+            created=date(2026, 1, 2),
+            training_data="none",
+        ),
+    )
+    write_manifest(root, manifest)
+    return load_bundle(root)
+
+
+class _Graph:
+    """An ONNX graph written line by line; a call adds a node and returns its output's name."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def constant(self, value: object, dtype: type[np.generic] = np.float32) -> str:
+        name = f"c{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.asarray(value, dtype), name))
+        return name
+
+    def __call__(self, op: str, *inputs: str, out: str | None = None, **attributes: Any) -> str:
+        name = out or f"n{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, list(inputs), [name], **attributes))
+        return name
+
+    def model(
+        self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]
+    ) -> onnx.ModelProto:
+        graph = helper.make_graph(self.nodes, "test", inputs, outputs, self.constants)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+        onnx.checker.check_model(model, full_check=True)
+        return model
+
+
+def _tensor(name: str, kind: int, *dims: int | str) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, kind, dims)
+
+
+def _encoder() -> onnx.ModelProto:
+    """Mean of every patch, times 1 .. CHANNELS."""
+    g = _Graph()
+    mean = g("AveragePool", "image", kernel_shape=[PATCH] * 3, strides=[PATCH] * 3)
+    gains = np.arange(1, CHANNELS + 1).reshape(1, CHANNELS, 1, 1, 1)
+    g("Cast", g("Mul", mean, g.constant(gains)), out="embedding", to=TensorProto.FLOAT16)
+    return g.model(
+        [_tensor("image", TensorProto.FLOAT, "B", 1, SIDE, SIDE, SIDE)],
+        [_tensor("embedding", TensorProto.FLOAT16, "B", CHANNELS, GRID, GRID, GRID)],
+    )
+
+
+def _decoder(radius: float, *, gate_features: bool = False) -> onnx.ModelProto:
+    """Logit = how many voxels deep in the ball or box, and out of the bite, a cell's centre is."""
+    g = _Graph()
+    tokens_axis = g.constant([1], np.int64)
+    last_axis = g.constant([-1], np.int64)
+    far = g.constant(-20.0)
+    zero = g.constant(0.0)
+    # Tokens [B, N, 1, 3] minus cell centres [1, 1, L^3, 3].
+    tokens = g("Unsqueeze", "coords", g.constant([2], np.int64))
+    offset = g("Sub", tokens, g.constant(_cell_centres()[None, None]))
+    distance = g("ReduceL2", offset, last_axis, keepdims=0)
+
+    def is_label(label: int, axes: list[int]) -> str:
+        same = g("Equal", "labels", g.constant(label, np.int32))
+        return g("Unsqueeze", same, g.constant(axes, np.int64))
+
+    def deepest(label: int, size: float) -> str:
+        depth = g("Where", is_label(label, [2]), g("Sub", g.constant(size), distance), far)
+        return g("ReduceMax", depth, tokens_axis, keepdims=0)
+
+    def to_corner(label: int) -> str:
+        only = g("Where", is_label(label, [2, 3]), offset, zero)
+        return g("ReduceSum", only, tokens_axis, keepdims=0)
+
+    inside = g("Min", g("Neg", to_corner(2)), to_corner(3))
+    in_box = g("ReduceMin", inside, last_axis, keepdims=0)
+    corners = g("Cast", is_label(2, [2]), to=TensorProto.FLOAT)
+    has_box = g("Cast", g("ReduceMax", corners, tokens_axis, keepdims=0), to=TensorProto.BOOL)
+    shown = g("Max", deepest(1, radius), g("Where", has_box, in_box, far))
+    prior = g("Mul", g("Reshape", "mask", g.constant([0, -1], np.int64)), g.constant(0.25))
+    cut = g("Min", g("Add", shown, prior), g("Neg", deepest(0, BITE_VOXELS)))
+    # A trace of the image, so that another embedding is another answer.
+    image = g("Cast", "embedding", to=TensorProto.FLOAT)
+    mean = g("ReduceMean", image, g.constant([2, 3, 4], np.int64), keepdims=0)
+    trace = g("Mul", g("ReduceMean", mean, tokens_axis, keepdims=1), g.constant(0.01))
+    shape = g.constant([0, 1, CELLS, CELLS, CELLS], np.int64)
+    g("Reshape", g("Add", cut, trace), shape, out="logits")
+    outputs = [_tensor("logits", TensorProto.FLOAT, "B", 1, CELLS, CELLS, CELLS)]
+    if gate_features:
+        first = g("Gather", "coords", g.constant(0, np.int64), axis=1)
+        x = g("Gather", first, g.constant([0], np.int64), axis=1)
+        g("Mul", x, g.constant(np.full((1, FEATURES), 1 / SIDE)), out="gate_features")
+        outputs.append(_tensor("gate_features", TensorProto.FLOAT, "B", FEATURES))
+    return g.model(
+        [
+            _tensor("embedding", TensorProto.FLOAT16, "B", CHANNELS, GRID, GRID, GRID),
+            _tensor("coords", TensorProto.FLOAT, "B", "N", 3),
+            _tensor("labels", TensorProto.INT32, "B", "N"),
+            _tensor("mask", TensorProto.FLOAT, "B", 1, CELLS, CELLS, CELLS),
+        ],
+        outputs,
+    )
+
+
+def _gate(experts: int) -> onnx.ModelProto:
+    """Score of expert e, from the first of the features alone; see `write_test_bundle`."""
+    g = _Graph()
+    x = g("Gather", "gate_features", g.constant([0], np.int64), axis=1)
+    middles = g.constant([[16.0 * e + 8.0 for e in range(experts)]])
+    away = g("Abs", g("Sub", g("Mul", x, g.constant(16.0 * experts)), middles))
+    g("Sigmoid", g("Sub", g.constant(8.0), away), out="scores")
+    return g.model(
+        [_tensor("gate_features", TensorProto.FLOAT, "B", FEATURES)],
+        [_tensor("scores", TensorProto.FLOAT, "B", experts)],
+    )
+
+
+def _poisoned(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the same graph with its first output divided by itself minus itself: NaN or Inf."""
+    graph = model.graph
+    name = graph.output[0].name
+    for node in graph.node:
+        node.output[:] = ["clean" if output == name else output for output in node.output]
+    graph.node.append(helper.make_node("Sub", ["clean", "clean"], ["none"]))
+    graph.node.append(helper.make_node("Div", ["none", "none"], [name]))
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _cell_centres() -> NDArray[np.float32]:
+    """Window voxel coordinates [L^3, 3] of the low-resolution cells' centres."""
+    axis = (np.arange(CELLS, dtype=np.float32) + 0.5) * (SIDE / CELLS) - 0.5
+    return np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
+
+
+def _specs(infos: Sequence[onnx.ValueInfoProto]) -> list[TensorSpec]:
+    """Triton's description of a graph's inputs or outputs."""
+    kinds: dict[int, DataType] = {
+        TensorProto.FLOAT: "TYPE_FP32",
+        TensorProto.FLOAT16: "TYPE_FP16",
+        TensorProto.INT32: "TYPE_INT32",
+    }
+    specs = []
+    for info in infos:
+        tensor = info.type.tensor_type
+        dims = tuple(dim.dim_value or -1 for dim in tensor.shape.dim)[1:]
+        warm_up = tuple(1 if dim == -1 else dim for dim in dims)
+        specs.append(TensorSpec(info.name, kinds[tensor.elem_type], dims, warm_up))
+    return specs
