@@ -5,16 +5,14 @@ Every model is closed (an unknown field is an error) and frozen.
 
 import re
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
 from sammoe.bundle.digests import is_folder_name
+from sammoe.volume.window import WindowRule
 
-if TYPE_CHECKING:
-    from sammoe.volume.window import WindowRule
-
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 """Version of the manifest's form that this code writes and reads."""
 
 ENCODER = "image_encoder"
@@ -84,21 +82,22 @@ class WindowSettings(_Closed):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.side % self.patch:
-            raise ValueError(f"side {self.side} is no multiple of patch {self.patch}")
-        if list(self.spacings) != sorted(set(self.spacings)):
-            raise ValueError(f"spacings {self.spacings} must ascend")
-        missing = {"CT", "MR", "unknown"} - self.default_spacing.keys()
-        if missing:
-            raise ValueError(f"default_spacing lacks {', '.join(sorted(missing))}")
-        strange = set(self.default_spacing.values()) - set(self.spacings)
-        if strange:
-            raise ValueError(f"default_spacing {sorted(strange)} not among spacings")
-        if self.snap_mm is not None and len(self.snap_mm) != len(self.spacings):
-            raise ValueError("snap_mm needs one step per spacing")
-        if not self.ct_clamp[0] < self.ct_clamp[1]:
-            raise ValueError(f"ct_clamp {self.ct_clamp} must ascend")
+        self.rule()
         return self
+
+    def rule(self) -> WindowRule:
+        """The same as a value object of :mod:`sammoe.volume`, which checks itself."""
+        return WindowRule(
+            side=self.side,
+            patch=self.patch,
+            spacings=self.spacings,
+            default_spacing=dict(self.default_spacing.items()),
+            snap_mm=self.snap_mm,
+            normalisation=self.normalisation,
+            ct_clamp=self.ct_clamp,
+            antialias=self.antialias,
+            version=self.preprocessing_version,
+        )
 
 
 class Code(_Closed):
@@ -185,19 +184,6 @@ class Manifest(_Closed):
                 raise ValueError(f"file {path!r} lies in no model folder")
         return self
 
-    def window_rule(self) -> "WindowRule":
+    def window_rule(self) -> WindowRule:
         """The rule that cuts windows, for :mod:`sammoe.volume`."""
-        from sammoe.volume.window import WindowRule
-
-        window = self.window
-        return WindowRule(
-            side=window.side,
-            patch=window.patch,
-            spacings=window.spacings,
-            default_spacing=dict(window.default_spacing),
-            snap_mm=window.snap_mm,
-            normalisation=window.normalisation,
-            ct_clamp=window.ct_clamp,
-            antialias=window.antialias,
-            version=window.preprocessing_version,
-        )
+        return self.window.rule()
