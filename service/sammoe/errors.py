@@ -18,9 +18,16 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     │       ├── PointOutside        422 point_outside
     │       ├── OnlyNegative        422 only_negative_points
     │       └── ExpertUnknown       422 expert_unknown
+    ├── RequestRefused          400 bad_request
+    │   ├── MalformedBody       400 malformed_body
+    │   ├── NotAcceptable       406 not_acceptable
+    │   ├── RequestTimeout      408 request_timeout
+    │   ├── UnsupportedMediaType    415 unsupported_media_type
+    │   └── HostRefused         421 host_refused
     ├── TooLarge                413 too_large
     ├── Unauthorized            401 unauthorized
     ├── Forbidden               403 forbidden
+    │   └── OriginRefused       403 origin_refused
     ├── NotFound                404 not_found
     │   └── CandidateMissing        404 candidate_unavailable
     ├── Conflict                409 conflict
@@ -31,6 +38,7 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     │   ├── EngineBusy              429 engine_busy
     │   └── EngineOutputInvalid     502 engine_output_invalid
     ├── StoreUnavailable        503 store_unavailable
+    ├── Overloaded              503 overloaded
     └── SettingsInvalid         500 settings_invalid
 """
 
@@ -137,6 +145,47 @@ class ExpertUnknown(PromptInvalid):
     code = "expert_unknown"
 
 
+class RequestRefused(SammoeError):
+    """The request breaks a rule of the protocol."""
+
+    code = "bad_request"
+    status = 400
+
+
+class MalformedBody(RequestRefused):
+    """The body is not what its Content-Type says."""
+
+    code = "malformed_body"
+
+
+class NotAcceptable(RequestRefused):
+    """The route has no form that the Accept header allows."""
+
+    code = "not_acceptable"
+    status = 406
+
+
+class RequestTimeout(RequestRefused):
+    """The body came too slowly."""
+
+    code = "request_timeout"
+    status = 408
+
+
+class UnsupportedMediaType(RequestRefused):
+    """The route does not take bodies of this Content-Type or Content-Encoding."""
+
+    code = "unsupported_media_type"
+    status = 415
+
+
+class HostRefused(RequestRefused):
+    """The Host header names another server."""
+
+    code = "host_refused"
+    status = 421
+
+
 class TooLarge(SammoeError):
     """More bytes, voxels or points than the service accepts."""
 
@@ -156,6 +205,12 @@ class Forbidden(SammoeError):
 
     code = "forbidden"
     status = 403
+
+
+class OriginRefused(Forbidden):
+    """A web page of another origin sent the request."""
+
+    code = "origin_refused"
 
 
 class NotFound(SammoeError):
@@ -222,6 +277,13 @@ class StoreUnavailable(SammoeError):
     """The store refused or failed; nothing was answered without its durable record."""
 
     code = "store_unavailable"
+    status = 503
+
+
+class Overloaded(SammoeError):
+    """More requests at once than the service takes."""
+
+    code = "overloaded"
     status = 503
 
 
