@@ -1,0 +1,74 @@
+"""What an engine is: whatever runs a bundle."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sammoe.bundle import Bundle
+from sammoe.engine.choice import Choice
+from sammoe.engine.inputs import DecoderInputs
+from sammoe.engine.route import Route
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """Masks for one prompt.
+
+    Attributes
+    ----------
+    candidates
+        Logits float32 [L, L, L], canonical axis order, of each mask that was computed: any of
+        ``"general"``, ``"expert"``, and ``"fused"`` where the two were mixed.
+    route
+        How they came about.
+    queue_ms
+        How long the request waited for a free worker, milliseconds.
+    """
+
+    candidates: Mapping[str, NDArray[np.float32]]
+    route: Route
+    queue_ms: float
+
+
+class Engine(Protocol):
+    """Runs one bundle. Never blocks the event loop; any number of calls may be under way."""
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle that is run."""
+        ...
+
+    async def encode(self, image: NDArray[np.float32]) -> NDArray[np.float16]:
+        """Embed a window: [1, 1, S, S, S] -> float16 [1, E, g, g, g].
+
+        Raises
+        ------
+        EngineBusy
+            Too many requests are waiting.
+        EngineOutputInvalid
+            The answer has a wrong shape or type, or holds NaN or Inf.
+        EngineError
+            The engine failed, or is closed.
+        """
+        ...
+
+    async def decode(
+        self, embedding: NDArray[np.float16], inputs: DecoderInputs, choice: Choice
+    ) -> Decoded:
+        """Segment in a window.
+
+        Raises
+        ------
+        ExpertUnknown, PromptInvalid
+            The choice names no expert of the bundle, or its tau is out of range.
+        EngineBusy, EngineOutputInvalid, EngineError
+            As for `encode`.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Finish what runs, refuse what waits, free the workers."""
+        ...
