@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sammoe.model.config import SamMed3DConfig
-from sammoe.model.layers import fold
+from sammoe.model.layers import ReluMlp, fold
 
 STEM_CHANNELS = 16
 WIDE_CHANNELS = 32
@@ -56,31 +56,39 @@ class DetailStem(nn.Module):
 
 
 class DetailHead(nn.Module):
-    """Sharpens the decoder's upscaled features with detail and prompt maps.
+    """Sharpens the decoder's coarse mask with image detail and prompt maps.
 
-    ``features`` [B, c, 4g, 4g, 4g] (c = prompt_dim / 8), ``detail`` [B, e, 4g, 4g, 4g] and
-    ``maps`` [B, 4, 4g, 4g, 4g] -> refined features [B, c, 4g, 4g, 4g].
+    A small U of convolutions makes features from what the tokens painted and what the image
+    shows; the mask token says, as a hypernetwork does, how they add up to a correction.
     """
 
     def __init__(self, config: SamMed3DConfig) -> None:
         super().__init__()
-        width = config.prompt_dim // 8
-        self.enter = _conv(width + config.detail_channels + PROMPT_MAPS, STEM_CHANNELS)
+        inputs = 1 + config.detail_channels + PROMPT_MAPS
+        self.enter = nn.Conv3d(inputs, STEM_CHANNELS, 3, padding=1)
         self.wide = nn.Sequential(
             _conv(STEM_CHANNELS, WIDE_CHANNELS, stride=2),
             _conv(WIDE_CHANNELS, WIDE_CHANNELS),
+            nn.Conv3d(WIDE_CHANNELS, STEM_CHANNELS, 1),
         )
-        self.narrow = nn.Conv3d(WIDE_CHANNELS, STEM_CHANNELS, 1)
-        self.leave = nn.Sequential(
-            _conv(STEM_CHANNELS, STEM_CHANNELS), nn.Conv3d(STEM_CHANNELS, width, 1)
-        )
+        self.leave = nn.Conv3d(STEM_CHANNELS, STEM_CHANNELS, 3, padding=1)
+        self.hyper = ReluMlp((config.prompt_dim, config.prompt_dim, STEM_CHANNELS))
 
-    def forward(self, features: Tensor, detail: Tensor, maps: Tensor) -> Tensor:
-        """See the class."""
-        fine = self.enter(torch.cat([features, detail, maps], dim=1))
-        wide = F.interpolate(self.narrow(self.wide(fine)), scale_factor=2.0, mode="nearest")
-        out: Tensor = features + self.leave(fine + wide)
-        return out
+    def forward(self, coarse: Tensor, detail: Tensor, maps: Tensor, token: Tensor) -> Tensor:
+        """Coarse logits [B, m, L, L, L], detail [B, e, L, L, L], maps [B, 4, L, L, L] and mask
+        tokens [B, m, C] -> logits [B, m, L, L, L], L = 4 g; each mask is sharpened by itself."""
+        masks = [
+            self._sharpen(coarse[:, i : i + 1], detail, maps, token[:, i])
+            for i in range(coarse.shape[1])
+        ]
+        return masks[0] if len(masks) == 1 else torch.cat(masks, dim=1)
+
+    def _sharpen(self, coarse: Tensor, detail: Tensor, maps: Tensor, token: Tensor) -> Tensor:
+        fine = torch.relu(self.enter(torch.cat([torch.tanh(coarse / 4), detail, maps], dim=1)))
+        wide = F.interpolate(self.wide(fine), scale_factor=2.0, mode="nearest")
+        features = torch.relu(self.leave(fine + wide))
+        weights = self.hyper(token)[:, None]  # [B, 1, channels]
+        return coarse + (weights @ features.flatten(2)).reshape(coarse.shape)
 
 
 def prompt_maps(coords: Tensor, labels: Tensor, mask: Tensor, image_size: int) -> Tensor:

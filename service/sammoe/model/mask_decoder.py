@@ -109,13 +109,12 @@ class MaskDecoder(nn.Module):
             [self.output_hypernetworks_mlps[i](tokens[:, i]) for i in indices], dim=1
         )
         grown = self._upscale(state.image_tokens)  # [B, g^3 * 8 * 8, C / 8]
+        coarse = self._place(grown @ hyper.transpose(1, 2))
         if self.detail is None:
-            return self._place(grown @ hyper.transpose(1, 2))
+            return coarse
         c, batch = self.config.prompt_dim, dense.shape[0]
         detail = _per_prompt(unfold(image_embeddings[:, c:], 4), batch)
-        features = self.detail(self._place(grown), detail, unfold(dense[:, c:], 4))
-        masks = hyper @ features.flatten(2)
-        return masks.reshape(batch, -1, *features.shape[2:])
+        return self.detail(coarse, detail, unfold(dense[:, c:], 4), tokens[:, chosen])
 
     def _upscale(self, tokens: Tensor) -> Tensor:
         """[B, g^3, C] -> [B, g^3 * 64, C / 8]: children of a token stand together."""

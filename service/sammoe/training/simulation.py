@@ -1,0 +1,99 @@
+"""The click loop: prompt, answer, correct, answer again; differentiable at every answer."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sammoe.model.build import SamMed3D
+from sammoe.model.prompt_encoder import BOX_FIRST, BOX_LAST, PADDING, POSITIVE
+from sammoe.training.clicks import corrective_clicks
+from sammoe.training.mixture import Batch
+
+_PRIOR_LIMIT = 8.0  # logits: fed-back masks stay in the range that a sigmoid tells apart
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """How users are simulated.
+
+    Parameters
+    ----------
+    clicks
+        Answers per prompt.
+    boxes
+        Share of prompts that start with a box (jittered half of the time) in place of a click.
+    priors
+        Share of prompts that start from a spoilt mask, as one that a user brought along.
+    """
+
+    clicks: int = 3
+    boxes: float = 0.4
+    priors: float = 0.1
+
+
+def run(
+    model: SamMed3D,
+    embedding: Tensor,
+    batch: Batch,
+    simulation: Simulation,
+    generator: torch.Generator,
+) -> Iterator[Tensor]:
+    """Yield the low-res logits [B, L, L, L] of every answer in turn.
+
+    Prompts are fed as serving feeds them: all clicks so far, the clipped logits of the answer
+    before, zeros at click 1 unless there is a prior, a padding token exactly when there is no box.
+    Either way a prompt has one token more than answers, so that both kinds share a batch.
+    """
+    coords, labels = _first_tokens(batch, simulation, generator)
+    prior = _first_prior(batch.targets, simulation, generator)
+    dense_pe = model.prompt_encoder.get_dense_pe()
+    size = model.config.image_size
+    for answer in range(simulation.clicks):
+        sparse, dense = model.prompt_encoder.embed_prompt(coords, labels, prior[:, None])
+        logits, _ = model.mask_decoder(embedding, dense_pe, sparse, dense, multimask_output=False)
+        logits = logits[:, 0].float()
+        yield logits
+        if answer + 1 < simulation.clicks:
+            shown = logits.detach()
+            at, label = corrective_clicks(shown, batch.targets, size, generator)
+            # New clicks go before the last token, which is the padding or the box's last corner.
+            coords = torch.cat([coords[:, :-1], at[:, None], coords[:, -1:]], dim=1)
+            labels = torch.cat([labels[:, :-1], label[:, None], labels[:, -1:]], dim=1)
+            prior = shown.clamp(-_PRIOR_LIMIT, _PRIOR_LIMIT)
+
+
+def _first_tokens(
+    batch: Batch, simulation: Simulation, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Two tokens: click and padding, or the two corners of a box."""
+    b = len(batch.clicks)
+    corners = batch.boxes.reshape(b, 2, 3)
+    sides = (corners[:, 1] - corners[:, 0] + 1)[:, None]
+    loose = torch.rand(b, 1, 1, generator=generator) < 0.5
+    shift = 0.1 * (2 * torch.rand(b, 2, 3, generator=generator) - 1) * sides
+    corners = corners + shift * loose
+    point = torch.stack([batch.clicks, torch.zeros_like(batch.clicks)], dim=1)
+    boxed = torch.rand(b, 1, generator=generator) < simulation.boxes
+    coords = torch.where(boxed[..., None], corners, point)
+    labels = torch.where(
+        boxed, torch.tensor([BOX_FIRST, BOX_LAST]), torch.tensor([POSITIVE, PADDING])
+    )
+    return coords, labels
+
+
+def _first_prior(targets: Tensor, simulation: Simulation, generator: torch.Generator) -> Tensor:
+    """Zeros, or for some prompts the target's mask shifted, blurred and dented."""
+    b, cells = targets.shape[0], targets.shape[-1]
+    given = torch.rand(b, 1, 1, 1, generator=generator) < simulation.priors
+    if not given.any():
+        return torch.zeros_like(targets)
+    shifts = [int(s) for s in torch.randint(-2, 3, (3,), generator=generator)]
+    moved = torch.roll(targets, shifts, dims=(1, 2, 3))[:, None]
+    coarse = torch.randn(b, 1, 6, 6, 6, generator=generator)
+    dents = F.interpolate(coarse, size=(cells, cells, cells), mode="trilinear")
+    blurred = F.avg_pool3d(moved, 3, stride=1, padding=1)
+    spoilt = (8 * (blurred - 0.5) + 1.5 * dents)[:, 0].clamp(-4, 4)
+    return torch.where(given, spoilt, torch.zeros_like(spoilt))
