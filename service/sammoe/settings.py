@@ -1,0 +1,168 @@
+"""Settings of the service: one closed value object, from flags, then environment, then defaults.
+
+Every field is a flag of ``sammoe serve`` (``--upload-limit-mib``) and an environment variable
+(``SAMMOE_UPLOAD_LIMIT_MIB``); the field's description is the flag's help. Lists are written with
+commas.
+"""
+
+import ipaddress
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from sammoe.errors import SettingsInvalid
+
+ENV_PREFIX = "SAMMOE_"
+
+_MIB = 1 << 20
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
+
+def default_state_dir() -> Path:
+    """Where the platform keeps a user's application data, e.g. ``~/.local/share/sammoe``."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "sammoe"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "sammoe"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "sammoe"
+
+
+class Settings(BaseSettings):
+    """What ``sammoe serve`` can be told. Sizes in MiB (2^20 bytes), times in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
+
+    host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="address to listen on; anything but loopback needs API keys",
+    )
+    port: int = Field(
+        default=8000, ge=0, le=65535, description="TCP port; 0 takes a free one and prints it"
+    )
+    bundle: Path | None = Field(
+        default=None,
+        description="folder of the bundle to serve (default: model_repo/ here or in the project)",
+    )
+    state: Path = Field(
+        default_factory=default_state_dir,
+        description="folder for volumes and segmentations (default: the user's data folder)",
+    )
+    api_keys: SecretStr | None = Field(
+        default=None,
+        description="API keys as principal:key or principal:sha256:HEX, separated by commas",
+    )
+    api_keys_file: Path | None = Field(
+        default=None, description="file with one such API key per line; lines with # are comments"
+    )
+    insecure: bool = Field(
+        default=False,
+        description="listen on a non-loopback address although there are no API keys",
+    )
+    allowed_hosts: Names = Field(
+        default=(),
+        description="further names that the Host header may have, e.g. behind a proxy",
+    )
+    allowed_origins: Names = Field(
+        default=(),
+        description="origins of other web pages that may call the API (CORS); never *",
+    )
+    upload_limit_mib: int = Field(default=1024, ge=1, description="largest uploaded file")
+    json_limit_kib: int = Field(default=256, ge=1, description="largest JSON body, in KiB")
+    embedding_cache_mib: int = Field(default=512, ge=0, description="memory for embeddings")
+    volume_cache_mib: int = Field(default=1024, ge=0, description="memory for recent volumes")
+    threads: int = Field(default=0, ge=0, description="threads of one model run; 0 = all cores")
+    limit_concurrency: int = Field(
+        default=64, ge=1, description="requests at once; more are answered 503 with Retry-After"
+    )
+    shutdown_seconds: int = Field(
+        default=30, ge=0, description="how long requests in flight may finish after SIGTERM"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="one of debug, info, warning, error"
+    )
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _no_wildcard(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError("each is scheme://host or scheme://host:port, without *")
+        return origins
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether :attr:`host` can be reached from this machine alone."""
+        return is_loopback_name(self.host)
+
+    @property
+    def upload_limit(self) -> int:
+        """Largest upload, bytes."""
+        return self.upload_limit_mib * _MIB
+
+    @property
+    def json_limit(self) -> int:
+        """Largest JSON body, bytes."""
+        return self.json_limit_kib * 1024
+
+    @property
+    def embedding_cache(self) -> int:
+        """Memory for embeddings, bytes."""
+        return self.embedding_cache_mib * _MIB
+
+    @property
+    def volume_cache(self) -> int:
+        """Memory for the voxels of recent volumes, bytes."""
+        return self.volume_cache_mib * _MIB
+
+    @classmethod
+    def load(cls, given: Mapping[str, Any] | None = None) -> Self:
+        """Settings from ``given`` (flags), then the environment, then defaults.
+
+        Raises
+        ------
+        SettingsInvalid
+            Names the flag and its variable, never the value, which may be a key.
+        """
+        try:
+            return cls(**(given or {}))
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            name = str(first["loc"][0])
+            message = first["msg"].removeprefix("Value error, ")
+            raise SettingsInvalid(f"{flag(name)} ({env_name(name)}): {message}") from None
+
+
+def is_loopback_name(name: str) -> bool:
+    """Whether a host name or IP address (no port, no brackets) means this machine alone."""
+    if name.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def env_name(field: str) -> str:
+    """Environment variable of a field: ``SAMMOE_`` and the name in capitals."""
+    return f"{ENV_PREFIX}{field.upper()}"
+
+
+def flag(field: str) -> str:
+    """Command-line flag of a field."""
+    return "--" + field.replace("_", "-")

@@ -1,0 +1,120 @@
+from pathlib import Path
+
+import pytest
+
+from sammoe.errors import SettingsInvalid
+from sammoe.settings import Settings, default_state_dir, env_name, flag, is_loopback_name
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(env_name(name), raising=False)
+
+
+def test_defaults_listen_on_loopback_without_keys() -> None:
+    settings = Settings.load()
+    assert (settings.host, settings.port, settings.is_loopback) == ("127.0.0.1", 8000, True)
+    assert settings.api_keys is None
+    assert settings.upload_limit == 1024 << 20
+    assert settings.json_limit == 256 << 10
+    assert settings.embedding_cache == 512 << 20
+    assert settings.volume_cache == 1024 << 20
+
+
+def test_a_flag_wins_over_the_environment_which_wins_over_the_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SAMMOE_PORT", "9000")
+    monkeypatch.setenv("SAMMOE_UPLOAD_LIMIT_MIB", "7")
+    settings = Settings.load({"port": "9001"})
+    assert settings.port == 9001
+    assert settings.upload_limit_mib == 7
+
+
+def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAMMOE_ALLOWED_HOSTS", "a.example, b.example,")
+    settings = Settings.load({"allowed_origins": "https://a.example,http://b.example:3000"})
+    assert settings.allowed_hosts == ("a.example", "b.example")
+    assert settings.allowed_origins == ("https://a.example", "http://b.example:3000")
+
+
+def test_values_can_not_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Settings.load().port = 1
+
+
+@pytest.mark.parametrize(
+    "origin", ["*", "https://*.example", "example.com", "null", "https://a.example/path", "file://"]
+)
+def test_an_origin_names_one_site(origin: str) -> None:
+    with pytest.raises(SettingsInvalid, match="--allowed-origins"):
+        Settings.load({"allowed_origins": origin})
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({"port": "eighty"}, "--port (SAMMOE_PORT)"),
+        ({"port": "70000"}, "--port (SAMMOE_PORT)"),
+        ({"log_level": "loud"}, "--log-level (SAMMOE_LOG_LEVEL)"),
+        ({"upload_limit_mib": "0"}, "--upload-limit-mib (SAMMOE_UPLOAD_LIMIT_MIB)"),
+        ({"host": ""}, "--host (SAMMOE_HOST)"),
+        ({"colour": "blue"}, "--colour (SAMMOE_COLOUR)"),
+    ],
+)
+def test_what_can_not_be_read_is_named_and_not_repeated(given: dict[str, str], name: str) -> None:
+    with pytest.raises(SettingsInvalid) as caught:
+        Settings.load(given)
+    assert caught.value.detail.startswith(name)
+    for value in given.values():
+        assert not value or value not in caught.value.detail.removeprefix(name)
+
+
+def test_keys_are_not_shown() -> None:
+    assert "s3cret" not in repr(Settings.load({"api_keys": "ann:s3cret-s3cret-s3cret"}))
+
+
+@pytest.mark.parametrize(
+    ("name", "loopback"),
+    [
+        ("localhost", True),
+        ("LOCALHOST", True),
+        ("127.0.0.1", True),
+        ("127.8.9.1", True),
+        ("::1", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.168.1.5", False),
+        ("example.com", False),
+        ("localhost.example.com", False),
+        ("127.0.0.1.example.com", False),
+        ("", False),
+    ],
+)
+def test_loopback_names(name: str, loopback: bool) -> None:
+    assert is_loopback_name(name) is loopback
+
+
+@pytest.mark.parametrize(
+    ("platform", "environment", "expected"),
+    [
+        ("linux", {"XDG_DATA_HOME": "/data"}, "/data/sammoe"),
+        ("linux", {"XDG_DATA_HOME": ""}, "/home/ann/.local/share/sammoe"),
+        ("darwin", {}, "/home/ann/Library/Application Support/sammoe"),
+        ("win32", {"LOCALAPPDATA": "/app"}, "/app/sammoe"),
+    ],
+)
+def test_the_state_lies_where_the_platform_keeps_data(
+    monkeypatch: pytest.MonkeyPatch, platform: str, environment: dict[str, str], expected: str
+) -> None:
+    monkeypatch.setattr("sys.platform", platform)
+    monkeypatch.setenv("HOME", "/home/ann")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert default_state_dir() == Path(expected)
+
+
+def test_flags_and_variables_are_named_after_the_field() -> None:
+    assert flag("upload_limit_mib") == "--upload-limit-mib"
+    assert env_name("upload_limit_mib") == "SAMMOE_UPLOAD_LIMIT_MIB"
