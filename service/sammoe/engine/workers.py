@@ -12,6 +12,8 @@ from sammoe.errors import EngineBusy, EngineError
 
 T = TypeVar("T")
 
+_CLOSED = "The service is shutting down."
+
 
 @dataclass(frozen=True)
 class Ran(Generic[T]):
@@ -59,9 +61,16 @@ class WorkerPool:
             future = self._executor.submit(_timed, call, time.perf_counter())
         except RuntimeError:
             self._places.release()
-            raise EngineError("The service is shutting down.") from None
+            raise EngineError(_CLOSED) from None
         future.add_done_callback(self._leave)
-        return await asyncio.wrap_future(future)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if future.cancelled() and not (task and task.cancelling()):
+                # Not this caller was cancelled, but all who waited, by `close`.
+                raise EngineError(_CLOSED) from None
+            raise
 
     async def close(self) -> None:
         """Finish the calls that run, cancel those that wait, refuse new ones."""

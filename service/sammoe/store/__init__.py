@@ -1,0 +1,35 @@
+"""What outlives a request: records in a folder, embeddings in memory."""
+
+from sammoe.store.embeddings import CacheCounters, EmbeddingCache, embedding_key
+from sammoe.store.folders import Page
+from sammoe.store.local import LocalStore
+from sammoe.store.records import (
+    ChoiceRecord,
+    Logits,
+    PromptRecord,
+    RouteRecord,
+    SegmentationRecord,
+    VolumeRecord,
+    WindowRecord,
+    now,
+    upload_key,
+)
+from sammoe.store.responses import StoredResponse
+
+__all__ = [
+    "CacheCounters",
+    "ChoiceRecord",
+    "EmbeddingCache",
+    "LocalStore",
+    "Logits",
+    "Page",
+    "PromptRecord",
+    "RouteRecord",
+    "SegmentationRecord",
+    "StoredResponse",
+    "VolumeRecord",
+    "WindowRecord",
+    "embedding_key",
+    "now",
+    "upload_key",
+]

@@ -1,0 +1,168 @@
+"""Embeddings in memory: bounded, checked on every read, and made once for all who ask."""
+
+import asyncio
+import hashlib
+import zlib
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sammoe.volume.volume import Modality
+from sammoe.volume.window import Window, WindowRule
+
+Embedding = NDArray[np.float16]
+
+
+def embedding_key(
+    content_digest: str,
+    modality: Modality,
+    window: Window,
+    rule: WindowRule,
+    encoder_digest: str,
+) -> str:
+    """SHA-256 (hex) of all that an embedding depends on.
+
+    Parameters
+    ----------
+    content_digest
+        `Volume.content_digest`: equal scans of different principals share embeddings.
+    modality
+        CT is clamped, others are not.
+    window, rule
+        Which window, and how it is cut and normalised.
+    encoder_digest
+        `Bundle.model_digest` of the encoder.
+    """
+    clamped = modality is Modality.CT
+    preprocessing = [rule.normalisation, rule.antialias, rule.version, clamped and rule.ct_clamp]
+    parts = [content_digest, window.key(), rule.patch, preprocessing, encoder_digest]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class CacheCounters:
+    """What happened so far, and what is kept now.
+
+    ``hits`` + ``misses`` = requests; ``joined``: misses that waited for somebody else's encode, so
+    ``misses - joined`` encodes were begun; ``damaged``: kept values that did not verify.
+    """
+
+    hits: int = 0
+    misses: int = 0
+    joined: int = 0
+    damaged: int = 0
+    evicted: int = 0
+    entries: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    embedding: Embedding
+    check: int
+
+
+class EmbeddingCache:
+    """Least recently used embeddings up to a number of bytes. For one event loop.
+
+    Parameters
+    ----------
+    limit_bytes
+        Of all values together; 0 keeps none (requests at the same time still share one encode).
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._making: dict[str, asyncio.Task[Embedding]] = {}
+        self._counters = CacheCounters()
+
+    @property
+    def counters(self) -> CacheCounters:
+        """What happened so far."""
+        return self._counters
+
+    async def get_or_encode(
+        self, key: str, make: Callable[[], Awaitable[Embedding]]
+    ) -> tuple[Embedding, bool]:
+        """Return the embedding of ``key`` and whether it was kept (a hit).
+
+        On a miss the first to ask calls ``make``, everybody else waits for that one call. It goes
+        on when those who wait are cancelled. If it fails, all who wait get the error, and nothing
+        is kept.
+
+        Parameters
+        ----------
+        key
+            See `embedding_key`.
+        make
+            Returns float16 [1, E, g, g, g]; the array becomes read-only.
+        """
+        found = self._get(key)
+        if found is not None:
+            self._count(hits=1)
+            return found, True
+        task = self._making.get(key)
+        self._count(misses=1, joined=int(task is not None))
+        if task is None:
+            task = asyncio.create_task(self._make(key, make))
+            self._making[key] = task
+            task.add_done_callback(_retrieve)
+        return await asyncio.shield(task), False
+
+    async def close(self) -> None:
+        """Cancel what is being made and forget everything."""
+        tasks = list(self._making.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._kept.clear()
+        self._counters = replace(self._counters, entries=0, bytes=0)
+
+    async def _make(self, key: str, make: Callable[[], Awaitable[Embedding]]) -> Embedding:
+        try:
+            embedding = await make()
+            embedding.setflags(write=False)
+            self._put(key, embedding)
+            return embedding
+        finally:
+            del self._making[key]
+
+    def _get(self, key: str) -> Embedding | None:
+        kept = self._kept.get(key)
+        if kept is None:
+            return None
+        if zlib.crc32(kept.embedding.data) != kept.check:
+            self._drop(key)
+            self._count(damaged=1)
+            return None
+        self._kept.move_to_end(key)
+        return kept.embedding
+
+    def _put(self, key: str, embedding: Embedding) -> None:
+        if embedding.nbytes > self._limit:
+            return
+        self._kept[key] = _Kept(embedding, zlib.crc32(embedding.data))
+        self._count(entries=1, bytes=embedding.nbytes)
+        while self._counters.bytes > self._limit:
+            self._drop(next(iter(self._kept)))
+            self._count(evicted=1)
+
+    def _drop(self, key: str) -> None:
+        kept = self._kept.pop(key)
+        self._count(entries=-1, bytes=-kept.embedding.nbytes)
+
+    def _count(self, **changes: int) -> None:
+        now = asdict(self._counters)
+        self._counters = replace(
+            self._counters, **{name: now[name] + change for name, change in changes.items()}
+        )
+
+
+def _retrieve(task: asyncio.Task[Embedding]) -> None:
+    """Look at a failure that nobody may be left to see, so that asyncio does not complain."""
+    if not task.cancelled():
+        task.exception()

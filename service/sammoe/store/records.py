@@ -1,0 +1,183 @@
+"""What is kept: records as closed, frozen values with an owner and a schema version."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Final, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sammoe.errors import StoreUnavailable
+from sammoe.store.frames import damaged
+from sammoe.volume.geometry import Geometry
+from sammoe.volume.volume import Modality, ModalitySource
+from sammoe.volume.window import Window
+
+SCHEMA_VERSION: Final = 1
+"""Version of the records' form that this code writes and reads."""
+
+Triple = tuple[float, float, float]
+Row = tuple[float, float, float, float]
+Logits = Mapping[str, NDArray[np.float32]]
+"""Candidate name -> logits float32 [L, L, L] of one window, canonical axis order."""
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Record(_Closed):
+    """What every record has: ``owner`` is the principal, ``created`` is UTC."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    owner: str
+    created: datetime
+
+    @classmethod
+    def parse(cls, text: bytes) -> Self:
+        """Read a record's JSON.
+
+        Raises
+        ------
+        StoreUnavailable
+            A newer version of the program wrote it, or it is damaged.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            for problem in error.errors(include_url=False):
+                version = problem["input"]
+                if problem["loc"] == ("schema_version",) and isinstance(version, int):
+                    raise StoreUnavailable(
+                        f"A stored record has schema version {version}; this program reads"
+                        f" {SCHEMA_VERSION}: use the version of sammoe that wrote it, or newer."
+                    ) from error
+            raise damaged() from error
+
+
+def now() -> datetime:
+    """Return the time of now in UTC, to the millisecond."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+class VolumeRecord(Record):
+    """A scan of one principal; its voxels lie in a file beside it.
+
+    Attributes
+    ----------
+    file_digest
+        SHA-256 (hex) of the uploaded bytes.
+    content_digest
+        `Volume.content_digest`: part of the embeddings' keys, never shown to anybody.
+    shape, affine
+        As in `Geometry`; the affine's rows.
+    dtype
+        NumPy's name of the voxels' type.
+    modality, modality_source
+        As in `Volume`.
+    modality_asked
+        What the principal said when adding it.
+    """
+
+    id: str
+    file_digest: str
+    content_digest: str
+    shape: tuple[int, int, int]
+    affine: tuple[Row, Row, Row, Row]
+    dtype: str
+    modality: Modality
+    modality_source: ModalitySource
+    modality_asked: Literal["CT", "MR", "auto"]
+
+    @cached_property
+    def geometry(self) -> Geometry:
+        """Shape and affine as a value."""
+        return Geometry(self.shape, np.array(self.affine))
+
+
+def upload_key(file_digest: str, modality_asked: str) -> str:
+    """Name (SHA-256, hex) of an upload: the same file with the same words is the same volume."""
+    return hashlib.sha256(f"{file_digest} {modality_asked}".encode()).hexdigest()
+
+
+class PromptRecord(_Closed):
+    """All prompts so far, in source voxel index; ``box`` holds its first and last corner."""
+
+    points: tuple[Triple, ...] = ()
+    labels: tuple[Literal[0, 1], ...] = ()
+    box: tuple[Triple, Triple] | None = None
+
+
+class ChoiceRecord(_Closed):
+    """What was asked of the mixture: ``auto``, ``general`` or an expert, and perhaps a tau."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    expert: str
+    tau: float | None
+
+
+class RouteRecord(_Closed):
+    """What the gate said and what came of it; the fields of `sammoe.engine.Route`."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    used: str
+    fused: bool
+    scores: dict[str, float]
+    top: str | None
+    s_top: float | None
+    tau: float | None
+    check: str | None
+
+
+class WindowRecord(_Closed):
+    """One window: names of its candidates in the file's order, and the side L of each."""
+
+    window: Window
+    candidates: tuple[str, ...]
+    cells: int
+
+
+class SegmentationRecord(Record):
+    """One immutable answer; the logits lie in the same file, window by window.
+
+    Attributes
+    ----------
+    parent
+        Id of the segmentation that this one refines, or None.
+    prompt
+        All clicks so far.
+    bundle_digest
+        Of the bundle that answered.
+    timings_ms
+        Phase -> milliseconds, of the phases before this record was written.
+    voxel_count
+        Voxels of the answer on the volume's own grid.
+    """
+
+    id: str
+    volume_id: str
+    parent: str | None
+    prompt: PromptRecord
+    windows: tuple[WindowRecord, ...]
+    route: RouteRecord
+    choice: ChoiceRecord
+    bundle_digest: str
+    timings_ms: dict[str, float]
+    voxel_count: int
+
+
+class ResponseRecord(Record):
+    """An answer kept for an Idempotency-Key; its body is the file's payload.
+
+    ``request_digest`` tells whether the key is used with the same request again.
+    """
+
+    request_digest: str
+    status: int
+    headers: dict[str, str]
