@@ -16,6 +16,7 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     │   └── PromptInvalid       422 prompt_invalid
     │       ├── PromptEmpty         422 prompt_empty
     │       ├── PointOutside        422 point_outside
+    │       ├── OutsideWindow       422 outside_window
     │       ├── OnlyNegative        422 only_negative_points
     │       └── ExpertUnknown       422 expert_unknown
     ├── RequestRefused          400 bad_request
@@ -131,6 +132,12 @@ class PointOutside(PromptInvalid):
     """A point lies outside of the volume."""
 
     code = "point_outside"
+
+
+class OutsideWindow(PromptInvalid):
+    """A prompt lies in the volume, but outside of the window that its segmentation covers."""
+
+    code = "outside_window"
 
 
 class OnlyNegative(PromptInvalid):

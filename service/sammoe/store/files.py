@@ -42,6 +42,11 @@ class Scratch:
     ----------
     root
         The store's folder; the scratch folder lies in ``root/tmp``, on the same file system.
+
+    Attributes
+    ----------
+    folder
+        The scratch folder.
     """
 
     def __init__(self, root: Path) -> None:
@@ -52,13 +57,13 @@ class Scratch:
             for folder in parent.iterdir():
                 if folder.is_dir():
                     _remove_if_left(folder)
-            self._folder = parent / secrets.token_hex(8)
-            self._folder.mkdir()
-            self._lock = _lock(self._folder / "lock", fcntl.LOCK_EX)
+            self.folder = parent / secrets.token_hex(8)
+            self.folder.mkdir()
+            self._lock = _lock(self.folder / "lock", fcntl.LOCK_EX)
 
     def path(self) -> Path:
         """Return a path for a new file or folder."""
-        return self._folder / secrets.token_hex(8)
+        return self.folder / secrets.token_hex(8)
 
     @contextmanager
     def file(self) -> Iterator[Path]:
@@ -112,7 +117,7 @@ class Scratch:
 
     def close(self) -> None:
         """Remove the folder and free its lock."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
         os.close(self._lock)
 
 

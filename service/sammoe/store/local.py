@@ -1,8 +1,6 @@
 """State in a local folder: the default store, safe against a kill at any moment."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from sammoe.errors import StoreUnavailable
@@ -51,11 +49,10 @@ class LocalStore:
         """Return an id for a new record."""
         return self._ids.new()
 
-    @contextmanager
-    def temporary_file(self) -> Iterator[Path]:
-        """Lend a path in the store's folder for an upload; removed at the end, or after a crash."""
-        with self._scratch.file() as path:
-            yield path
+    @property
+    def temporary_folder(self) -> Path:
+        """Folder for this process's unfinished files, such as uploads; empty after a crash."""
+        return self._scratch.folder
 
     def close(self) -> None:
         """Remove this process's unfinished files."""
