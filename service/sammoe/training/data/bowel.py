@@ -23,10 +23,10 @@ _DUODENUM = ((30, 32, 2), (46, 10, -8), (48, -4, -38), (30, -8, -62), (-5, -6, -
 def paint_small_bowel(canvas: Canvas, body: Body, over: Sequence[int]) -> None:
     """Loops that fill the belly, more or less of it with the amount of fat."""
     rng = canvas.rng
-    room = np.array([102.0, 56, 82]) * (1.05 - 0.25 * body.fat * rng.random())
-    radius = rng.uniform(9, 14)
-    for _ in range(rng.integers(2, 4)):
-        path = wander(rng, np.array([0.0, 26, -82]), room, steps=int(rng.integers(35, 70)))
+    room = np.array([106.0, 60, 112]) * (1.05 - 0.25 * body.fat * rng.random())
+    radius = rng.uniform(9, 15)
+    for _ in range(round(6.5 - 5 * body.fat)):
+        path = wander(rng, np.array([0.0, 24, -88]), room, steps=int(rng.integers(40, 75)))
         loops = canvas.tube(path, radius * rng.uniform(0.75, 1.25, len(path)))
         kinds = np.array([Part.BOWEL_WALL, Part.BOWEL_FLUID, Part.BOWEL_CONTRAST, Part.BOWEL_GAS])
         chosen = rng.choice(kinds, size=400, p=rng.dirichlet([1.2, 1.5, 0.6, 0.35]))

@@ -26,9 +26,9 @@ class Solid:
     out: Depth
     owner: NDArray[np.int16] | None = None
 
-    def but(self, out: Depth) -> "Solid":
+    def but(self, out: NDArray[np.floating]) -> "Solid":
         """The same box and owners, another depth."""
-        return Solid(self.box, out, self.owner)
+        return Solid(self.box, out.astype(np.float32, copy=False), self.owner)
 
 
 @dataclass(eq=False)
@@ -64,7 +64,7 @@ class Canvas:
         """Smooth noise of unit deviation over a box; another piece of it at every call."""
         if not self._rough:
             cells = (14.0, 25.0, 50.0)
-            self._rough += [smooth_noise(self.labels.shape, c / self.step[0], self.rng)  # type: ignore[arg-type]
+            self._rough += [smooth_noise(self.labels.shape, c / self.step[0], self.rng)
                             for c in cells]  # fmt: skip
         noise = self._rough[0 if cell_mm < 20 else 1 if cell_mm < 40 else 2]
         shape = [s.stop - s.start for s in box]
@@ -76,7 +76,7 @@ class Canvas:
         centre: ArrayLike,
         radii: ArrayLike,
         *,
-        turn: Sequence[float] = (0.0, 0.0, 0.0),
+        turn: ArrayLike = (0.0, 0.0, 0.0),
         rough: float = 0.0,
         power: float = 2.0,
     ) -> Solid:
@@ -86,11 +86,12 @@ class Canvas:
         """
         c, r = np.asarray(centre, float), np.asarray(radii, float)
         spin = rotation(turn)
-        reach = np.abs(spin) @ r + 2.5 * rough if any(turn) else r + 2.5 * rough
+        turned = bool(np.any(turn))
+        reach = np.abs(spin) @ r + 2.5 * rough if turned else r + 2.5 * rough
         box = self.box(c - reach, c + reach)
         x, y, z = self.axes(box)
         d = [v - np.float32(m) for v, m in zip((x, y, z), c, strict=True)]
-        if any(turn):
+        if turned:
             back = spin.T.astype(np.float32)
             d = [back[k, 0] * d[0] + back[k, 1] * d[1] + back[k, 2] * d[2] for k in range(3)]
         if power == 2.0:
@@ -144,10 +145,10 @@ class Canvas:
         return table[labels]
 
 
-def rotation(turn: Sequence[float]) -> NDArray[np.float64]:
+def rotation(turn: ArrayLike) -> NDArray[np.float64]:
     """Matrix [3, 3] that turns about x, then y, then z by radians."""
     out = np.eye(3)
-    for axis, angle in enumerate(turn):
+    for axis, angle in enumerate(np.asarray(turn, float)):
         i, j = [(1, 2), (2, 0), (0, 1)][axis]
         step = np.eye(3)
         step[i, i] = step[j, j] = np.cos(angle)

@@ -67,7 +67,8 @@ class Body:
 
 def spine_y(z: ArrayLike) -> NDArray[np.float32]:
     """Where the middle of the vertebral bodies lies at height z, mm."""
-    return np.interp(z, _SPINE_Z, _SPINE_Y).astype(np.float32)
+    height: NDArray[np.float64] = np.asarray(z, float)
+    return np.asarray(np.interp(height, _SPINE_Z, _SPINE_Y), np.float32)
 
 
 def paint_outline(canvas: Canvas, body: Body) -> None:
@@ -89,7 +90,7 @@ def paint_outline(canvas: Canvas, body: Body) -> None:
     # Fat under the skin is thickest at the flanks and the back.
     share = 0.75 + 0.25 * np.abs(x) / 140 - 0.35 * y / 100
     thick = np.clip(share, 0.3, 1.6) * body.skin_fat + 2 * canvas.rough(everything, 50)
-    canvas.paint(outer.but(outer.out - thick - 3), Part.SKIN)
+    canvas.paint(outer.but(outer.out - thick - np.float32(3)), Part.SKIN)
     canvas.paint(outer.but(outer.out - thick), Part.FAT)
     canvas.paint(outer.but(outer.out + 1.0 * canvas.rough(everything)), Part.MUSCLE)
     planes = np.abs(canvas.rough(everything)) * 12 - 0.9
@@ -108,8 +109,8 @@ def _all() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def _paint_thorax(canvas: Canvas, body: Body, cavity: Solid) -> None:
     x, y, z = canvas.axes()
     rho = np.sqrt((x / 128) ** 2 + ((y + 4) / 86) ** 2)
-    drop = np.where(y > 0, 72, 108)
-    dome = body.dome + 7 * np.tanh(x / 25) - 7 * np.exp(-((x / 22) ** 2)) - drop * rho**2.6
+    drop = np.where(y > 0, 45, 85)
+    dome = body.dome + 7 * np.tanh(x / 25) - 7 * np.exp(-((x / 22) ** 2)) - drop * rho**3.4
     below = (dome.astype(np.float32) + 2 * canvas.rough(cavity.box)[:, :, :1]) - z
     chest = np.maximum(cavity.out, below)
     middle = np.hypot((x + 4) / 30, (y - 5) / 85) - 1 + 0.12 * canvas.rough(cavity.box)
@@ -136,9 +137,9 @@ def paint_muscles(canvas: Canvas, rng: np.random.Generator) -> None:
         canvas.paint(paint, Part.MUSCLE, over=inner)
         iliac = canvas.tube([(side * 88, -8, -130), (side * 84, 8, -190)], [15, 17])
         canvas.paint(iliac, Part.MUSCLE, over=inner)
-        path = [(27, -40, 5), (37, -34, -50), (48, -26, -110), (62, 2, -180), (86, 18, -250)]
+        loin = [(27, -40, 5), (37, -34, -50), (48, -26, -110), (62, 2, -180), (86, 18, -250)]
         radii = size * np.array([6.0, 16, 21, 20, 13])
-        psoas = canvas.tube(np.array(path) * (side, 1, 1), radii)
+        psoas = canvas.tube(np.array(loin) * (side, 1, 1), radii)
         canvas.paint(psoas, Part[f"PSOAS_{name}"], over=inner)
 
 
@@ -192,7 +193,7 @@ def _paint_spine(canvas: Canvas, rng: np.random.Generator) -> None:
     path = np.stack([np.zeros(6), spine_y(zs) - 4, zs], 1)
     _bone(canvas, canvas.tube(path, [19, 18, 15, 12, 8, 5]), Part.SACRUM, Part.SACRUM_SPONGY)
     for side, _ in SIDES:
-        wing = canvas.tube(path[:4] + [side * 24, -6, 0], [18, 17, 12, 6])
+        wing = canvas.tube(path[:4] + np.array([side * 24, -6, 0]), [18, 17, 12, 6])
         _bone(canvas, wing, Part.SACRUM, Part.SACRUM_SPONGY)
 
 
@@ -227,7 +228,7 @@ def _paint_hip(canvas: Canvas, side: int, name: str) -> None:
     sheet = np.maximum(np.abs(wing.out) - 5, np.maximum(crest, 38 - side * x))
     sheet = np.maximum(sheet, np.maximum(-225 - z, y - 46 - 0.2 * (z + 165)))
     _bone(canvas, wing.but(sheet.astype(np.float32)), hip, inner)
-    tubes = (
+    tubes: tuple[tuple[list[tuple[int, int, int]], list[int]], ...] = (
         ([(92, 4, -222), (92, 4, -223)], [31, 31]),
         ([(85, -5, -238), (66, -34, -268), (56, -34, -288)], [15, 15, 11]),
         ([(76, 20, -235), (42, 50, -240), (8, 56, -252)], [11, 8, 9]),

@@ -21,9 +21,10 @@ def spline_matrix(size: int, nodes: int) -> Field:
 def stretch(small: Field, shape: tuple[int, int, int]) -> Field:
     """Interpolate float32 [a, b, c] (each >= 4) smoothly to `shape`."""
     mx, my, mz = (spline_matrix(s, n) for s, n in zip(shape, small.shape, strict=True))
-    out = mx @ small.reshape(small.shape[0], -1)
-    out = np.matmul(my, out.reshape(shape[0], small.shape[1], small.shape[2]))
-    return np.matmul(out, mz.T)
+    flat = mx @ small.reshape(small.shape[0], -1)
+    out: Field = np.matmul(my, flat.reshape(shape[0], small.shape[1], small.shape[2]))
+    out = np.matmul(out, mz.T)
+    return out
 
 
 def smooth_noise(shape: tuple[int, int, int], cell: float, rng: np.random.Generator) -> Field:

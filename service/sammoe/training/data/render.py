@@ -9,7 +9,6 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import correlate1d
 
 from sammoe.training.data.brain_labels import T1_LIKE
 from sammoe.training.data.labelmap import LabelMap, Tissue
@@ -57,15 +56,12 @@ def _render_ct(
 ) -> Cube:
     mean, texture, coarse = _hounsfield(tissue, rng) if tissue else _any_hounsfield(rng)
     image = _textured(labels, mean, texture, coarse, rng, voxel_mm)
-    image = _blur(image, rng.uniform(0.3, 0.75))
-    image = _thick_slices(image, rng, voxel_mm)
-    # Reconstructed noise is correlated over about a voxel; thick, smooth kernels leave 5 HU of it.
+    matrices = _scanner(image.shape, rng, voxel_mm, rng.uniform(0.35, 0.75))
+    # The noise passes the same kernel, so that it is correlated over about a voxel.
     noise = rng.standard_normal(image.shape, dtype=np.float32)
-    sigma = rng.choice([0.0, rng.uniform(0.4, 0.9)])
-    if sigma:
-        noise = _blur(noise, sigma)
-        noise *= np.float32(1 / noise[::4, ::4, ::4].std())
-    image += noise * np.float32(np.exp(rng.uniform(np.log(3), np.log(28))))
+    noise *= np.float32(np.exp(rng.uniform(np.log(3), np.log(28))) / _kept(matrices))
+    image += noise
+    image = _scan(image, matrices)
     return np.maximum(image, np.float32(-1024), out=image)
 
 
@@ -127,8 +123,7 @@ def _render_mr(
         mean[0] = fine[0] = 0
     image = _textured(labels, mean, fine, 0.7 * fine, rng, voxel_mm)
     empty = labels == 0 if mean[0] == 0 and rng.random() < 0.6 else None
-    image = _blur(image, rng.uniform(0.3, 0.9))
-    image = _thick_slices(image, rng, voxel_mm)
+    image = _scan(image, _scanner(image.shape, rng, voxel_mm, rng.uniform(0.4, 0.9)))
     np.maximum(image, 0, out=image)
     if rng.random() < 0.5:
         image **= np.float32(np.exp(rng.normal(0, 0.25)))
@@ -173,7 +168,7 @@ def _textured(
     voxel_mm: float,
 ) -> Cube:
     """Mean of each label plus noise of fine and of coarse grain."""
-    image = mean[labels]
+    image: Cube = mean[labels]
     grain = max(1.0, _FINE_MM * rng.uniform(0.6, 1.6) / voxel_mm)
     if grain < 1.5:
         image += fine[labels] * rng.standard_normal(labels.shape, dtype=np.float32)
@@ -183,37 +178,49 @@ def _textured(
     return image
 
 
-def _gaussian(sigma: float) -> Cube:
-    reach = max(1, round(2.5 * sigma))
-    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    return (taps / taps.sum()).astype(np.float32)
+def _scanner(
+    shape: tuple[int, ...], rng: np.random.Generator, voxel_mm: float, sigma: float
+) -> list[Cube]:
+    """What a scanner does along each axis, as matrices [n, n].
 
-
-def _blur(image: Cube, sigma: float) -> Cube:
-    """Gaussian of `sigma` voxels along all axes."""
-    taps = _gaussian(sigma)
-    for axis in range(3):
-        image = correlate1d(image, taps, axis=axis, mode="nearest")
-    return image
-
-
-def _thick_slices(image: Cube, rng: np.random.Generator, voxel_mm: float) -> Cube:
-    """Most scans have slices thicker than their pixels: average along one axis.
-
-    Half of these are also sampled at the slices' distance and interpolated back.
+    A Gaussian of `sigma` voxels; along one random axis often also slices of 1 to 5 mm, half of the
+    time sampled at their own distance and interpolated back.
     """
     thick = rng.uniform(1, 5) / voxel_mm
-    if rng.random() < 0.4 or thick < 1.2:
-        return image
-    axis = int(rng.integers(3))
-    n = image.shape[axis]
-    image = correlate1d(image, _gaussian(0.4 * thick), axis=axis, mode="nearest")
-    if rng.random() < 0.5:
-        return image
-    slices = np.arange(rng.uniform(0, thick), n - 1, thick)
-    taken = np.take(image, np.rint(slices).astype(int), axis=axis)
-    at = np.clip((np.arange(n) - slices[0]) / thick, 0, len(slices) - 1)
-    low = np.minimum(at.astype(int), max(0, len(slices) - 2))
-    high = np.minimum(low + 1, len(slices) - 1)
-    share = (at - low).astype(np.float32).reshape([-1 if k == axis else 1 for k in range(3)])
-    return np.take(taken, low, axis=axis) * (1 - share) + np.take(taken, high, axis=axis) * share
+    sliced = int(rng.integers(3)) if rng.random() < 0.6 and thick > 1.2 else None
+    out = []
+    for axis, n in enumerate(shape):
+        at = np.arange(n)
+        width = float(np.hypot(sigma, 0.4 * thick)) if axis == sliced else sigma
+        if axis == sliced and rng.random() < 0.5:
+            slices = np.arange(rng.uniform(0, thick), n - 1 + thick, thick)
+            share = np.clip(1 - np.abs(at[:, None] - slices[None]) / thick, 0, None)
+            share /= np.maximum(share.sum(1, keepdims=True), 1e-6)
+            share[at < slices[0], 0] = 1
+            matrix = share @ _gaussian(slices, n, width)
+        else:
+            matrix = _gaussian(at, n, width)
+        out.append(matrix.astype(np.float32))
+    return out
+
+
+def _gaussian(centres: NDArray[np.number], n: int, sigma: float) -> NDArray[np.float64]:
+    """Rows of weights [len(centres), n] about each centre."""
+    d = np.arange(n)[None] - centres[:, None]
+    # The smallest sigmas would lose their centre between two voxels.
+    weights = np.exp(-0.5 * (d / max(sigma, 0.25)) ** 2) + 1e-9 * np.exp(-np.abs(d))
+    return np.asarray(weights / weights.sum(1, keepdims=True))
+
+
+def _scan(image: Cube, matrices: list[Cube]) -> Cube:
+    """Apply a matrix along each axis."""
+    mx, my, mz = matrices
+    flat = mx @ image.reshape(image.shape[0], -1)
+    out: Cube = np.matmul(my, flat.reshape(image.shape))
+    out = np.matmul(out.reshape(-1, image.shape[2]), mz.T)
+    return out.reshape(image.shape)
+
+
+def _kept(matrices: list[Cube]) -> float:
+    """Share of white noise's standard deviation that `_scan` keeps, away from the border."""
+    return float(np.prod([np.sqrt(np.square(m).sum(1).mean()) for m in matrices]))

@@ -20,7 +20,7 @@ def shapes(rng: np.random.Generator) -> LabelMap:
     labels = _regions(rng, int(rng.integers(4, 10)))
     canvas = Canvas(labels, np.zeros(3), np.full(3, _SPACING), rng)
     top = int(labels.max())
-    weights = {k: 1.0 for k in range(1, top + 1)}
+    weights = dict.fromkeys(range(1, top + 1), 1.0)
     for label in range(top + 1, top + 1 + int(rng.integers(6, 16))):
         kind = rng.choice(["blob", "nested", "tube", "sheet"], p=[0.4, 0.25, 0.2, 0.15])
         centre = rng.uniform(0.1, 0.9, 3) * _ROOM
@@ -51,7 +51,7 @@ def shapes(rng: np.random.Generator) -> LabelMap:
 
 
 def _regions(rng: np.random.Generator, count: int) -> NDArray[np.uint8]:
-    """The highest of `count` smooth noise fields at each voxel; half of the time 0 is background."""
+    """The highest of `count` smooth noises at each voxel; half of the maps have background, 0."""
     best = np.zeros((_SIDE,) * 3, np.float32)
     labels = np.zeros((_SIDE,) * 3, np.uint8)
     best += np.float32(rng.choice([-9.0, rng.uniform(0.3, 1.2)]))
