@@ -1,0 +1,19 @@
+"""Use cases on scans: what every way in (HTTP, command line) shares."""
+
+from sammoe.segmentation.answers import Segmented, Timings
+from sammoe.segmentation.clicking import Render
+from sammoe.segmentation.prompt import MAX_POINTS, Point, Prompt, Space
+from sammoe.segmentation.workspace import Candidate, Workspace, WorkspaceLimits
+
+__all__ = [
+    "MAX_POINTS",
+    "Candidate",
+    "Point",
+    "Prompt",
+    "Render",
+    "Segmented",
+    "Space",
+    "Timings",
+    "Workspace",
+    "WorkspaceLimits",
+]

@@ -1,0 +1,74 @@
+"""From a file to a stored volume; blocks."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sammoe.bundle import file_digest
+from sammoe.store import LocalStore, VolumeRecord, now, upload_key
+from sammoe.volume.reading import ReadLimits, read_volume
+
+ModalityAsked = Literal["CT", "MR", "auto"]
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file to add.
+
+    Attributes
+    ----------
+    path
+        Where it lies; it is read, not moved, and not needed afterwards.
+    filename
+        What its owner calls it: a hint for the format, never kept.
+    modality
+        What its owner says it is.
+    digest
+        SHA-256 (hex) of its bytes, if known already.
+    """
+
+    path: Path
+    filename: str | None = None
+    modality: ModalityAsked = "auto"
+    digest: str | None = None
+
+
+def add_volume(
+    store: LocalStore, principal: str, upload: Upload, limits: ReadLimits
+) -> tuple[VolumeRecord, bool]:
+    """Read a scan and keep it, unless the principal has added the same file with the same words.
+
+    Returns
+    -------
+    The volume's record, and whether it is new.
+
+    Raises
+    ------
+    VolumeInvalid, TooLarge
+        See `sammoe.volume.reading.read_volume`.
+    StoreUnavailable
+        Nothing was kept.
+    """
+    digest = upload.digest or file_digest(upload.path)
+    earlier = store.volumes.of_upload(principal, upload_key(digest, upload.modality))
+    if earlier is not None:
+        return earlier, False
+    volume = read_volume(
+        upload.path, filename=upload.filename, modality=upload.modality, limits=limits
+    )
+    a, b, c, _ = volume.geometry.affine.tolist()
+    record = VolumeRecord(
+        id=store.new_id(),
+        owner=principal,
+        created=now(),
+        file_digest=digest,
+        content_digest=volume.content_digest(),
+        shape=volume.geometry.shape,
+        affine=(a, b, c, (0.0, 0.0, 0.0, 1.0)),
+        dtype=volume.voxels.dtype.name,
+        modality=volume.modality,
+        modality_source=volume.modality_source,
+        modality_asked=upload.modality,
+    )
+    kept = store.volumes.add(record, volume.voxels)
+    return kept, kept.id == record.id

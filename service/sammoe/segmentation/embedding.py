@@ -1,0 +1,84 @@
+"""Embeddings of a volume's windows: cached, or cropped and encoded."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sammoe.bundle import ENCODER
+from sammoe.engine import Engine, WorkerPool
+from sammoe.store import EmbeddingCache, LocalStore, VolumeRecord, embedding_key
+from sammoe.volume.crop import crop
+from sammoe.volume.volume import Volume
+from sammoe.volume.window import Window, WindowRule
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """An embedding float16 [1, E, g, g, g], whether it was cached, and the phases of a miss."""
+
+    embedding: NDArray[np.float16]
+    hit: bool
+    phases_ms: Mapping[str, float]
+
+
+class Embedder:
+    """Makes embeddings of windows.
+
+    Parameters
+    ----------
+    pool
+        Where windows are cut out of scans.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: LocalStore,
+        cache: EmbeddingCache,
+        rule: WindowRule,
+        pool: WorkerPool,
+    ) -> None:
+        self._engine = engine
+        self._store = store
+        self._cache = cache
+        self._rule = rule
+        self._pool = pool
+        self._encoder_digest = engine.bundle.model_digest(ENCODER)
+
+    async def embed(self, volume: VolumeRecord, window: Window) -> Embedded:
+        """Return a window's embedding; many who ask at once share one encode.
+
+        Raises
+        ------
+        NoForeground
+            There is nothing to see in the window.
+        NotFound
+            The volume was deleted.
+        EngineError
+            See `Engine.encode`.
+        """
+        phases: dict[str, float] = {}
+
+        async def make() -> NDArray[np.float16]:
+            cut = await self._pool.run(lambda: self._crop(volume, window))
+            phases["crop"] = cut.run_ms
+            return await self._engine.encode(cut.value)
+
+        key = embedding_key(
+            volume.content_digest, volume.modality, window, self._rule, self._encoder_digest
+        )
+        started = time.perf_counter()
+        embedding, hit = await self._cache.get_or_encode(key, make)
+        if not hit:
+            # Who waits for somebody else's encode has no crop of its own: all is "encode".
+            waited = 1000 * (time.perf_counter() - started)
+            phases["encode"] = waited - phases.get("crop", 0.0)
+        return Embedded(embedding, hit, phases)
+
+    def _crop(self, record: VolumeRecord, window: Window) -> NDArray[np.float32]:
+        voxels = self._store.volumes.voxels(record)
+        volume = Volume(voxels, record.geometry, record.modality, record.modality_source)
+        return crop(volume, window, self._rule)

@@ -1,0 +1,154 @@
+"""From a prompt and its history to a window and the decoder's inputs: pure functions."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sammoe.engine import DecoderInputs, clip_logits, decoder_inputs
+from sammoe.errors import Conflict, InvalidInput, OutsideWindow, PromptInvalid
+from sammoe.segmentation.prompt import Prompt, merge
+from sammoe.store import Logits, PromptRecord, SegmentationRecord, VolumeRecord
+from sammoe.volume.window import (
+    Window,
+    WindowRule,
+    source_to_window,
+    window_for_box,
+    window_for_point,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Parent:
+    """The segmentation that is refined, with its logits."""
+
+    record: SegmentationRecord
+    logits: list[Logits]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What to decode: ``prompt`` holds all clicks so far."""
+
+    prompt: PromptRecord
+    window: Window
+    inputs: DecoderInputs
+
+
+def plan(
+    volume: VolumeRecord, parent: Parent | None, prompt: Prompt, rule: WindowRule, *, boxes: bool
+) -> Plan:
+    """Decide which window serves a click, and what the decoder gets.
+
+    A function of the click and its history alone, never of what happens to be cached. A first
+    click takes the box's window, else the one around the middle of the positive points at the
+    modality's default spacing. A refinement keeps its parent's window, gets all clicks so far, and
+    the parent's answer as prior, clipped to ``LOGIT_LIMIT``.
+
+    Parameters
+    ----------
+    boxes
+        Whether the bundle's decoders know boxes.
+
+    Raises
+    ------
+    PromptInvalid, TooLarge
+        See `Prompt.to_index` and `merge`; or there is a box and the bundle takes none.
+    OutsideWindow
+        A point of this prompt, or the whole of its box, lies outside of the window.
+    Conflict
+        The parent was made by a bundle whose windows have another form.
+    """
+    new = prompt.to_index(volume.geometry)
+    together = merge(parent.record.prompt if parent else None, new)
+    if together.box is not None and not boxes:
+        raise PromptInvalid("This bundle takes no boxes: give points.", pointer="/box")
+    if parent is None:
+        window, prior = first_window(volume, together, rule), None
+    else:
+        window, prior = _window_and_prior(parent, rule)
+    _check_inside(volume, window, new)
+    labels = np.array(together.labels, dtype=np.int32)
+    points = _in_window(volume, window, together.points)
+    box = None
+    if together.box is not None:
+        ends = _in_window(volume, window, together.box)
+        box = (ends.min(axis=0), ends.max(axis=0))
+    return Plan(together, window, decoder_inputs(points, labels, box, prior, rule))
+
+
+def first_window(volume: VolumeRecord, prompt: PromptRecord, rule: WindowRule) -> Window:
+    """Window of a segmentation's first prompt, which has a positive point or a box."""
+    if prompt.box is not None:
+        return window_for_box(volume.geometry, *prompt.box, volume.modality, rule)
+    clicks = zip(prompt.points, prompt.labels, strict=True)
+    positive = np.array([point for point, label in clicks if label])
+    middle = (positive.min(axis=0) + positive.max(axis=0)) / 2
+    return window_for_point(volume.geometry, middle.tolist(), volume.modality, rule)
+
+
+def window_to_warm(
+    volume: VolumeRecord, prompt: Prompt | None, spacing: float | None, rule: WindowRule
+) -> Window:
+    """Window of the first click that is expected: see `Workspace.warm`."""
+    if prompt is None:
+        i, j, k = ((n - 1) / 2 for n in volume.shape)
+        clicks = PromptRecord(points=((i, j, k),), labels=(1,))
+    else:
+        clicks = merge(None, prompt.to_index(volume.geometry))
+    if spacing is not None:
+        if spacing not in rule.spacings or clicks.box is not None:
+            known = ", ".join(f"{known:g}" for known in rule.spacings)
+            raise InvalidInput(
+                f"The bundle has spacings of {known} mm; a box takes none.", pointer="/spacing"
+            )
+        rule = replace(rule, default_spacing=dict.fromkeys(rule.default_spacing, spacing))
+    return first_window(volume, clicks, rule)
+
+
+def answer(candidates: Logits) -> NDArray[np.float32]:
+    """Pick the logits that are the answer: fused, else the expert's, else the general ones."""
+    for name in ("fused", "expert", "general"):
+        if name in candidates:
+            return candidates[name]
+    raise ValueError("no candidate")
+
+
+def _window_and_prior(parent: Parent, rule: WindowRule) -> tuple[Window, NDArray[np.float32]]:
+    kept = parent.record.windows[0]
+    fits = kept.window.spacing in rule.spacings and kept.window.side == rule.side
+    if not fits or kept.cells != rule.cells:
+        raise Conflict(
+            "The parent was made with another bundle, whose windows differ: start a new"
+            " segmentation.",
+            pointer="/parent",
+        )
+    return kept.window, clip_logits(answer(parent.logits[0]))
+
+
+def _check_inside(volume: VolumeRecord, window: Window, new: PromptRecord) -> None:
+    # Half a voxel to the window's face, and what rounding may add on the way there.
+    low, high = -0.501, window.side - 0.499
+    inside = _in_window(volume, window, new.points)
+    for number, place in enumerate(inside):
+        if place.min() < low or place.max() > high:
+            raise OutsideWindow(
+                f"This point is outside of the {window.side * window.spacing:g} mm window that the"
+                " segmentation covers: start a new segmentation there.",
+                pointer=f"/points/{number}",
+            )
+    if new.box is not None:
+        ends = _in_window(volume, window, new.box)
+        if (ends.max(axis=0) < low).any() or (ends.min(axis=0) > high).any():
+            raise OutsideWindow(
+                f"The box is outside of the {window.side * window.spacing:g} mm window that the"
+                " segmentation covers: start a new segmentation there.",
+                pointer="/box",
+            )
+
+
+def _in_window(
+    volume: VolumeRecord, window: Window, points: tuple[tuple[float, float, float], ...]
+) -> NDArray[np.float64]:
+    index = np.array(points, dtype=np.float64).reshape(-1, 3)
+    return source_to_window(volume.geometry, window, index)

@@ -1,0 +1,300 @@
+"""The use cases: add a volume, warm it up, segment, refine, undo, delete. Knows no HTTP."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from sammoe.bundle import Bundle
+from sammoe.engine import AUTO, Choice, Engine, WorkerPool, check_choice
+from sammoe.errors import CandidateMissing, Conflict, NotFound, SammoeError
+from sammoe.segmentation.adding import ModalityAsked, Upload, add_volume
+from sammoe.segmentation.answers import Segmented
+from sammoe.segmentation.clicking import Click, Clicker, Render
+from sammoe.segmentation.embedding import Embedder
+from sammoe.segmentation.planning import answer, window_to_warm
+from sammoe.segmentation.prompt import Prompt
+from sammoe.segmentation.replays import Replays
+from sammoe.store import (
+    EmbeddingCache,
+    LocalStore,
+    Page,
+    SegmentationRecord,
+    StoredResponse,
+    VolumeRecord,
+)
+from sammoe.volume.geometry import Geometry
+from sammoe.volume.measure import Measures, measure
+from sammoe.volume.paste import Pasted, paste
+from sammoe.volume.reading import ReadLimits
+from sammoe.volume.window import Window
+
+Candidate = Literal["fused", "general", "expert"]
+"""A segmentation's masks; ``fused`` is the answer, whatever it was made of."""
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class WorkspaceLimits:
+    """How much a workspace takes on.
+
+    Attributes
+    ----------
+    read
+        Limits on scans.
+    click_workers, scan_workers
+        Threads for the short work of clicks and lists, and for the long work on scans (reading
+        files, cutting windows): separate, so that no click waits behind an upload.
+    click_waiting, scan_waiting
+        How many calls may wait for them.
+    """
+
+    read: ReadLimits = field(default_factory=ReadLimits)
+    click_workers: int = 4
+    scan_workers: int = 2
+    click_waiting: int = 64
+    scan_waiting: int = 16
+
+
+class Workspace:
+    """What a principal can do. Every method may raise `StoreUnavailable` or `EngineBusy`.
+
+    A record of another principal and no record at all raise the same `NotFound`.
+
+    Parameters
+    ----------
+    engine, store, cache
+        Used, not owned: whoever made them closes them, after `close`.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: LocalStore,
+        cache: EmbeddingCache,
+        limits: WorkspaceLimits | None = None,
+    ) -> None:
+        limits = limits or WorkspaceLimits()
+        self._engine = engine
+        self._store = store
+        self._limits = limits
+        self._rule = engine.bundle.manifest.window_rule()
+        self._clicks = WorkerPool(
+            "click", workers=limits.click_workers, waiting=limits.click_waiting
+        )
+        self._scans = WorkerPool("scan", workers=limits.scan_workers, waiting=limits.scan_waiting)
+        self._embedder = Embedder(engine, store, cache, self._rule, self._scans)
+        self._clicker = Clicker(engine, store, self._embedder, self._rule, self._clicks)
+        self._replays = Replays(store, self._clicks)
+        self._background: set[asyncio.Task[None]] = set()
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle that answers."""
+        return self._engine.bundle
+
+    @property
+    def temporary_folder(self) -> Path:
+        """Where to put an upload while it arrives; emptied after a crash."""
+        return self._store.temporary_folder
+
+    async def close(self) -> None:
+        """Stop background work and free the threads; calls under way are finished first."""
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await asyncio.gather(self._clicks.close(), self._scans.close(), self._clicker.close())
+
+    async def add_volume(
+        self,
+        principal: str,
+        path: Path,
+        *,
+        filename: str | None = None,
+        modality: ModalityAsked = "auto",
+        file_digest: str | None = None,
+    ) -> tuple[VolumeRecord, bool]:
+        """Read a scan and keep it; see `sammoe.segmentation.adding`.
+
+        Returns
+        -------
+        The record, and whether it is new: the same file with the same ``modality`` is the same
+        volume of its principal.
+        """
+        upload = Upload(path, filename, modality, file_digest)
+        ran = await self._scans.run(
+            lambda: add_volume(self._store, principal, upload, self._limits.read)
+        )
+        return ran.value
+
+    async def get_volume(self, principal: str, volume_id: str) -> VolumeRecord:
+        """Return a volume's record."""
+        return await self._short(lambda: self._store.volumes.get(principal, volume_id))
+
+    async def list_volumes(
+        self, principal: str, cursor: str | None = None, limit: int = 50
+    ) -> Page[VolumeRecord]:
+        """List the principal's volumes, newest first."""
+        return await self._short(lambda: self._store.volumes.page(principal, cursor, limit))
+
+    async def delete_volume(self, principal: str, volume_id: str) -> None:
+        """Delete a volume and its segmentations."""
+        await self._short(lambda: self._store.volumes.delete(principal, volume_id))
+
+    async def warm(
+        self,
+        principal: str,
+        volume_id: str,
+        prompt: Prompt | None = None,
+        spacing: float | None = None,
+    ) -> int:
+        """Embed in the background the window that a first click would take.
+
+        Parameters
+        ----------
+        prompt
+            The click; without one, the volume's middle is taken.
+        spacing
+            Model-grid spacing in mm in place of the modality's default; not with a box, which says
+            its own scale.
+
+        Returns
+        -------
+        Number of windows that will be there.
+
+        Raises
+        ------
+        PromptInvalid, InvalidInput
+            The prompt can not be used, or the bundle has no such spacing.
+        """
+        volume = await self.get_volume(principal, volume_id)
+        window = window_to_warm(volume, prompt, spacing, self._rule)
+        task = asyncio.create_task(self._embed(volume, window))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return 1
+
+    async def segment(
+        self,
+        principal: str,
+        volume_id: str,
+        prompt: Prompt,
+        *,
+        parent: str | None = None,
+        tau: float | None = None,
+        expert: str = AUTO,
+        render: Render | None = None,
+    ) -> Segmented:
+        """Segment, or refine ``parent``: its clicks count too, and its mask is the prior.
+
+        Parameters
+        ----------
+        tau, expert
+            See `Choice`.
+        render
+            Makes the caller's bytes of the mask, in a worker, while the record is being written.
+
+        Raises
+        ------
+        PromptInvalid, TooLarge
+            The prompt can not be used; see `sammoe.segmentation.planning.plan`.
+        Conflict
+            The parent belongs to another volume, or was made with other windows.
+        NoForeground
+            There is nothing to see in the window.
+        EngineError
+            The engine is busy, failed, or answered nonsense.
+        """
+        choice = Choice(expert, tau)
+        check_choice(choice, self.bundle.manifest)
+        return await self._clicker.click(
+            Click(principal, volume_id, prompt, parent, choice), render
+        )
+
+    async def get_segmentation(self, principal: str, name: str) -> SegmentationRecord:
+        """Return a segmentation's record."""
+        return await self._short(lambda: self._store.segmentations.get(principal, name))
+
+    async def list_segmentations(
+        self, principal: str, volume_id: str, cursor: str | None = None, limit: int = 50
+    ) -> Page[SegmentationRecord]:
+        """List a volume's segmentations, newest first."""
+        return await self._short(
+            lambda: self._store.segmentations.page(principal, volume_id, cursor, limit)
+        )
+
+    async def delete_segmentation(self, principal: str, name: str) -> None:
+        """Delete a segmentation; those that refine it stay."""
+        await self._short(lambda: self._store.segmentations.delete(principal, name))
+
+    async def undo(self, principal: str, name: str) -> SegmentationRecord:
+        """Return the segmentation that this one refines.
+
+        Raises
+        ------
+        Conflict
+            It refines none, or that one was deleted.
+        """
+        record = await self.get_segmentation(principal, name)
+        if record.parent is None:
+            raise Conflict("There is nothing to undo: this is a first click.")
+        try:
+            return await self.get_segmentation(principal, record.parent)
+        except NotFound:
+            raise Conflict("The segmentation before this one was deleted.") from None
+
+    async def mask(
+        self, principal: str, name: str, candidate: Candidate = "fused"
+    ) -> tuple[Pasted, VolumeRecord]:
+        """Return a mask on the volume's own grid.
+
+        Raises
+        ------
+        CandidateMissing
+            The segmentation did not compute that mask.
+        """
+        return await self._short(lambda: self._mask(principal, name, candidate))
+
+    async def measure(self, principal: str, name: str) -> Measures:
+        """Measure the answer of a segmentation."""
+        return await self._short(lambda: measure(*self._answer(principal, name)))
+
+    async def answer_once(
+        self,
+        principal: str,
+        key: str,
+        request_digest: str,
+        handle: Callable[[], Awaitable[StoredResponse]],
+    ) -> StoredResponse:
+        """Answer a request with an Idempotency-Key; see `Replays.answer`."""
+        return await self._replays.answer(principal, key, request_digest, handle)
+
+    async def _short(self, call: Callable[[], T]) -> T:
+        return (await self._clicks.run(call)).value
+
+    async def _embed(self, volume: VolumeRecord, window: Window) -> None:
+        try:
+            await self._embedder.embed(volume, window)
+        except SammoeError as error:
+            _log.warning("a window was not embedded in the background: %s", error.code)
+
+    def _mask(
+        self, principal: str, name: str, candidate: Candidate = "fused"
+    ) -> tuple[Pasted, VolumeRecord]:
+        record, logits = self._store.segmentations.with_logits(principal, name)
+        volume = self._store.volumes.get(principal, record.volume_id)
+        candidates = logits[0]
+        if candidate != "fused" and candidate not in candidates:
+            made = ", ".join(candidates)
+            raise CandidateMissing(f"This segmentation did not compute that mask, but: {made}.")
+        chosen = answer(candidates) if candidate == "fused" else candidates[candidate]
+        return paste(chosen, record.windows[0].window, volume.geometry), volume
+
+    def _answer(self, principal: str, name: str) -> tuple[Pasted, Geometry]:
+        pasted, volume = self._mask(principal, name)
+        return pasted, volume.geometry
