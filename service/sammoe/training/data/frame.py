@@ -109,8 +109,8 @@ def _all() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def _paint_thorax(canvas: Canvas, body: Body, cavity: Solid) -> None:
     x, y, z = canvas.axes()
     rho = np.sqrt((x / 128) ** 2 + ((y + 4) / 86) ** 2)
-    drop = np.where(y > 0, 45, 85)
-    dome = body.dome + 7 * np.tanh(x / 25) - 7 * np.exp(-((x / 22) ** 2)) - drop * rho**3.4
+    drop = np.where(y > 0, 52, 95)
+    dome = body.dome + 7 * np.tanh(x / 25) - 7 * np.exp(-((x / 22) ** 2)) - drop * rho**5.5
     below = (dome.astype(np.float32) + 2 * canvas.rough(cavity.box)[:, :, :1]) - z
     chest = np.maximum(cavity.out, below)
     middle = np.hypot((x + 4) / 30, (y - 5) / 85) - 1 + 0.12 * canvas.rough(cavity.box)
