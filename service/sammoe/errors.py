@@ -34,7 +34,8 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     ├── Conflict                409 conflict
     │   └── IdempotencyConflict     409 idempotency_conflict
     ├── BundleInvalid           422 bundle_invalid
-    │   └── CheckpointInvalid       422 checkpoint_invalid
+    │   ├── CheckpointInvalid       422 checkpoint_invalid
+    │   └── ExportMismatch          422 export_mismatch
     ├── EngineError             503 engine_unavailable
     │   ├── EngineBusy              429 engine_busy
     │   └── EngineOutputInvalid     502 engine_output_invalid
@@ -257,6 +258,12 @@ class CheckpointInvalid(BundleInvalid):
     """A checkpoint can not be read or does not fit; the detail names the key."""
 
     code = "checkpoint_invalid"
+
+
+class ExportMismatch(BundleInvalid):
+    """An exported graph does not compute what its network computes."""
+
+    code = "export_mismatch"
 
 
 class EngineError(SammoeError):

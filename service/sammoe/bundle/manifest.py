@@ -85,6 +85,23 @@ class WindowSettings(_Closed):
         self.rule()
         return self
 
+    @classmethod
+    def from_rule(cls, rule: WindowRule) -> Self:
+        """The settings of a rule, as training holds it."""
+        return cls.model_validate(
+            {
+                "side": rule.side,
+                "patch": rule.patch,
+                "spacings": rule.spacings,
+                "default_spacing": dict(rule.default_spacing),
+                "snap_mm": rule.snap_mm,
+                "normalisation": rule.normalisation,
+                "ct_clamp": rule.ct_clamp,
+                "antialias": rule.antialias,
+                "preprocessing_version": rule.version,
+            }
+        )
+
     def rule(self) -> WindowRule:
         """The same as a value object of :mod:`sammoe.volume`, which checks itself."""
         return WindowRule(

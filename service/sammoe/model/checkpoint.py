@@ -9,6 +9,7 @@ config is ``vit_b()``, with box embeddings when the file has them.
 import argparse
 import json
 import pickle
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,17 +29,21 @@ _WRAPPERS = ("model_state_dict", "state_dict")
 _PREFIX = "module."
 _BOX_KEY = "prompt_encoder.point_embeddings.2.weight"
 
-# What training scripts leave beside the weights. None of these runs code when built.
+# What training scripts leave beside the weights. None of these runs code when built. NumPy moved
+# the two functions; files name the place where they were when it was written.
+_NUMPY_BUILDERS: dict[str, Any] = {
+    "scalar": np.float64(0).__reduce__()[0],
+    "_reconstruct": np.zeros(0).__reduce__()[0],
+}
 _SAFE_GLOBALS: list[Any] = [
     argparse.Namespace,
     np.dtype,
     np.ndarray,
-    *(getattr(np.dtypes, f"{kind}DType") for kind in ("Bool", "Int32", "Int64")),
-    *(getattr(np.dtypes, f"{kind}DType") for kind in ("Float16", "Float32", "Float64")),
+    *(type(np.dtype(kind)) for kind in ("?", "i4", "i8", "f2", "f4", "f8")),
     *(
-        (getattr(np._core.multiarray, name), f"numpy.{core}.multiarray.{name}")
+        (build, f"numpy.{core}.multiarray.{name}")
         for core in ("core", "_core")
-        for name in ("scalar", "_reconstruct")
+        for name, build in _NUMPY_BUILDERS.items()
     ),
 ]
 
@@ -101,12 +106,14 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
         with torch.serialization.safe_globals(_SAFE_GLOBALS):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = next(line for line in str(error).splitlines() if "nsupported" in line)
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        what = found.group(1) if found else "an unknown instruction"
         raise CheckpointInvalid(
-            f"{path} holds more than weights and was not opened further: {reason.strip()}"
+            f"{path} was refused: beside weights it holds {what}, which could run code"
         ) from error
     except Exception as error:  # a hostile or cut file can fail in any way within the parser
-        raise CheckpointInvalid(f"{path} is no whole checkpoint: {error}") from error
+        reason = (str(error) or type(error).__name__).partition(". ")[0]
+        raise CheckpointInvalid(f"{path} is no whole checkpoint: {reason}") from error
     if not isinstance(content, dict):
         raise CheckpointInvalid(f"{path} holds a {type(content).__name__}, not a dict of weights")
     for wrapper in _WRAPPERS:
@@ -125,11 +132,13 @@ def _build(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> Sa
         try:
             config = SamMed3DConfig.from_dict(json.loads(metadata["config"]))
         except (ValueError, TypeError, KeyError) as error:
-            raise CheckpointInvalid(f"{path}: the config in its metadata is wrong: {error}") from error
+            raise CheckpointInvalid(
+                f"{path}: the config in its metadata is wrong: {error}"
+            ) from error
     else:
         config = SamMed3DConfig.vit_b(box_embeddings=_BOX_KEY in state)
-    model = build_sam_med3d(config)
-    expected = model.state_dict()
+    with torch.device("meta"):
+        expected = build_sam_med3d(config).state_dict()
     for keys, problem in (
         (expected.keys() - state.keys(), "is missing"),
         (state.keys() - expected.keys(), "is not part of the network"),
@@ -143,4 +152,4 @@ def _build(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> Sa
             raise CheckpointInvalid(f"{path}: {key} has shape {found}, not {wanted}")
         if not value.is_floating_point() or not value.isfinite().all():
             raise CheckpointInvalid(f"{path}: {key} holds values that are no finite numbers")
-    return model
+    return build_sam_med3d(config)

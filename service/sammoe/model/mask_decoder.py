@@ -120,7 +120,8 @@ class MaskDecoder(nn.Module):
         """[B, g^3, C] -> [B, g^3 * 64, C / 8]: children of a token stand together."""
         first, norm, _, second, _ = self.output_upscaling
         x = _grow(tokens, first)
-        x = F.gelu(F.layer_norm(x, (x.shape[-1],), norm.weight, norm.bias, norm.eps))
+        width = self.config.prompt_dim // 4
+        x = F.gelu(F.layer_norm(x, (width,), norm.weight, norm.bias, norm.eps))
         return F.gelu(_grow(x, second))
 
     def _place(self, values: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
 from pathlib import Path
 
+from sammoe.bundle import WindowSettings
 from sammoe.volume.window import WindowRule
 
-from tests.unit.bundle.bundles import MODEL, write_bundle
+from tests.unit.bundle.bundles import MODEL, WINDOW, write_bundle
 
 
 def test_the_window_rule_carries_every_setting(tmp_path: Path) -> None:
@@ -19,6 +20,10 @@ def test_the_window_rule_carries_every_setting(tmp_path: Path) -> None:
         antialias=True,
         version=1,
     )
+
+
+def test_settings_and_rule_are_two_forms_of_one_thing() -> None:
+    assert WindowSettings.from_rule(WINDOW.rule()) == WINDOW
 
 
 def test_sizes_follow_from_grid_and_width() -> None:
