@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,18 +19,14 @@ from sammoe.engine.workers import WorkerPool
 Logits = NDArray[np.float32]
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 @dataclass(frozen=True)
 class EngineOptions:
     """Threads and queues of a `LocalEngine`.
 
     Attributes
     ----------
-    threads
-        ONNX Runtime's threads within one operator; default: the cores that this process may use.
+    encoder_threads, decoder_threads
+        ONNX Runtime's threads within one operator; 0 = as many as this process has cores.
     encode_workers, decode_workers
         How many windows are embedded, and how many prompts decoded, at the same time. The two
         pools are separate: a later click never waits behind a first click's encode.
@@ -38,7 +34,8 @@ class EngineOptions:
         How many more may wait; beyond that the engine is busy.
     """
 
-    threads: int = field(default_factory=_cores)
+    encoder_threads: int = 0
+    decoder_threads: int = 0
     encode_workers: int = 1
     decode_workers: int = 2
     encode_waiting: int = 16
@@ -61,7 +58,7 @@ class LocalEngine:
         options = options or EngineOptions()
         self._bundle = bundle
         self._experts = [expert.name for expert in bundle.manifest.experts]
-        self._load(options.threads)
+        self._load(options.encoder_threads or _cores(), options.decoder_threads or _cores())
         self._warm_up()
         self._encoders = WorkerPool(
             "encoder", workers=options.encode_workers, waiting=options.encode_waiting
@@ -93,7 +90,7 @@ class LocalEngine:
         """See `Engine.close`."""
         await asyncio.gather(self._encoders.close(), self._decoders.close())
 
-    def _load(self, threads: int) -> None:
+    def _load(self, encoder_threads: int, decoder_threads: int) -> None:
         bundle, model = self._bundle, self._bundle.manifest.model
         grid, cells = (model.grid,) * 3, (model.cells,) * 3
         embedding = OutputSpec("embedding", np.float16, (1, model.embedding_channels, *grid))
@@ -102,10 +99,10 @@ class LocalEngine:
         scores = OutputSpec("scores", np.float32, (1, len(self._experts)))
         # The names' order is that of the outputs in `_decode`.
         general = [logits, features] if self._experts else [logits]
-        self._encoder = Graph(bundle.model_path(ENCODER), [embedding], threads=threads)
-        self._general = Graph(bundle.model_path(GENERAL_DECODER), general, threads=threads)
+        self._encoder = Graph(bundle.model_path(ENCODER), [embedding], threads=encoder_threads)
+        self._general = Graph(bundle.model_path(GENERAL_DECODER), general, threads=decoder_threads)
         self._expert = {
-            name: Graph(bundle.model_path(decoder_name(name)), [logits], threads=threads)
+            name: Graph(bundle.model_path(decoder_name(name)), [logits], threads=decoder_threads)
             for name in self._experts
         }
         self._gate = Graph(bundle.model_path(GATE), [scores], threads=1) if self._experts else None
@@ -160,3 +157,7 @@ def _feed(
         "labels": inputs.labels,
         "mask": inputs.mask,
     }
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,207 @@
+"""The engine of this process, on the real ONNX Runtime."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sammoe.bundle import Bundle, load_bundle
+from sammoe.engine import Choice, DecoderInputs, decoder_inputs, fuse
+from sammoe.engine.local import EngineOptions, LocalEngine
+from sammoe.engine.protocol import Engine
+from sammoe.errors import (
+    BundleInvalid,
+    EngineBusy,
+    EngineError,
+    EngineOutputInvalid,
+    ExpertUnknown,
+)
+from tests.bundles import BALL_VOXELS, CELLS, EXPERT_BALL_VOXELS, SIDE, write_test_bundle
+
+OPTIONS = EngineOptions(encoder_threads=1, decoder_threads=1)
+
+
+@pytest.fixture
+async def engine(general_bundle: Bundle) -> AsyncIterator[LocalEngine]:
+    engine = LocalEngine(general_bundle, OPTIONS)
+    yield engine
+    await engine.close()
+
+
+@pytest.fixture
+async def mixture(expert_bundle: Bundle) -> AsyncIterator[LocalEngine]:
+    engine = LocalEngine(expert_bundle, OPTIONS)
+    yield engine
+    await engine.close()
+
+
+def image() -> NDArray[np.float32]:
+    return np.random.default_rng(0).standard_normal((1, 1, SIDE, SIDE, SIDE), np.float32)
+
+
+def click(bundle: Bundle, *place: float) -> DecoderInputs:
+    return decoder_inputs([place], [1], None, None, bundle.manifest.window_rule())
+
+
+def volume_of(logits: NDArray[np.float32]) -> float:
+    """Voxels of the window that are in the mask."""
+    return float((logits > 0).sum()) * (SIDE / CELLS) ** 3
+
+
+def ball(radius: float) -> float:
+    return 4 / 3 * np.pi * radius**3
+
+
+async def test_embedding_is_the_graph_s(engine: LocalEngine) -> None:
+    embedding = await engine.encode(image())
+    means = image().reshape(4, 8, 4, 8, 4, 8).mean(axis=(1, 3, 5))
+    gains = np.arange(1, 5).reshape(4, 1, 1, 1)
+    np.testing.assert_allclose(embedding[0], means * gains, atol=1e-3)
+    assert embedding.dtype == np.float16
+
+
+async def test_click_is_answered_by_the_general_decoder(engine: Engine) -> None:
+    embedding = await engine.encode(image())
+    decoded = await engine.decode(embedding, click(engine.bundle, 16, 10, 20), Choice())
+    assert list(decoded.candidates) == ["general"]
+    logits = decoded.candidates["general"]
+    assert logits.shape == (CELLS, CELLS, CELLS)
+    assert volume_of(logits) == pytest.approx(ball(BALL_VOXELS), rel=0.1)
+    centre = (np.argwhere(logits > 0).mean(axis=0) + 0.5) * SIDE / CELLS - 0.5
+    np.testing.assert_allclose(centre, [16, 10, 20], atol=0.6)
+    route = decoded.route
+    assert (route.used, route.fused, dict(route.scores), route.top) == ("general", False, {}, None)
+    assert decoded.queue_ms >= 0
+
+
+async def test_sure_gate_mixes_general_and_expert(mixture: LocalEngine) -> None:
+    embedding = await mixture.encode(image())
+    inputs = click(mixture.bundle, 8, 16, 16)
+    decoded = await mixture.decode(embedding, inputs, Choice())
+    route = decoded.route
+    assert (route.used, route.fused, route.top, route.tau) == ("cord", True, "cord", 0.5)
+    assert list(route.scores) == ["cord", "lesion"]
+    assert route.s_top == route.scores["cord"]
+    assert route.s_top == pytest.approx(1 / (1 + np.exp(-8)), abs=1e-6)
+    general, expert = decoded.candidates["general"], decoded.candidates["expert"]
+    assert volume_of(expert) == pytest.approx(ball(EXPERT_BALL_VOXELS), rel=0.1)
+    expected = fuse(general, expert, route.s_top, "probability")
+    np.testing.assert_array_equal(decoded.candidates["fused"], expected)
+
+
+async def test_unsure_gate_leaves_the_general_mask(mixture: LocalEngine) -> None:
+    embedding = await mixture.encode(image())
+    inputs = click(mixture.bundle, 14, 16, 16)
+    decoded = await mixture.decode(embedding, inputs, Choice(tau=0.999))
+    route = decoded.route
+    assert list(decoded.candidates) == ["general"]
+    assert (route.used, route.fused, route.top, route.tau) == ("general", False, "cord", 0.999)
+    assert route.s_top is not None
+    assert 0.5 < route.s_top < 0.999
+
+
+@pytest.mark.parametrize(("expert", "radius"), [("general", BALL_VOXELS), ("lesion", 9.0)])
+async def test_named_decoder_runs_alone(mixture: LocalEngine, expert: str, radius: float) -> None:
+    embedding = await mixture.encode(image())
+    inputs = click(mixture.bundle, 8, 16, 16)
+    decoded = await mixture.decode(embedding, inputs, Choice(expert))
+    (name,) = decoded.candidates
+    assert name == ("general" if expert == "general" else "expert")
+    assert volume_of(decoded.candidates[name]) == pytest.approx(ball(radius), rel=0.1)
+    assert (decoded.route.used, dict(decoded.route.scores)) == (expert, {})
+
+
+async def test_fusion_is_the_manifest_s(tmp_path: Path) -> None:
+    bundle = write_test_bundle(tmp_path, experts=("cord",), fusion="logit")
+    engine = LocalEngine(bundle, OPTIONS)
+    embedding = await engine.encode(image())
+    decoded = await engine.decode(embedding, click(bundle, 16, 16, 16), Choice())
+    candidates, s_top = decoded.candidates, decoded.route.s_top
+    assert s_top is not None
+    expected = fuse(candidates["general"], candidates["expert"], s_top, "logit")
+    np.testing.assert_array_equal(candidates["fused"], expected)
+    await engine.close()
+
+
+async def test_unknown_expert_costs_nothing(engine: LocalEngine) -> None:
+    embedding = await engine.encode(image())
+    with pytest.raises(ExpertUnknown):
+        await engine.decode(embedding, click(engine.bundle, 1, 1, 1), Choice("cord"))
+
+
+@pytest.mark.parametrize("broken", ["image_encoder", "decoder_general", "decoder_cord", "gate"])
+async def test_nan_is_never_answered(tmp_path: Path, broken: str) -> None:
+    bundle = write_test_bundle(tmp_path, experts=("cord",), broken=broken)
+    engine = LocalEngine(bundle, OPTIONS)
+
+    async def segment() -> None:
+        embedding = await engine.encode(image())
+        await engine.decode(embedding, click(bundle, 16, 16, 16), Choice())
+
+    with pytest.raises(EngineOutputInvalid, match=broken):
+        await segment()
+    await engine.close()
+
+
+async def test_image_that_does_not_fit_is_an_engine_error(engine: LocalEngine) -> None:
+    with pytest.raises(EngineError, match="could not be run"):
+        await engine.encode(np.zeros((1, 1, 8, 8, 8), np.float32))
+
+
+def test_graph_that_does_not_fit_the_manifest_is_refused(
+    tmp_path: Path, general_bundle: Bundle
+) -> None:
+    manifest = general_bundle.manifest
+    wider = manifest.model.model_copy(update={"embedding_channels": 5})
+    bundle = Bundle(
+        general_bundle.path, manifest.model_copy(update={"model": wider}), general_bundle.digest
+    )
+    with pytest.raises(BundleInvalid, match=r"image_encoder-\w+/1/model.onnx.*not float16"):
+        LocalEngine(bundle, OPTIONS)
+
+
+def test_graph_without_an_output_is_refused(tmp_path: Path) -> None:
+    bundle = write_test_bundle(tmp_path, experts=("cord",))
+    models = {**bundle.manifest.models, "decoder_general": bundle.manifest.models["decoder_cord"]}
+    swapped = Bundle(
+        bundle.path, bundle.manifest.model_copy(update={"models": models}), bundle.digest
+    )
+    with pytest.raises(BundleInvalid, match="has no output gate_features"):
+        LocalEngine(swapped, OPTIONS)
+
+
+def test_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:
+    bundle = write_test_bundle(tmp_path)
+    path = bundle.model_path("decoder_general")
+    path.write_bytes(b"no graph")
+    with pytest.raises(BundleInvalid, match="can not be loaded"):
+        LocalEngine(load_bundle(tmp_path, verify=False), OPTIONS)
+
+
+async def test_decodes_do_not_wait_for_encodes(general_bundle: Bundle) -> None:
+    options = EngineOptions(1, 1, encode_workers=1, encode_waiting=0)
+    engine = LocalEngine(general_bundle, options)
+    embedding = await engine.encode(image())
+    slow = np.zeros((1, 1, SIDE, SIDE, SIDE), np.float32)
+    encodes = [asyncio.create_task(engine.encode(slow)) for _ in range(2)]
+    decoded = await engine.decode(embedding, click(general_bundle, 16, 16, 16), Choice())
+    assert decoded.candidates
+    with pytest.raises(EngineBusy):
+        await asyncio.gather(*encodes)
+    await asyncio.gather(*encodes, return_exceptions=True)
+    await engine.close()
+    with pytest.raises(EngineError, match="shutting down"):
+        await engine.encode(image())
+
+
+async def test_all_cores_give_the_same_bytes(engine: LocalEngine, general_bundle: Bundle) -> None:
+    other = LocalEngine(general_bundle, EngineOptions())
+    ours, theirs = await engine.encode(image()), await other.encode(image())
+    np.testing.assert_array_equal(ours, theirs)
+    inputs = click(general_bundle, 16, 10, 20)
+    one, two = [await e.decode(ours, inputs, Choice()) for e in (engine, other)]
+    np.testing.assert_array_equal(one.candidates["general"], two.candidates["general"])
+    await other.close()

@@ -1,0 +1,71 @@
+"""The paper's selector as arithmetic."""
+
+from typing import Literal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from sammoe.engine import LOGIT_LIMIT, clip_logits, fuse, select
+
+Logits = NDArray[np.float32]
+FUSIONS: tuple[Literal["probability", "logit"], ...] = ("probability", "logit")
+
+logits = hnp.arrays(np.float32, (2, 3), elements=st.floats(-100, 100, width=32))
+
+
+def test_top_expert_passes_only_above_tau() -> None:
+    scores = [0.2, 0.5, 0.4]
+    below, at = select(scores, 0.49), select(scores, 0.5)
+    assert (below.index, below.s_top, below.passes) == (1, 0.5, True)
+    assert not at.passes
+
+
+def test_first_of_equal_experts_is_taken() -> None:
+    assert select(np.array([0.1, 0.7, 0.7], np.float32), 0.5).index == 1
+
+
+def test_probabilities_are_mixed_as_the_paper_says() -> None:
+    general, top = np.array([-2.0, 0.5], np.float32), np.array([3.0, 0.5], np.float32)
+    mixed = fuse(general, top, 0.7, "probability")
+    expected = 0.3 / (1 + np.exp(-general)) + 0.7 / (1 + np.exp(-top))
+    np.testing.assert_allclose(1 / (1 + np.exp(-mixed)), expected, rtol=1e-6)
+    assert mixed.dtype == np.float32
+
+
+def test_logits_are_mixed_linearly() -> None:
+    general, top = np.array([-2.0, 4.0], np.float32), np.array([3.0, 1.0], np.float32)
+    np.testing.assert_allclose(fuse(general, top, 0.25, "logit"), [-0.75, 3.25], rtol=1e-6)
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+@given(general=logits, top=logits, s_top=st.floats(0, 1))
+def test_fused_logit_lies_between_the_clipped_two(
+    fusion: Literal["probability", "logit"], general: Logits, top: Logits, s_top: float
+) -> None:
+    mixed = fuse(general, top, s_top, fusion)
+    low, high = clip_logits(np.minimum(general, top)), clip_logits(np.maximum(general, top))
+    assert (mixed >= low - 1e-4).all()
+    assert (mixed <= high + 1e-4).all()
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+@given(general=logits, top=logits)
+def test_weight_of_zero_or_one_is_a_choice(
+    fusion: Literal["probability", "logit"], general: Logits, top: Logits
+) -> None:
+    np.testing.assert_allclose(fuse(general, top, 0.0, fusion), clip_logits(general), atol=1e-5)
+    np.testing.assert_allclose(fuse(general, top, 1.0, fusion), clip_logits(top), atol=1e-5)
+
+
+def test_certain_masks_lose_no_precision() -> None:
+    sure = np.array([-LOGIT_LIMIT, LOGIT_LIMIT, -20.0, 20.0], np.float32)
+    np.testing.assert_allclose(fuse(sure, sure, 0.5, "probability"), sure, rtol=1e-6)
+
+
+def test_clipping_keeps_what_is_within() -> None:
+    values = np.array([-1e9, -3.0, 0.0, 1e9], np.float32)
+    np.testing.assert_array_equal(clip_logits(values), [-LOGIT_LIMIT, -3.0, 0.0, LOGIT_LIMIT])
