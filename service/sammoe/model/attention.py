@@ -26,6 +26,11 @@ class RelPosAttention(nn.Module):
     those of the padded form.
     """
 
+    rel_pos_d: Tensor
+    rel_pos_h: Tensor
+    rel_pos_w: Tensor
+    index: Tensor
+
     def __init__(self, dim: int, heads: int, window: int) -> None:
         super().__init__()
         self.heads = heads

@@ -87,7 +87,7 @@ class DetailHead(nn.Module):
         fine = torch.relu(self.enter(torch.cat([torch.tanh(coarse / 4), detail, maps], dim=1)))
         wide = F.interpolate(self.wide(fine), scale_factor=2.0, mode="nearest")
         features = torch.relu(self.leave(fine + wide))
-        weights = self.hyper(token)[:, None]  # [B, 1, channels]
+        weights: Tensor = self.hyper(token)[:, None]  # [B, 1, channels]
         return coarse + (weights @ features.flatten(2)).reshape(coarse.shape)
 
 

@@ -38,8 +38,7 @@ class EncoderBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B, g, g, g, dim] -> the same shape."""
         y = self.norm1(x)
-        y = self.attn(y) if self.window >= x.shape[1] else self._attend_in_windows(y)
-        x = x + y
+        x = x + (self.attn(y) if self.window >= x.shape[1] else self._attend_in_windows(y))
         out: Tensor = x + self.mlp(self.norm2(x))
         return out
 
@@ -51,7 +50,7 @@ class EncoderBlock(nn.Module):
         k = (g + pad) // n
         cubes = x.reshape(b, k, n, k, n, k, n, dim).permute(0, 1, 3, 5, 2, 4, 6, 7)
         cubes = self.attn(cubes.reshape(b * k**3, n, n, n, dim))
-        joined = cubes.reshape(b, k, k, k, n, n, n, dim).permute(0, 1, 4, 2, 5, 3, 6, 7)
+        joined: Tensor = cubes.reshape(b, k, k, k, n, n, n, dim).permute(0, 1, 4, 2, 5, 3, 6, 7)
         return joined.reshape(b, k * n, k * n, k * n, dim)[:, :g, :g, :g]
 
 

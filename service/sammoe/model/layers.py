@@ -1,5 +1,7 @@
 """Small layers that several parts share."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -42,9 +44,7 @@ class ReluMlp(nn.Module):
 
     def __init__(self, dims: tuple[int, ...]) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(
-            nn.Linear(a, b) for a, b in zip(dims[:-1], dims[1:], strict=True)
-        )
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(dims))
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., dims[0]] -> [..., dims[-1]]."""

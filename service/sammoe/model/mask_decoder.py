@@ -114,11 +114,16 @@ class MaskDecoder(nn.Module):
             return coarse
         c, batch = self.config.prompt_dim, dense.shape[0]
         detail = _per_prompt(unfold(image_embeddings[:, c:], 4), batch)
-        return self.detail(coarse, detail, unfold(dense[:, c:], 4), tokens[:, chosen])
+        maps = unfold(dense[:, c:], 4)
+        sharpened: Tensor = self.detail(coarse, detail, maps, tokens[:, chosen])
+        return sharpened
 
     def _upscale(self, tokens: Tensor) -> Tensor:
         """[B, g^3, C] -> [B, g^3 * 64, C / 8]: children of a token stand together."""
         first, norm, _, second, _ = self.output_upscaling
+        assert isinstance(first, nn.ConvTranspose3d)
+        assert isinstance(norm, LayerNorm3d)
+        assert isinstance(second, nn.ConvTranspose3d)
         x = _grow(tokens, first)
         width = self.config.prompt_dim // 4
         x = F.gelu(F.layer_norm(x, (width,), norm.weight, norm.bias, norm.eps))
@@ -136,8 +141,8 @@ def _grow(tokens: Tensor, layer: nn.ConvTranspose3d) -> Tensor:
     """A transposed convolution with kernel = stride = 2, per token: [B, n, a] -> [B, 8 n, b]."""
     cin, cout = layer.weight.shape[:2]
     weight = layer.weight.permute(0, 2, 3, 4, 1).reshape(cin, 8 * cout)
-    grown = (tokens @ weight).reshape(tokens.shape[0], -1, cout)
-    return grown + layer.bias
+    assert layer.bias is not None
+    return (tokens @ weight).reshape(tokens.shape[0], -1, cout) + layer.bias
 
 
 def _per_prompt(images: Tensor, batch: int) -> Tensor:

@@ -115,9 +115,8 @@ class PromptEncoder(nn.Module):
         position = self.pe_layer((coords + 0.5) / self.config.image_size)
         is_point = (labels != PADDING).to(position.dtype)[..., None]
         sparse = position * is_point + self.not_a_point_embed.weight * (1 - is_point)
-        for label, embedding in zip(
-            (NEGATIVE, POSITIVE, BOX_FIRST, BOX_LAST), self.point_embeddings, strict=False
-        ):
+        for label, embedding in enumerate(self.point_embeddings):  # 0, 1, and 2, 3 with boxes
+            assert isinstance(embedding, nn.Embedding)
             sparse = sparse + embedding.weight * (labels == label).to(position.dtype)[..., None]
         return sparse, self._dense(coords, labels, masks)
 

@@ -21,8 +21,7 @@ class CrossAttention(nn.Module):
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """q [B, Nq, dim], k and v [B, Nk, dim] -> [B, Nq, dim]."""
         query, key, value = (
-            self._split(p(x))
-            for p, x in ((self.q_proj, q), (self.k_proj, k), (self.v_proj, v))
+            self._split(p(x)) for p, x in ((self.q_proj, q), (self.k_proj, k), (self.v_proj, v))
         )
         weights = torch.softmax(query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5, dim=-1)
         joined = (weights @ value).transpose(1, 2).flatten(2)
@@ -60,9 +59,7 @@ class TwoWayBlock(nn.Module):
             tokens = tokens + self.self_attn(q, q, tokens)
         tokens = self.norm1(tokens)
         keys = image + image_pe
-        tokens = self.norm2(
-            tokens + self.cross_attn_token_to_image(tokens + token_pe, keys, image)
-        )
+        tokens = self.norm2(tokens + self.cross_attn_token_to_image(tokens + token_pe, keys, image))
         tokens = self.norm3(tokens + self.mlp(tokens))
         image = self.norm4(image + self.cross_attn_image_to_token(keys, tokens + token_pe, tokens))
         return tokens, image

@@ -4,7 +4,7 @@ import csv
 import math
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +37,14 @@ class Recipe:
         Whether to run under autocast (for processors with matrix units for it).
     """
 
-    steps: int = 4000
-    images: int = 6
-    prompts: int = 4
+    steps: int = 3000
+    images: int = 8
+    prompts: int = 2
     lr: float = 1e-3
     weight_decay: float = 0.02
-    warmup: int = 200
+    warmup: int = 100
     average: float = 0.998
-    simulation: Simulation = Simulation()
+    simulation: Simulation = field(default_factory=Simulation)
     seed: int = 0
     bfloat16: bool = False
 
@@ -98,9 +98,7 @@ class GeneralTrainer:
         losses, dices = [], []
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.recipe.bfloat16):
             embedding = self.model.image_encoder(batch.image)
-            answers = run(
-                self.model, embedding, batch, self.recipe.simulation, self.generator
-            )
+            answers = run(self.model, embedding, batch, self.recipe.simulation, self.generator)
             total = torch.zeros(())
             for logits in answers:
                 loss = dice_ce(logits, batch.targets)

@@ -43,9 +43,7 @@ class Mixture(IterableDataset[Batch]):
         Batches are a function of seed, worker and position.
     """
 
-    def __init__(
-        self, samplers: Sequence[tuple[float, Sampler]], images: int, seed: int
-    ) -> None:
+    def __init__(self, samplers: Sequence[tuple[float, Sampler]], images: int, seed: int) -> None:
         self.samplers = [sampler for _, sampler in samplers]
         weights = np.array([weight for weight, _ in samplers])
         self.shares = weights / weights.sum()

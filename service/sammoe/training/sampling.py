@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sammoe.errors import NoForeground
 from sammoe.training.data.labelmap import LabelMap
 from sammoe.training.data.noise import smooth_noise
 from sammoe.training.data.render import render
@@ -46,7 +48,7 @@ def occupancy(mask: NDArray[np.bool_], cells: int) -> Cube:
     """bool [S, S, S] -> share of each of the cells^3 cells that is set."""
     k = mask.shape[0] // cells
     blocks = mask.reshape(cells, k, cells, k, cells, k)
-    return blocks.mean(axis=(1, 3, 5), dtype=np.float32)
+    return np.asarray(blocks.mean(axis=(1, 3, 5), dtype=np.float32))
 
 
 def box_of(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -59,11 +61,10 @@ def click_in(mask: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.fl
     """A first click: half of the time uniform, half of the time near the middle of the mask."""
     inside = np.argwhere(mask)
     chosen = inside[rng.integers(len(inside), size=48)]
+    place = chosen[0]
     if rng.random() < 0.5:
-        return (chosen[0] + rng.uniform(-0.5, 0.5, 3)).astype(np.float32)
-    middle = chosen.mean(axis=0)
-    nearest = chosen[np.square(chosen - middle).sum(axis=1).argmin()]
-    return (nearest + rng.uniform(-0.5, 0.5, 3)).astype(np.float32)
+        place = chosen[np.square(chosen - chosen.mean(axis=0)).sum(axis=1).argmin()]
+    return np.asarray(place + rng.uniform(-0.5, 0.5, 3), dtype=np.float32)
 
 
 class LabelMapSampler:
@@ -76,7 +77,7 @@ class LabelMapSampler:
 
     def draw(self, rng: np.random.Generator) -> Sample | None:
         """One sample, or None where the draw came out empty."""
-        source = self.maps[rng.integers(len(self.maps))]
+        source = self.maps[int(rng.integers(len(self.maps)))]
         target = source.draw_target(source.labels, rng, smallest=60, largest=1.0)
         if target is None:
             return None
@@ -88,12 +89,15 @@ class LabelMapSampler:
         spacing = self._spacing(extent, rng)
         centre = index[0] if rng.random() < 0.5 else (index.min(0) + index.max(0)) / 2
         window, labels = self._crop(source, centre, spacing, rng)
-        labels, inside = _reorient(labels, _inside(window, source, spacing), rng)
+        labels, inside = reorient([labels, _inside(window, source, spacing)], rng)
         modality = self._modality(source, rng)
         image = render(labels, source, rng, modality, voxel_mm=spacing)
         if modality is Modality.CT:
             image = np.clip(image, *self.rule.ct_clamp)
-        image = normalise(np.where(inside, image, np.float32(0)), self.rule)
+        try:
+            image = normalise(np.where(inside, image, np.float32(0)), self.rule)
+        except NoForeground:
+            return None
         return self._prompted(image, labels, source, target, rng)
 
     def _spacing(self, extent_mm: float, rng: np.random.Generator) -> float:
@@ -108,7 +112,11 @@ class LabelMapSampler:
         return Modality.CT
 
     def _crop(
-        self, source: LabelMap, centre: NDArray[np.float64], spacing: float, rng: np.random.Generator
+        self,
+        source: LabelMap,
+        centre: NDArray[np.float64],
+        spacing: float,
+        rng: np.random.Generator,
     ) -> tuple[Window, NDArray[np.uint8]]:
         """Labels of a window through a random affine and elastic deformation about its middle."""
         side, ratio = self.rule.side, spacing / source.spacing_mm
@@ -174,16 +182,11 @@ def _inside(window: Window, source: LabelMap, spacing: float) -> NDArray[np.bool
     return spans[0][:, None, None] & spans[1][None, :, None] & spans[2][None, None, :]
 
 
-def _reorient(
-    labels: NDArray[np.uint8], inside: NDArray[np.bool_], rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Half of the samples keep their axes; the others are permuted; all are flipped at random."""
+def reorient(cubes: Sequence[NDArray[Any]], rng: np.random.Generator) -> list[NDArray[Any]]:
+    """All cubes alike: half of the time with permuted axes, each axis flipped half of the time."""
     order = rng.permutation(3) if rng.random() < 0.5 else np.arange(3)
     flips = tuple(slice(None, None, -1) if rng.random() < 0.5 else slice(None) for _ in range(3))
-    return (
-        np.ascontiguousarray(labels.transpose(order)[flips]),
-        np.ascontiguousarray(inside.transpose(order)[flips]),
-    )
+    return [np.ascontiguousarray(cube.transpose(order)[flips]) for cube in cubes]
 
 
 def _rotation(rng: np.random.Generator) -> NDArray[np.float64]:
