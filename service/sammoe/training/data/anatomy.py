@@ -243,6 +243,8 @@ def names() -> dict[int, str]:
     bones = {P.VERTEBRA + 2 * k + i: f"vertebra {k}" + (" spongy" if i else "")
              for k in range(VERTEBRAE) for i in (0, 1)}  # fmt: skip
     wholes = {i: w.name for i, w in WHOLES.items()}
+    # A whole takes the organ's plain name; its tissue without vessels and lesions does not.
+    plain = {k: f"{v} tissue" if v in wholes.values() else v for k, v in plain.items()}
     return plain | bones | wholes | {220 + k: f"vertebra {k} whole" for k in range(VERTEBRAE)}
 
 
