@@ -1,0 +1,147 @@
+"""Bring low-resolution logits back to the volume's own grid.
+
+The decoder answers on ``cells`` = L cells a side; its mask is defined by trilinear upsampling to
+the window (align_corners False, as in SAM-Med3D), then linear interpolation to the source voxels,
+then a threshold. Both steps are linear and separable, so each axis needs one matrix [source
+voxels, L]; and every row of it is a convex combination, so only voxels that touch a cell above
+the threshold can be in the mask. All else is never computed.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sammoe.volume.geometry import Geometry
+from sammoe.volume.resample import taps
+from sammoe.volume.window import GridMap, Window, model_grid
+
+
+@dataclass(frozen=True, eq=False)
+class Pasted:
+    """A mask on the source grid, cut to its bounding box.
+
+    Attributes
+    ----------
+    mask
+        bool [a, b, c], source axis order, the first axis fastest in memory as in NIfTI and NRRD
+        files; every face touches the mask. An empty mask has shape (0, 0, 0).
+    offset
+        Source index of ``mask[0, 0, 0]``; (0, 0, 0) for an empty mask.
+    """
+
+    mask: NDArray[np.bool_]
+    offset: tuple[int, int, int]
+
+    def full(self, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+        """Return the mask in a volume of ``shape``: uint8, 0 or 1, first axis fastest."""
+        whole = np.zeros(shape, dtype=np.uint8, order="F")
+        box = tuple(slice(o, o + n) for o, n in zip(self.offset, self.mask.shape, strict=True))
+        whole[box] = self.mask
+        return whole
+
+
+def cut(mask: NDArray[np.bool_], offset: tuple[int, int, int] = (0, 0, 0)) -> Pasted:
+    """Cut a mask to its bounding box.
+
+    Parameters
+    ----------
+    mask
+        bool [i, j, k].
+    offset
+        Source index of ``mask[0, 0, 0]``.
+    """
+    box = []
+    for axis in (2, 1, 0):
+        # Each axis looks only at what the axes before it left over.
+        others = tuple(a for a in range(3) if a != axis)
+        hit = np.flatnonzero(mask.any(axis=others))
+        if not len(hit):
+            return Pasted(np.zeros((0, 0, 0), dtype=np.bool_, order="F"), (0, 0, 0))
+        kept = slice(int(hit[0]), int(hit[-1]) + 1)
+        mask = mask[(slice(None),) * axis + (kept,)]
+        box.append(kept.start + offset[axis])
+    return Pasted(np.asfortranarray(mask), (box[2], box[1], box[0]))
+
+
+def paste(
+    logits: NDArray[np.float32], window: Window, geometry: Geometry, threshold: float = 0.0
+) -> Pasted:
+    """Upsample logits to the source grid and threshold them.
+
+    Parameters
+    ----------
+    logits
+        float32 [L, L, L], canonical axes, covering the window.
+    window, geometry
+        Where the logits lie and the volume they belong to.
+    threshold
+        A voxel is in the mask where its logit is greater. Outside of the window no voxel is.
+    """
+    grid = model_grid(geometry, window.spacing)
+    # From here on source axis order: one matrix for each source axis, flips included.
+    logits = logits.transpose([grid.axes.index(source) for source in range(3)])
+    above = logits > threshold
+    matrices, offset = [], [0, 0, 0]
+    for source in range(3):
+        hit = np.flatnonzero(above.any(axis=tuple(a for a in range(3) if a != source)))
+        first, matrix = _matrix(grid, window, source, logits.shape[source])
+        touched = np.flatnonzero(matrix[:, hit].any(axis=1))
+        if not len(touched):
+            return cut(np.zeros((0, 0, 0), dtype=np.bool_))
+        offset[source] = first + int(touched[0])
+        matrices.append(matrix[touched[0] : touched[-1] + 1])
+    for source, matrix in enumerate(matrices):
+        cells = np.flatnonzero(matrix.any(axis=0))
+        used = slice(int(cells[0]), int(cells[-1]) + 1)
+        matrices[source] = matrix[:, used]
+        logits = logits[(slice(None),) * source + (used,)]
+    mask = _threshold(logits, (matrices[0], matrices[1], matrices[2]), threshold)
+    return cut(mask, (offset[0], offset[1], offset[2]))
+
+
+def _threshold(
+    logits: NDArray[np.float32],
+    matrices: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]],
+    threshold: float,
+) -> NDArray[np.bool_]:
+    """Apply one matrix per axis and compare; bool [i, j, k] with i fastest."""
+    along_i, along_j, along_k = matrices
+    # Work in (k, j, i) order. k first: its product is the small one, and what is left is done
+    # slab by slab in cache, straight to bool; the full-size logits never exist.
+    reversed_logits = np.ascontiguousarray(logits.T)
+    slabs = np.tensordot(along_k, reversed_logits, axes=1)
+    mask = np.empty((len(along_k), len(along_j), len(along_i)), dtype=np.bool_)
+    spread = np.ascontiguousarray(along_i.T)
+    buffer = np.empty(mask.shape[1:], dtype=np.float32)
+    for slab, target in zip(slabs, mask, strict=True):
+        np.matmul(along_j @ slab, spread, out=buffer)
+        np.greater(buffer, threshold, out=target)
+    return mask.T
+
+
+def _matrix(
+    grid: GridMap, window: Window, source: int, cells: int
+) -> tuple[int, NDArray[np.float32]]:
+    """Matrix float32 [N, cells] of the N source indices whose centres lie inside of the window.
+
+    Returns
+    -------
+    The first of those indices, and the matrix (with N = 0 where the window misses the volume).
+    """
+    axis = grid.axes.index(source)
+    voxel = grid.axis_to_model(axis, np.arange(grid.source_shape[source])) - window.start[axis]
+    inside = np.flatnonzero((voxel >= -0.5) & (voxel <= window.side - 0.5))
+    first = int(inside[0]) if len(inside) else 0
+    linear = taps(voxel[inside], window.side)
+    return first, linear.rows(upsampling(cells, window.side))
+
+
+@lru_cache(maxsize=16)
+def upsampling(cells: int, side: int) -> NDArray[np.float32]:
+    """Matrix [side, cells] of linear upsampling with half-pixel centres and repeated edges."""
+    position = (np.arange(side, dtype=np.float64) + 0.5) * (cells / side) - 0.5
+    matrix = taps(position, cells).matrix(cells)
+    matrix.setflags(write=False)
+    return matrix

@@ -1,0 +1,78 @@
+"""Read a scan, whatever it is called: the format is told by the content."""
+
+from pathlib import Path
+from typing import Any, BinaryIO, Final, Literal
+
+from numpy.typing import NDArray
+
+from sammoe.errors import UnsupportedFormat
+from sammoe.volume.geometry import Geometry
+from sammoe.volume.limits import ReadLimits
+from sammoe.volume.modality import guess_modality
+from sammoe.volume.nifti import is_nifti, read_nifti
+from sammoe.volume.nrrd import MAGIC, read_nrrd
+from sammoe.volume.stream import as_file, open_stream
+from sammoe.volume.volume import Modality, ModalitySource, Volume
+from sammoe.volume.voxels import check_voxels
+
+_START: Final = 540
+_SUFFIXES: Final = (".nii", ".nii.gz", ".nrrd")
+
+
+def read_volume(
+    source: Path | bytes,
+    *,
+    filename: str | None = None,
+    modality: Literal["CT", "MR", "auto"] = "auto",
+    limits: ReadLimits = ReadLimits(),
+) -> Volume:
+    """Read a NIfTI or NRRD file.
+
+    Parameters
+    ----------
+    source
+        A file, or its content.
+    filename
+        What its sender calls it; only for a better message where the content is not understood.
+    modality
+        As the user says, or ``auto``: the rule of `sammoe.volume.modality`.
+    limits
+        Largest volume to read.
+
+    Raises
+    ------
+    UnsupportedFormat, HeaderInvalid, AffineInvalid, VolumeInvalid, TooLarge, FileTruncated
+        See `read_nifti` and `read_nrrd`.
+    NoForeground
+        The voxels are not finite, all equal, or none is above 0.
+    """
+    if isinstance(source, bytes):
+        voxels, geometry = _read(as_file(source), filename, limits)
+    else:
+        with source.open("rb") as file:
+            voxels, geometry = _read(file, filename, limits)
+    check_voxels(voxels)
+    if modality != "auto":
+        return Volume(voxels, geometry, Modality(modality), ModalitySource.USER)
+    guessed = guess_modality(voxels)
+    known = guessed is not Modality.UNKNOWN
+    learnt_by = ModalitySource.RULE if known else ModalitySource.UNKNOWN
+    return Volume(voxels, geometry, guessed, learnt_by)
+
+
+def _read(
+    file: BinaryIO, filename: str | None, limits: ReadLimits
+) -> tuple[NDArray[Any], Geometry]:
+    start = open_stream(file).read(_START)
+    file.seek(0)
+    if start.startswith(MAGIC) and file.read(len(MAGIC)) == MAGIC:
+        file.seek(0)
+        return read_nrrd(file, limits)
+    if is_nifti(start):
+        file.seek(0)
+        return read_nifti(file, limits)
+    if start[128:132] == b"DICM":
+        raise UnsupportedFormat("DICOM can not be read yet; convert it to NIfTI, e.g. by dcm2niix.")
+    named = (filename or "").lower().endswith(_SUFFIXES)
+    although = "The file is named like NIfTI or NRRD, but its content" if named else "The file"
+    raise UnsupportedFormat(f"{although} is neither; send a .nii, .nii.gz or .nrrd file.")

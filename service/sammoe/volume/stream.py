@@ -1,0 +1,160 @@
+"""Read a file front to back, raw or gzip, and never trust it for more than it can hold.
+
+A reader first asks `Stream.at_most` whether the voxels that a header declares can be there at
+all, and only then allocates; a lie costs nothing. Nothing past what was asked for is inflated,
+but for the slack of `Stream.finish`.
+"""
+
+import io
+import os
+import zlib
+from typing import BinaryIO, Final, Protocol
+
+from sammoe.errors import FileTruncated, TooLarge
+
+_CHUNK: Final = 1 << 18
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+# Deflate codes 258 bytes in 2 bits at best.
+_DEFLATE_MAX_RATIO: Final = 1032
+_SLACK: Final = 1 << 20
+"""Bytes that may follow the voxels: writers pad, but nobody pads by more than a megabyte."""
+
+
+class Stream(Protocol):
+    """Bytes that come one after the other."""
+
+    def at_most(self) -> int:
+        """Upper bound on the number of bytes still to come."""
+        ...
+
+    def read(self, size: int) -> bytes:
+        """Return up to ``size`` bytes; fewer only at the end.
+
+        Raises
+        ------
+        FileTruncated
+            The compression is broken, or stops in the middle.
+        """
+        ...
+
+
+class RawStream:
+    """The rest of a file as it is."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._left = _left(file)
+
+    def at_most(self) -> int:
+        """Return the number of bytes left."""
+        return self._left
+
+    def read(self, size: int) -> bytes:
+        """Return up to ``size`` bytes; fewer only at the end."""
+        data = self._file.read(min(size, self._left))
+        self._left -= len(data)
+        return data
+
+
+class GzipStream:
+    """What the rest of a gzip file inflates to; members are joined, their checksums verified."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._left = _left(file)
+        self._pending = b""
+        self._inflater: zlib._Decompress | None = zlib.decompressobj(wbits=31)
+
+    def at_most(self) -> int:
+        """Return what deflate could make of the compressed bytes left, at best."""
+        return (self._left + len(self._pending)) * _DEFLATE_MAX_RATIO
+
+    def read(self, size: int) -> bytes:
+        """Return up to ``size`` inflated bytes; fewer only at the end."""
+        parts = []
+        while size > 0 and self._inflater is not None:
+            if not self._pending:
+                self._pending = self._more()
+            try:
+                part = self._inflater.decompress(self._pending, size)
+            except zlib.error as error:
+                raise FileTruncated("The file's gzip compression is broken.") from error
+            if not part and not self._pending and not self._inflater.eof:
+                raise FileTruncated("The file ends in the middle of its gzip compression.")
+            self._pending = self._inflater.unconsumed_tail
+            if self._inflater.eof:
+                self._next_member(self._inflater.unused_data)
+            parts.append(part)
+            size -= len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _more(self) -> bytes:
+        data = self._file.read(min(_CHUNK, self._left))
+        self._left -= len(data)
+        return data
+
+    def _next_member(self, tail: bytes) -> None:
+        """Go on with the member that follows; gzip's own rule: what is no member is padding."""
+        if len(tail) < len(_GZIP_MAGIC):
+            tail += self._more()
+        self._pending = tail
+        is_member = tail.startswith(_GZIP_MAGIC)
+        self._inflater = zlib.decompressobj(wbits=31) if is_member else None
+
+
+def _left(file: BinaryIO) -> int:
+    here = file.tell()
+    end = file.seek(0, os.SEEK_END)
+    file.seek(here)
+    return end - here
+
+
+def is_gzip(file: BinaryIO) -> bool:
+    """Tell by its first bytes whether the rest of a file is gzip; does not move on."""
+    here = file.tell()
+    magic = file.read(len(_GZIP_MAGIC))
+    file.seek(here)
+    return magic == _GZIP_MAGIC
+
+
+def open_stream(file: BinaryIO) -> Stream:
+    """Return the rest of a file, inflated if it is gzip."""
+    return GzipStream(file) if is_gzip(file) else RawStream(file)
+
+
+def read_exactly(stream: Stream, size: int) -> bytearray:
+    """Return the next ``size`` bytes, and see that the stream then ends.
+
+    Raises
+    ------
+    FileTruncated
+        There are fewer, or the compression is broken; found before ``size`` bytes are allocated
+        wherever the file's length already gives it away.
+    TooLarge
+        More than a megabyte follows: the header does not tell of it.
+    """
+    if stream.at_most() < size:
+        raise FileTruncated(
+            f"The file is too short for the {size} bytes of voxels that its header declares; "
+            "it was cut off, or its header is wrong."
+        )
+    data = bytearray(size)
+    view = memoryview(data)
+    done = 0
+    while done < size:
+        part = stream.read(min(_CHUNK, size - done))
+        if not part:
+            raise FileTruncated(
+                f"The file ends after {done} of the {size} bytes of voxels that its header "
+                "declares; send it again."
+            )
+        view[done : done + len(part)] = part
+        done += len(part)
+    if len(stream.read(_SLACK + 1)) > _SLACK:
+        raise TooLarge("The file goes on after the last voxel that its header declares.")
+    return data
+
+
+def as_file(data: bytes) -> BinaryIO:
+    """Return bytes as a file."""
+    return io.BytesIO(data)
