@@ -1,0 +1,207 @@
+"""Volumes in the store."""
+
+import errno
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sammoe.errors import InvalidInput, NotFound, StoreUnavailable
+from sammoe.store import LocalStore, VolumeRecord, upload_key
+from tests.records import OWNER, add_volume, volume_record, voxels
+
+
+def files(root: Path) -> list[str]:
+    """Every file in the store, locks and its own version apart."""
+    found = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
+    return sorted(str(path) for path in found if path.name not in {"lock", "store.json"})
+
+
+def test_round_trip(store: LocalStore) -> None:
+    record = volume_record(store)
+    assert store.volumes.add(record, voxels()) == record
+    read = store.volumes.get(OWNER, record.id)
+    assert read == record
+    assert read.geometry.shape == (3, 4, 5)
+    assert read.geometry.orientation == "RAS"
+    kept = store.volumes.voxels(read)
+    np.testing.assert_array_equal(kept, voxels())
+    assert not kept.flags.writeable
+
+
+def test_memory_layout_does_not_matter(store: LocalStore) -> None:
+    record = volume_record(store)
+    store.volumes.add(record, np.asfortranarray(voxels()))
+    np.testing.assert_array_equal(store.volumes.voxels(record), voxels())
+
+
+def test_another_principal_finds_nothing(store: LocalStore) -> None:
+    record = add_volume(store)
+    with pytest.raises(NotFound) as other:
+        store.volumes.get("bob", record.id)
+    with pytest.raises(NotFound) as missing:
+        store.volumes.get("bob", store.new_id())
+    assert str(other.value) == str(missing.value)
+    assert store.volumes.page("bob", None, 10).items == ()
+
+
+def test_record_moved_to_another_owner_stays_hidden(store: LocalStore, root: Path) -> None:
+    record = add_volume(store)
+    bobs = add_volume(store, owner="bob")
+    (mine,) = root.glob(f"owners/*/volumes/{record.id}/volume.json")
+    (his,) = root.glob(f"owners/*/volumes/{bobs.id}/volume.json")
+    his.write_bytes(mine.read_bytes())
+    with pytest.raises(NotFound):
+        store.volumes.get("bob", bobs.id)
+
+
+@pytest.mark.parametrize("name", ["", "..", "../../store.json", "x" * 26])
+def test_ids_never_become_other_paths(store: LocalStore, name: str) -> None:
+    with pytest.raises(NotFound):
+        store.volumes.get(OWNER, name)
+    with pytest.raises(NotFound):
+        store.volumes.delete(OWNER, name)
+
+
+def test_same_upload_is_the_same_volume(store: LocalStore) -> None:
+    record = add_volume(store)
+    assert add_volume(store).id == record.id
+    assert add_volume(store, modality_asked="auto").id != record.id
+    assert add_volume(store, file_digest="e" * 64).id != record.id
+    assert add_volume(store, owner="bob").id != record.id
+    assert store.volumes.of_upload(OWNER, upload_key("f" * 64, "MR")) == record
+    assert store.volumes.of_upload(OWNER, upload_key("f" * 64, "CT")) is None
+    assert len(store.volumes.page(OWNER, None, 10).items) == 3
+
+
+def test_same_upload_at_the_same_time_is_one_volume(store: LocalStore) -> None:
+    added: list[VolumeRecord] = []
+    threads = [threading.Thread(target=lambda: added.append(add_volume(store))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(added) == 8
+    assert len({record.id for record in added}) == 1
+    assert [record.id for record in store.volumes.page(OWNER, None, 10).items] == [added[0].id]
+
+
+def test_deleting_leaves_no_file(store: LocalStore, root: Path) -> None:
+    record = add_volume(store)
+    assert files(root)
+    store.volumes.delete(OWNER, record.id)
+    assert files(root) == []
+    with pytest.raises(NotFound):
+        store.volumes.get(OWNER, record.id)
+    with pytest.raises(NotFound):
+        store.volumes.delete(OWNER, record.id)
+    with pytest.raises(NotFound):
+        store.volumes.voxels(record)
+    assert add_volume(store).id != record.id
+
+
+def test_delete_that_comes_second_finds_nothing(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = add_volume(store)
+    store.volumes.delete(OWNER, record.id)
+    # As if the other had come between this one's look and its deed.
+    monkeypatch.setattr(store.volumes, "get", lambda principal, name: record)
+    with pytest.raises(NotFound):
+        store.volumes.delete(OWNER, record.id)
+
+
+def test_upload_of_a_lost_volume_counts_as_none(store: LocalStore, root: Path) -> None:
+    record = add_volume(store)
+    (folder,) = root.glob(f"owners/*/volumes/{record.id}")
+    folder.rename(root / "gone")
+    assert store.volumes.of_upload(OWNER, upload_key("f" * 64, "MR")) is None
+    assert add_volume(store).id != record.id
+
+
+def test_pages_run_from_newest_to_oldest(store: LocalStore) -> None:
+    made = [add_volume(store, file_digest=f"{n:064}").id for n in range(5)]
+    seen, cursor = [], None
+    for expected in (2, 2, 1):
+        part = store.volumes.page(OWNER, cursor, 2)
+        assert len(part.items) == expected
+        seen += [record.id for record in part.items]
+        cursor = part.cursor
+    assert seen == made[::-1]
+    assert cursor is None
+    assert store.volumes.page(OWNER, None, 5).cursor is None
+
+
+def test_cursor_of_a_deleted_volume_still_works(store: LocalStore) -> None:
+    made = [add_volume(store, file_digest=f"{n:064}").id for n in range(4)]
+    cursor = store.volumes.page(OWNER, None, 2).cursor
+    store.volumes.delete(OWNER, made[2])
+    assert [record.id for record in store.volumes.page(OWNER, cursor, 9).items] == made[1::-1]
+    with pytest.raises(InvalidInput) as caught:
+        store.volumes.page(OWNER, "../x", 2)
+    assert caught.value.pointer == "/cursor"
+
+
+def test_volume_deleted_while_listed_is_left_out(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = add_volume(store)
+    monkeypatch.setattr(store.volumes, "ids", lambda principal: [record.id, store.new_id()])
+    assert store.volumes.page(OWNER, None, 9).items == (record,)
+
+
+def test_full_disk_keeps_nothing(
+    store: LocalStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(stream: Any, *_: Any, **__: Any) -> None:
+        stream.write(b"half of the voxels")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "save", save)
+    with pytest.raises(StoreUnavailable, match="full"):
+        add_volume(store)
+    assert files(root) == []
+    monkeypatch.undo()
+    add_volume(store)
+
+
+def test_newer_record_is_refused_by_name(store: LocalStore, root: Path) -> None:
+    record = add_volume(store)
+    (file,) = root.glob(f"owners/*/volumes/{record.id}/volume.json")
+    file.write_text(file.read_text().replace('"schema_version":1', '"schema_version":2'))
+    with pytest.raises(StoreUnavailable, match="schema version 2; this program reads 1"):
+        store.volumes.get(OWNER, record.id)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"schema_version":1}'])
+def test_damaged_record_is_named(store: LocalStore, root: Path, content: bytes) -> None:
+    record = add_volume(store)
+    (file,) = root.glob(f"owners/*/volumes/{record.id}/volume.json")
+    file.write_bytes(content)
+    with pytest.raises(StoreUnavailable, match="damaged"):
+        store.volumes.get(OWNER, record.id)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY\x01\x00"])
+def test_damaged_voxels_are_named(store: LocalStore, root: Path, content: bytes) -> None:
+    record = add_volume(store)
+    (file,) = root.glob("owners/*/volumes/*/voxels.npy")
+    file.write_bytes(content)
+    with pytest.raises(StoreUnavailable, match="damaged"):
+        store.volumes.voxels(record)
+
+
+def test_voxels_of_another_form_are_damaged(store: LocalStore, root: Path) -> None:
+    record = add_volume(store)
+    (file,) = root.glob("owners/*/volumes/*/voxels.npy")
+    np.save(file, voxels().astype(np.float32))
+    with pytest.raises(StoreUnavailable, match="damaged"):
+        store.volumes.voxels(record)
+
+
+def test_name_of_the_principal_is_no_path(store: LocalStore, root: Path) -> None:
+    record = add_volume(store, owner="../../etc/passwd")
+    assert store.volumes.get("../../etc/passwd", record.id) == record
+    assert [path.parent.name for path in root.rglob(record.id)] == ["volumes"]
