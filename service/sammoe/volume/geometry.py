@@ -118,6 +118,11 @@ class Geometry:
             flips[int(target)] = bool(direction < 0)
         return AxisMap((axes[0], axes[1], axes[2]), (flips[0], flips[1], flips[2]))
 
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel, millilitres."""
+        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000
+
     @cached_property
     def _inverse(self) -> NDArray[np.float64]:
         return np.asarray(np.linalg.inv(self.affine), dtype=np.float64)
