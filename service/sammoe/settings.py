@@ -85,7 +85,6 @@ class Settings(BaseSettings):
     upload_limit_mib: int = Field(default=1024, ge=1, description="largest uploaded file")
     json_limit_kib: int = Field(default=256, ge=1, description="largest JSON body, in KiB")
     embedding_cache_mib: int = Field(default=512, ge=0, description="memory for embeddings")
-    volume_cache_mib: int = Field(default=1024, ge=0, description="memory for recent volumes")
     threads: int = Field(default=0, ge=0, description="threads of one model run; 0 = all cores")
     limit_concurrency: int = Field(
         default=64, ge=1, description="requests at once; more are answered 503 with Retry-After"
@@ -124,11 +123,6 @@ class Settings(BaseSettings):
     def embedding_cache(self) -> int:
         """Memory for embeddings, bytes."""
         return self.embedding_cache_mib * _MIB
-
-    @property
-    def volume_cache(self) -> int:
-        """Memory for the voxels of recent volumes, bytes."""
-        return self.volume_cache_mib * _MIB
 
     @classmethod
     def load(cls, given: Mapping[str, Any] | None = None) -> Self:

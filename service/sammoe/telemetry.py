@@ -8,7 +8,7 @@ query, a file name, a prompt or a message of an exception, any of which could na
 import logging
 import sys
 import traceback
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -42,7 +42,7 @@ class Telemetry:
         ``sammoe_segmentations_total``.
     """
 
-    def __init__(self, experts: Collection[str] = ()) -> None:
+    def __init__(self, experts: Iterable[str] = ()) -> None:
         self.registry = CollectorRegistry()
         self._experts = frozenset(experts) | {"general"}
         self._requests = Counter(

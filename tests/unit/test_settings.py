@@ -19,7 +19,6 @@ def test_defaults_listen_on_loopback_without_keys() -> None:
     assert settings.upload_limit == 1024 << 20
     assert settings.json_limit == 256 << 10
     assert settings.embedding_cache == 512 << 20
-    assert settings.volume_cache == 1024 << 20
 
 
 def test_a_flag_wins_over_the_environment_which_wins_over_the_default(

@@ -22,10 +22,9 @@ def test_requests_are_counted_by_template() -> None:
     telemetry.request("GET", "/v1/volumes/{volume_id}", 200, 0.03)
     labels = {"method": "GET", "route": "/v1/volumes/{volume_id}", "status": "200"}
     assert value(telemetry, "sammoe_http_requests_total", **labels) == 2
-    assert (
-        value(telemetry, "sammoe_http_request_seconds_sum", route=labels["route"])
-        == pytest.approx(0.06)
-    )
+    assert value(
+        telemetry, "sammoe_http_request_seconds_sum", route=labels["route"]
+    ) == pytest.approx(0.06)
 
 
 def test_made_up_methods_and_experts_share_one_label() -> None:

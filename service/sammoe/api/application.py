@@ -1,0 +1,73 @@
+"""The application: routers, layers around them, and the parts that they work with."""
+
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from sammoe import __version__
+from sammoe.api import openapi, problems, segmentations, system, volumes
+from sammoe.api.auth import Doorkeeper, KeyRing
+from sammoe.api.context import REQUEST_ID, RequestContext
+from sammoe.api.examples import SEGMENTATION_ID
+from sammoe.api.idempotency import HEADER as IDEMPOTENCY_KEY
+from sammoe.api.idempotency import REPLAYED
+from sammoe.api.services import Services
+from sammoe.api.timing import HEADER as SERVER_TIMING
+from sammoe.segmentation import Workspace
+from sammoe.settings import Settings
+from sammoe.telemetry import Telemetry
+
+_CORS_SECONDS: Final = 600
+
+
+def create_app(workspace: Workspace, settings: Settings, keys: KeyRing | None = None) -> FastAPI:
+    """The HTTP API over a workspace.
+
+    Parameters
+    ----------
+    workspace
+        The use cases; used, not owned: whoever made it closes it.
+    settings
+        Limits, allowed hosts and origins. Where to listen is not this function's business, but
+        whether that is loopback decides which Host headers are refused.
+    keys
+        API keys and their principals; default: those of the settings.
+    """
+    keys = KeyRing.from_settings(settings) if keys is None else keys
+    telemetry = Telemetry(expert.name for expert in workspace.bundle.manifest.experts)
+    app = FastAPI(
+        title=openapi.TITLE,
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=_layers(settings, telemetry),
+    )
+    app.state.services = Services(workspace, settings, keys, telemetry)
+    for router in (volumes.router, segmentations.router, system.router):
+        app.include_router(router)
+    problems.install(app)
+    openapi.install(app, keys)
+    return app
+
+
+def _layers(settings: Settings, telemetry: Telemetry) -> list[Middleware]:
+    """From the outside in."""
+    layers = [
+        Middleware(RequestContext, telemetry=telemetry, limit=settings.limit_concurrency),
+        Middleware(Doorkeeper, settings=settings),
+    ]
+    if settings.allowed_origins:
+        layers.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.allowed_origins,
+                allow_methods=("GET", "POST", "DELETE"),
+                allow_headers=("Authorization", "X-API-Key", IDEMPOTENCY_KEY, REQUEST_ID),
+                expose_headers=("Location", REQUEST_ID, REPLAYED, SEGMENTATION_ID, SERVER_TIMING),
+                max_age=_CORS_SECONDS,
+            )
+        )
+    return layers

@@ -1,0 +1,123 @@
+"""What the service can do, as JSON."""
+
+from typing import Final, Literal, Self
+
+from pydantic import BaseModel, Field
+
+from sammoe import __version__
+from sammoe.api.negotiation import MASKS
+from sammoe.api.uploads import FORM, OCTETS
+from sammoe.bundle import Bundle
+from sammoe.segmentation import MAX_POINTS
+from sammoe.settings import Settings
+
+NOTICE: Final = "Research use only. Not a medical device."
+
+
+class CodeOut(BaseModel):
+    """A coded concept."""
+
+    scheme: str = Field(examples=["SCT"])
+    value: str
+    meaning: str
+
+
+class ExpertOut(BaseModel):
+    """A decoder for one task."""
+
+    name: str
+    label: str
+    codes: tuple[CodeOut, ...]
+    modalities: tuple[Literal["CT", "MR"], ...]
+    training_data: str
+    licence: str
+
+
+class BundleOut(BaseModel):
+    """The weights that answer."""
+
+    name: str
+    digest: str = Field(description="SHA-256 of the manifest, which has one for every file")
+    source: str
+    training_data: str
+    licence: str
+    tau: float
+
+
+class SpacingOut(BaseModel):
+    """One scale at which the networks can look."""
+
+    spacing_mm: float
+    width_mm: float = Field(description="of the cube seen at once")
+
+
+class PromptsOut(BaseModel):
+    """What a request may show."""
+
+    points: Literal[True] = True
+    boxes: bool
+    spaces: tuple[str, ...] = ("voxel", "ras", "lps")
+
+
+class FormatsOut(BaseModel):
+    """Media types."""
+
+    upload: tuple[str, ...]
+    scans: tuple[str, ...] = ("NIfTI-1", "NIfTI-2", "NRRD")
+    mask: tuple[str, ...]
+
+
+class LimitsOut(BaseModel):
+    """What is refused with 413 or 422 beyond."""
+
+    upload_bytes: int
+    json_bytes: int
+    points: int = Field(description="in all clicks of one segmentation together")
+    requests_at_once: int
+
+
+class Capabilities(BaseModel):
+    """What this service can do."""
+
+    version: str
+    notice: str = NOTICE
+    bundle: BundleOut
+    window_voxels: int = Field(description="side of the cube that the networks see")
+    spacings: tuple[SpacingOut, ...]
+    experts: tuple[ExpertOut, ...]
+    prompts: PromptsOut
+    formats: FormatsOut
+    limits: LimitsOut
+
+    @classmethod
+    def of(cls, bundle: Bundle, settings: Settings) -> Self:
+        """From the bundle's manifest and the settings."""
+        manifest = bundle.manifest
+        window, provenance = manifest.window, manifest.provenance
+        return cls(
+            version=__version__,
+            bundle=BundleOut(
+                name=manifest.name,
+                digest=bundle.digest,
+                source=provenance.source,
+                training_data=provenance.training_data,
+                licence=provenance.licence,
+                tau=manifest.tau,
+            ),
+            window_voxels=window.side,
+            spacings=tuple(
+                SpacingOut(spacing_mm=spacing, width_mm=spacing * window.side)
+                for spacing in window.spacings
+            ),
+            experts=tuple(
+                ExpertOut.model_validate(expert.model_dump()) for expert in manifest.experts
+            ),
+            prompts=PromptsOut(boxes=manifest.model.boxes),
+            formats=FormatsOut(upload=(OCTETS, FORM), mask=MASKS),
+            limits=LimitsOut(
+                upload_bytes=settings.upload_limit,
+                json_bytes=settings.json_limit,
+                points=MAX_POINTS,
+                requests_at_once=settings.limit_concurrency,
+            ),
+        )

@@ -1,0 +1,138 @@
+"""The outermost layer: request id, metrics, one log line, and an answer to every exception.
+
+Plain ASGI, because a middleware that wraps the body costs more than a cached click's routing.
+"""
+
+import re
+import time
+from http import HTTPStatus
+from typing import Final
+from uuid import uuid4
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sammoe.api.problems import internal_problem, problem_response
+from sammoe.errors import Overloaded, SammoeError
+from sammoe.telemetry import UNMATCHED, Telemetry, log_failure, log_request
+
+REQUEST_ID: Final = "X-Request-Id"
+
+CLIENT_CLOSED: Final = 499
+"""Status in metrics and logs of a request whose client went away; nobody receives it."""
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+_HEADERS: Final = (
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+)
+"""On every answer: it may show a patient's anatomy, so no cache keeps it and nobody guesses."""
+
+
+class RequestContext:
+    """Give each request an id, count it, log it, and let no exception out.
+
+    Parameters
+    ----------
+    app
+        The rest of the application.
+    telemetry
+        Where requests are counted.
+    limit
+        Requests at once; more are refused with 503 before anything of them is read. ``/livez`` is
+        always answered.
+    """
+
+    def __init__(self, app: ASGIApp, telemetry: Telemetry, limit: int) -> None:
+        self._app = app
+        self._telemetry = telemetry
+        self._limit = limit
+        self._in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, receive, send)
+        scope.setdefault("state", {})["request_id"] = exchange.request_id
+        started = time.perf_counter()
+        self._in_flight += 1
+        self._telemetry.in_flight.set(self._in_flight)
+        try:
+            await self._answer(scope, exchange)
+        finally:
+            self._in_flight -= 1
+            self._telemetry.in_flight.set(self._in_flight)
+            seconds = time.perf_counter() - started
+            route = getattr(scope.get("route"), "path", UNMATCHED)
+            self._telemetry.request(scope["method"], route, exchange.status, seconds)
+            log_request(exchange.request_id, scope["method"], route, exchange.status, seconds)
+
+    async def _answer(self, scope: Scope, exchange: "_Exchange") -> None:
+        try:
+            if self._in_flight > self._limit and scope["path"] != "/livez":
+                raise Overloaded(f"{self._limit} requests are under way: try again in a moment.")
+            await self._app(scope, exchange.receive, exchange.send)
+            return
+        except ClientDisconnect:
+            exchange.status = CLIENT_CLOSED
+            return
+        except SammoeError as error:
+            response = problem_response(error, exchange.request_id)
+        except Exception as error:
+            log_failure(exchange.request_id, error)
+            if exchange.answering:
+                # Half an answer is out: the server breaks the connection, which tells the client.
+                exchange.status = HTTPStatus.INTERNAL_SERVER_ERROR
+                return
+            response = internal_problem(exchange.request_id)
+        await response(scope, exchange.receive, exchange.send)
+
+
+class _Exchange:
+    """One request and its answer: passes messages through and notes what they say."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self.request_id = _request_id(scope)
+        self.status = CLIENT_CLOSED
+        self.answering = False
+        self._body_pending = _has_body(scope)
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if not message.get("more_body", False):
+            self._body_pending = False
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.answering = True
+            self.status = message["status"]
+            headers = list(message.get("headers", ()))
+            headers.append((REQUEST_ID.lower().encode(), self.request_id.encode()))
+            headers.extend(_HEADERS)
+            if self._body_pending and self.status >= HTTPStatus.BAD_REQUEST:
+                # The rest of a refused upload is not worth receiving.
+                headers = [h for h in headers if h[0].lower() != b"connection"]
+                headers.append((b"connection", b"close"))
+            message = {**message, "headers": headers}
+        await self._send(message)
+
+
+def _request_id(scope: Scope) -> str:
+    """The client's own id when it is harmless in a log, else a new one."""
+    wanted = REQUEST_ID.lower().encode()
+    for name, value in scope["headers"]:
+        if name == wanted and _REQUEST_ID.fullmatch(value):
+            return str(value, "ascii")
+    return uuid4().hex
+
+
+def _has_body(scope: Scope) -> bool:
+    for name, value in scope["headers"]:
+        if name == b"transfer-encoding" or (name == b"content-length" and value != b"0"):
+            return True
+    return False

@@ -1,0 +1,125 @@
+"""Worked examples of the OpenAPI document: one story, from upload to a refined mask."""
+
+from typing import Any, Final
+
+SEGMENTATION_ID: Final = "X-Segmentation-Id"
+"""Header with the id of the segmentation that a click made."""
+
+_VOLUME_ID: Final = "06dt2k9m3g1v8s5b0hf4q7n2ac"
+_FIRST_ID: Final = "06dt2kb71h5r9o2c4e6g8i0kmq"
+_DIGEST: Final = "9f2c" * 16
+_POINT: Final = {"position": [98.0, 120.0, 77.0], "label": 1}
+_NOT_HERE: Final = {"position": [98.0, 131.0, 77.0], "label": 0}
+
+VOLUME: Final[dict[str, Any]] = {
+    "id": _VOLUME_ID,
+    "created": "2027-01-15T09:30:00Z",
+    "shape": [197, 233, 189],
+    "spacing": [1.0, 1.0, 1.0],
+    "orientation": "RAS",
+    "affine": [
+        [1.0, 0.0, 0.0, -98.0],
+        [0.0, 1.0, 0.0, -134.0],
+        [0.0, 0.0, 1.0, -72.0],
+        [0.0, 0.0, 0.0, 1.0],
+    ],
+    "modality": "MR",
+    "modality_source": "user",
+    "warnings": [],
+}
+
+VOLUMES: Final = {"items": [VOLUME], "next": None}
+
+EMBEDDINGS_REQUESTS: Final[dict[str, Any]] = {
+    "middle": {},
+    "around a point": {"space": "voxel", "points": [_POINT]},
+}
+
+EMBEDDINGS: Final = {"windows": 1}
+
+SEGMENTATION_REQUESTS: Final[dict[str, Any]] = {
+    "first click": {"space": "voxel", "points": [_POINT]},
+    "refinement": {"space": "voxel", "points": [_NOT_HERE], "parent": _FIRST_ID},
+    "box in mm": {"space": "ras", "box": [[-20.0, -30.0, -10.0], [15.0, 12.0, 20.0]]},
+    "one decoder, mm as in DICOM": {
+        "space": "lps",
+        "points": [{"position": [0.0, 14.0, 5.0], "label": 1}],
+        "expert": "general",
+    },
+}
+
+SEGMENTATION: Final[dict[str, Any]] = {
+    "id": _FIRST_ID,
+    "volume": _VOLUME_ID,
+    "parent": None,
+    "created": "2027-01-15T09:30:07Z",
+    "space": "voxel",
+    "points": [_POINT],
+    "box": None,
+    "expert": "auto",
+    "route": {
+        "used": "general",
+        "fused": False,
+        "scores": {},
+        "top": None,
+        "s_top": None,
+        "tau": None,
+        "check": None,
+    },
+    "candidates": ["general"],
+    "windows": [{"spacing": 1.5, "start": [12, 36, 0], "side": 128}],
+    "bundle": _DIGEST,
+    "timings_ms": {"queue": 0.1, "read": 1.2, "decode": 21.5, "paste": 4.8},
+    "voxel_count": 4210,
+    "volume_ml": 4.21,
+    "warnings": [],
+}
+
+SEGMENTATIONS: Final = {"items": [SEGMENTATION], "next": _FIRST_ID}
+
+MEASURED: Final[dict[str, Any]] = SEGMENTATION | {
+    "diameters": {
+        "longest_mm": 31.4,
+        "perpendicular_mm": 17.0,
+        "slice_axis": 2,
+        "slice_index": 77,
+    },
+    "bounding_box": [[90, 104, 70], [106, 135, 88]],
+}
+
+CAPABILITIES: Final[dict[str, Any]] = {
+    "version": "0.1.0",
+    "notice": "Research use only. Not a medical device.",
+    "bundle": {
+        "name": "demo",
+        "digest": _DIGEST,
+        "source": "sammoe train general",
+        "training_data": "synthetic torsos and brains",
+        "licence": "Apache-2.0",
+        "tau": 0.5,
+    },
+    "window_voxels": 128,
+    "spacings": [{"spacing_mm": 1.5, "width_mm": 192.0}],
+    "experts": [
+        {
+            "name": "spleen",
+            "label": "Spleen",
+            "codes": [{"scheme": "SCT", "value": "78961009", "meaning": "Spleen"}],
+            "modalities": ["CT"],
+            "training_data": "labelled scans of one hospital",
+            "licence": "Apache-2.0",
+        }
+    ],
+    "prompts": {"points": True, "boxes": True, "spaces": ["voxel", "ras", "lps"]},
+    "formats": {
+        "upload": ["application/octet-stream", "multipart/form-data"],
+        "scans": ["NIfTI-1", "NIfTI-2", "NRRD"],
+        "mask": ["application/x-nifti+gzip", "application/x-nrrd", "application/vnd.sammoe.mask"],
+    },
+    "limits": {
+        "upload_bytes": 1073741824,
+        "json_bytes": 262144,
+        "points": 1024,
+        "requests_at_once": 64,
+    },
+}

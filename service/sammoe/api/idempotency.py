@@ -1,0 +1,85 @@
+"""``Idempotency-Key``: the same request sent twice is done once.
+
+A key belongs to its principal and is kept for 24 hours. The same key with the same request is
+answered with the first one's bytes and ``Idempotent-Replayed: true``; with another request it is
+a conflict. Of two that come at once the second waits for the first. Only answers of success are
+kept: what was refused or failed may be tried again under its key.
+"""
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sammoe.errors import RequestRefused
+from sammoe.segmentation import Workspace
+from sammoe.store import StoredResponse
+
+HEADER: Final = "Idempotency-Key"
+REPLAYED: Final = "Idempotent-Replayed"
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+async def answer_once(
+    workspace: Workspace,
+    request: Request,
+    principal: str,
+    make: Callable[[], Awaitable[Response]],
+    *,
+    content: bytes,
+    form: str,
+) -> Response:
+    """What ``make`` answers, or what it answered when this request came first.
+
+    Parameters
+    ----------
+    workspace
+        Keeps answers.
+    request
+        Its method, path and query are part of what must be the same.
+    principal
+        Whose key it is.
+    make
+        Does the work; called at most once. Without a key it is simply called.
+    content
+        The body, or for an upload the digest of the file's bytes.
+    form
+        Media type of the answer; also part of what must be the same.
+
+    Raises
+    ------
+    RequestRefused
+        The key is empty, longer than 255 characters or not printable ASCII.
+    IdempotencyConflict
+        The key was used with another request.
+    """
+    key = request.headers.get(HEADER)
+    if key is None:
+        return await make()
+    if not _KEY.fullmatch(key):
+        raise RequestRefused(f"{HEADER} must be 1 to 255 visible ASCII characters.")
+    made: Response | None = None
+
+    async def handle() -> StoredResponse:
+        nonlocal made
+        made = await make()
+        headers = {k: v for k, v in made.headers.items() if k != "content-length"}
+        return StoredResponse(made.status_code, headers, bytes(made.body))
+
+    kept = await workspace.answer_once(principal, key, _digest(request, content, form), handle)
+    if made is not None:
+        return made
+    return Response(kept.body, kept.status, headers={**kept.headers, REPLAYED: "true"})
+
+
+def _digest(request: Request, content: bytes, form: str) -> str:
+    digest = hashlib.sha256()
+    # Each part ends in a byte that can not be in it.
+    for part in (request.method, request.url.path, request.url.query, form):
+        digest.update(part.encode() + b"\n")
+    digest.update(content)
+    return digest.hexdigest()

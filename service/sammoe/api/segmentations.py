@@ -1,0 +1,206 @@
+"""Routes of segmentations: click, refine, list, look at, fetch masks, undo, delete."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from sammoe.api import examples
+from sammoe.api.bodies import read_json
+from sammoe.api.documentation import answer, json_body, keyed, mask, nothing, refusals
+from sammoe.api.examples import SEGMENTATION_ID
+from sammoe.api.idempotency import REPLAYED
+from sammoe.api.negotiation import ANSWERS, FILE_NAMES, JSON, MASKS, NIFTI, NRRD, PACKED
+from sammoe.api.schemas import (
+    MaskQuery,
+    MeasuredOut,
+    PageQuery,
+    SegmentationIn,
+    SegmentationOut,
+    SegmentationPage,
+)
+from sammoe.api.services import NO_QUERY, Call, Caller, json_answer
+from sammoe.api.timing import HEADER as SERVER_TIMING
+from sammoe.api.timing import server_timing
+from sammoe.segmentation import Segmented
+from sammoe.volume.geometry import Geometry
+from sammoe.volume.nifti import write_nifti
+from sammoe.volume.nrrd import write_nrrd
+from sammoe.volume.packed import pack
+from sammoe.volume.paste import Pasted
+
+router = APIRouter(tags=["segmentations"])
+
+
+def _nifti(pasted: Pasted, geometry: Geometry) -> bytes:
+    return write_nifti(pasted.full(geometry.shape), geometry)
+
+
+def _nrrd(pasted: Pasted, geometry: Geometry) -> bytes:
+    return write_nrrd(pasted.full(geometry.shape), geometry)
+
+
+_RENDER: Final[dict[str, Callable[[Pasted, Geometry], bytes]]] = {
+    PACKED: pack,
+    NIFTI: _nifti,
+    NRRD: _nrrd,
+}
+
+
+@router.post(
+    "/v1/volumes/{volume_id}/segmentations",
+    operation_id="segment",
+    status_code=201,
+    responses=mask(
+        201,
+        "the answer: what was found (JSON), or the mask itself, as Accept says",
+        *("Location", SEGMENTATION_ID, SERVER_TIMING, REPLAYED),
+        with_json=answer(201, "", SegmentationOut, examples.SEGMENTATION),
+    )
+    | refusals(400, 404, 406, 408, 409, 413, 415, 429, 502),
+    openapi_extra=json_body(SegmentationIn, examples.SEGMENTATION_REQUESTS, required=True),
+    dependencies=[NO_QUERY],
+)
+async def segment(call: Caller, volume_id: str) -> Response:
+    """Segment the structure that points or a box show; with `parent`, refine an earlier answer.
+
+    The answer is a new, immutable segmentation. Undo is to go back to the parent.
+    """
+    started = time.perf_counter()
+    form = call.form(*ANSWERS)
+    asked, body = await read_json(call.request, SegmentationIn, call.services.settings.json_limit)
+
+    async def make() -> Response:
+        made = await call.workspace.segment(
+            call.principal,
+            volume_id,
+            asked.prompt(),
+            parent=asked.parent,
+            tau=asked.tau,
+            expert=asked.expert,
+            render=_RENDER.get(form),
+        )
+        _count(call, made)
+        response = await _answered(call, made, form)
+        total_ms = 1000 * (time.perf_counter() - started)
+        timings = made.timings
+        response.headers[SERVER_TIMING] = server_timing(timings.phases_ms, timings.cache, total_ms)
+        return response
+
+    return await call.once(make, content=body, form=form)
+
+
+@router.get(
+    "/v1/volumes/{volume_id}/segmentations",
+    operation_id="listSegmentations",
+    responses=answer(200, "a page of the list", SegmentationPage, examples.SEGMENTATIONS)
+    | refusals(404, 406, 429),
+)
+async def list_segmentations(
+    call: Caller, volume_id: str, query: Annotated[PageQuery, Query()]
+) -> Response:
+    """The segmentations of one volume, newest first."""
+    call.form()
+    page = await call.workspace.list_segmentations(
+        call.principal, volume_id, query.cursor, query.limit
+    )
+    volume = await call.workspace.get_volume(call.principal, volume_id)
+    items = tuple(SegmentationOut.of(record, volume) for record in page.items)
+    return json_answer(SegmentationPage(items=items, next=page.cursor))
+
+
+@router.get(
+    "/v1/segmentations/{segmentation_id}",
+    operation_id="getSegmentation",
+    responses=answer(200, "the segmentation", MeasuredOut, examples.MEASURED)
+    | refusals(404, 406, 429),
+    dependencies=[NO_QUERY],
+)
+async def get_segmentation(call: Caller, segmentation_id: str) -> Response:
+    """One segmentation: prompts, route, timings, and the sizes of what was found."""
+    call.form()
+    record = await call.workspace.get_segmentation(call.principal, segmentation_id)
+    volume = await call.workspace.get_volume(call.principal, record.volume_id)
+    measures = await call.workspace.measure(call.principal, segmentation_id)
+    return json_answer(MeasuredOut.measured(record, volume, measures))
+
+
+@router.delete(
+    "/v1/segmentations/{segmentation_id}",
+    operation_id="deleteSegmentation",
+    status_code=204,
+    responses=nothing("deleted") | refusals(404, 429),
+    dependencies=[NO_QUERY],
+)
+async def delete_segmentation(call: Caller, segmentation_id: str) -> Response:
+    """Delete one segmentation. Those that refine it stay."""
+    await call.workspace.delete_segmentation(call.principal, segmentation_id)
+    return Response(status_code=204)
+
+
+@router.post(
+    "/v1/segmentations/{segmentation_id}/undo",
+    operation_id="undo",
+    responses=answer(200, "the segmentation before", SegmentationOut, examples.SEGMENTATION)
+    | refusals(400, 404, 406, 409, 429),
+    openapi_extra=keyed(),
+    dependencies=[NO_QUERY],
+)
+async def undo(call: Caller, segmentation_id: str) -> Response:
+    """The segmentation that this one refines. Nothing is deleted: redo is to go on from here."""
+    form = call.form()
+
+    async def make() -> Response:
+        record = await call.workspace.undo(call.principal, segmentation_id)
+        volume = await call.workspace.get_volume(call.principal, record.volume_id)
+        return json_answer(SegmentationOut.of(record, volume))
+
+    return await call.once(make, form=form)
+
+
+@router.get(
+    "/v1/segmentations/{segmentation_id}/mask",
+    operation_id="getMask",
+    responses=mask(200, "the mask on the volume's own grid, as Accept says", "Location")
+    | refusals(404, 406, 429),
+)
+async def get_mask(
+    call: Caller, segmentation_id: str, query: Annotated[MaskQuery, Query()]
+) -> Response:
+    """A mask as NIfTI, NRRD or packed. `fused` is the answer; `general` and `expert` are what it
+    was made of, where they were computed.
+    """
+    form = call.form(*MASKS)
+    pasted, volume = await call.workspace.mask(call.principal, segmentation_id, query.candidate)
+    content = await asyncio.to_thread(_RENDER[form], pasted, volume.geometry)
+    return Response(content, headers=_mask_headers(form))
+
+
+def _count(call: Call, made: Segmented) -> None:
+    route, timings = made.record.route, made.timings
+    call.services.telemetry.segmentation(
+        route.used, fused=route.fused, phases_ms=timings.phases_ms, cache=timings.cache
+    )
+
+
+async def _answered(call: Call, made: Segmented, form: str) -> Response:
+    record = made.record
+    headers = {
+        "Location": f"/v1/segmentations/{record.id}",
+        SEGMENTATION_ID: record.id,
+    }
+    if made.rendered is not None:
+        return Response(made.rendered, 201, headers | _mask_headers(form))
+    volume = await call.workspace.get_volume(call.principal, record.volume_id)
+    content = SegmentationOut.of(record, volume).model_dump_json()
+    return Response(content, 201, headers, media_type=JSON)
+
+
+def _mask_headers(form: str) -> dict[str, str]:
+    return {
+        "Content-Type": form,
+        "Content-Disposition": f'attachment; filename="{FILE_NAMES[form]}"',
+    }

@@ -1,0 +1,75 @@
+"""What routes work with, and who calls them."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from fastapi import Depends, Request
+from fastapi import Query as QueryParameters
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from sammoe.api.auth import KeyRing
+from sammoe.api.idempotency import answer_once
+from sammoe.api.negotiation import JSON, choose
+from sammoe.api.schemas import Query
+from sammoe.segmentation import Workspace
+from sammoe.settings import Settings
+from sammoe.telemetry import Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of one application; nothing of it lives in a global."""
+
+    workspace: Workspace
+    settings: Settings
+    keys: KeyRing
+    telemetry: Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: who sent it, and what serves it."""
+
+    request: Request
+    principal: str
+    services: Services
+
+    @property
+    def workspace(self) -> Workspace:
+        """The use cases."""
+        return self.services.workspace
+
+    def form(self, *offered: str) -> str:
+        """The media type to answer in, by ``Accept``; JSON is what is offered by default."""
+        return choose(self.request.headers.get("accept"), offered or (JSON,))
+
+    async def once(
+        self, make: Callable[[], Awaitable[Response]], *, content: bytes = b"", form: str = JSON
+    ) -> Response:
+        """The answer of ``make``, once for an Idempotency-Key; see :func:`answer_once`."""
+        return await answer_once(
+            self.workspace, self.request, self.principal, make, content=content, form=form
+        )
+
+
+async def _authenticate(request: Request) -> Call:
+    services: Services = request.app.state.services
+    return Call(request, services.keys.principal(request.headers), services)
+
+
+async def _refuse_query(query: Annotated[Query, QueryParameters()]) -> None:
+    """For routes without query parameters: a misplaced one must not be ignored."""
+
+
+Caller = Annotated[Call, Depends(_authenticate)]
+"""A route's first parameter: refuses a request without a valid key before anything is read."""
+
+NO_QUERY: Final = Depends(_refuse_query)
+
+
+def json_answer(value: BaseModel, status: int = 200, location: str | None = None) -> Response:
+    """A model as JSON, written once by its own serialiser."""
+    headers = None if location is None else {"Location": location}
+    return Response(value.model_dump_json(), status, headers, media_type=JSON)

@@ -1,0 +1,76 @@
+"""Routes about the service itself: alive, ready, metrics, what it can do, its documentation."""
+
+import asyncio
+import secrets
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from starlette.responses import HTMLResponse, Response
+
+from sammoe.api import examples
+from sammoe.api.capabilities import Capabilities
+from sammoe.api.documentation import answer, refusals, text
+from sammoe.api.pages import CONTENT_SECURITY_POLICY, page
+from sammoe.api.services import NO_QUERY, Caller, Services, json_answer
+from sammoe.store.files import storage_errors
+from sammoe.telemetry import METRICS_TYPE
+
+router = APIRouter(tags=["system"])
+
+
+@router.get(
+    "/v1/capabilities",
+    operation_id="getCapabilities",
+    responses=answer(200, "what is served", Capabilities, examples.CAPABILITIES)
+    | refusals(406, 429),
+    dependencies=[NO_QUERY],
+)
+async def get_capabilities(call: Caller) -> Response:
+    """What this service can do: its bundle, experts, window, formats and limits."""
+    call.form()
+    return json_answer(Capabilities.of(call.workspace.bundle, call.services.settings))
+
+
+@router.get("/livez", operation_id="getLiveness", responses=text("alive", "text/plain"))
+async def get_liveness() -> Response:
+    """The process answers. Needs no key, and is answered even when the service is overloaded."""
+    return Response("alive\n", media_type="text/plain")
+
+
+@router.get(
+    "/readyz",
+    operation_id="getReadiness",
+    responses=text("ready", "text/plain") | refusals(),
+)
+async def get_readiness(request: Request) -> Response:
+    """The models are loaded and warm, and the store can be written. Needs no key."""
+    services: Services = request.app.state.services
+    await asyncio.to_thread(_try_writing, services.workspace.temporary_folder)
+    return Response("ready\n", media_type="text/plain")
+
+
+@router.get(
+    "/metrics",
+    operation_id="getMetrics",
+    responses=text("metrics", "text/plain") | refusals(),
+)
+async def get_metrics(call: Caller) -> Response:
+    """Prometheus metrics. Needs a key like the rest when keys are configured."""
+    return Response(call.services.telemetry.exposition(), headers={"Content-Type": METRICS_TYPE})
+
+
+@router.get("/docs", include_in_schema=False)
+async def get_docs(request: Request) -> Response:
+    """The API for people."""
+    return HTMLResponse(
+        page(request.app.openapi()), headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY}
+    )
+
+
+def _try_writing(folder: Path) -> None:
+    path = folder / f"ready-{secrets.token_hex(8)}"
+    with storage_errors():
+        try:
+            path.write_bytes(b"ready")
+        finally:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,116 @@
+"""Routes of volumes: add, list, look at, delete, warm up."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from sammoe.api import examples
+from sammoe.api.bodies import read_json
+from sammoe.api.documentation import answer, file_body, json_body, nothing, refusals
+from sammoe.api.idempotency import REPLAYED
+from sammoe.api.schemas import (
+    EmbeddingsIn,
+    EmbeddingsOut,
+    PageQuery,
+    UploadQuery,
+    VolumeOut,
+    VolumePage,
+)
+from sammoe.api.services import NO_QUERY, Caller, json_answer
+from sammoe.api.uploads import received
+
+router = APIRouter(tags=["volumes"])
+
+
+@router.post(
+    "/v1/volumes",
+    operation_id="addVolume",
+    responses=answer(201, "added", VolumeOut, examples.VOLUME, "Location", REPLAYED)
+    | answer(200, "was there already", VolumeOut, examples.VOLUME, "Location", REPLAYED)
+    | refusals(400, 406, 408, 409, 413, 415, 429),
+    openapi_extra=file_body(),
+)
+async def add_volume(call: Caller, query: Annotated[UploadQuery, Query()]) -> Response:
+    """Add a scan: NIfTI (.nii, .nii.gz) or NRRD, told apart by content.
+
+    The same principal sending the same file with the same modality again gets the same volume.
+    """
+    form = call.form()
+    folder = call.workspace.temporary_folder
+    async with received(call.request, folder, call.services.settings.upload_limit) as upload:
+        call.services.telemetry.upload(upload.size)
+
+        async def make() -> Response:
+            record, is_new = await call.workspace.add_volume(
+                call.principal, upload.path, modality=query.modality, file_digest=upload.digest
+            )
+            status = 201 if is_new else 200
+            return json_answer(VolumeOut.of(record), status, f"/v1/volumes/{record.id}")
+
+        return await call.once(make, content=upload.digest.encode(), form=form)
+
+
+@router.get(
+    "/v1/volumes",
+    operation_id="listVolumes",
+    responses=answer(200, "a page of the list", VolumePage, examples.VOLUMES) | refusals(406, 429),
+)
+async def list_volumes(call: Caller, query: Annotated[PageQuery, Query()]) -> Response:
+    """The caller's own volumes, newest first."""
+    call.form()
+    page = await call.workspace.list_volumes(call.principal, query.cursor, query.limit)
+    items = tuple(VolumeOut.of(record) for record in page.items)
+    return json_answer(VolumePage(items=items, next=page.cursor))
+
+
+@router.get(
+    "/v1/volumes/{volume_id}",
+    operation_id="getVolume",
+    responses=answer(200, "the volume", VolumeOut, examples.VOLUME) | refusals(404, 406, 429),
+    dependencies=[NO_QUERY],
+)
+async def get_volume(call: Caller, volume_id: str) -> Response:
+    """One volume: its grid, its modality, and how that was learnt."""
+    call.form()
+    return json_answer(VolumeOut.of(await call.workspace.get_volume(call.principal, volume_id)))
+
+
+@router.delete(
+    "/v1/volumes/{volume_id}",
+    operation_id="deleteVolume",
+    status_code=204,
+    responses=nothing("deleted") | refusals(404, 429),
+    dependencies=[NO_QUERY],
+)
+async def delete_volume(call: Caller, volume_id: str) -> Response:
+    """Delete a volume with all its segmentations."""
+    await call.workspace.delete_volume(call.principal, volume_id)
+    return Response(status_code=204)
+
+
+@router.post(
+    "/v1/volumes/{volume_id}/embeddings",
+    operation_id="warmVolume",
+    status_code=202,
+    responses=answer(202, "begun", EmbeddingsOut, examples.EMBEDDINGS, REPLAYED)
+    | refusals(400, 404, 406, 408, 409, 413, 415, 429),
+    openapi_extra=json_body(EmbeddingsIn, examples.EMBEDDINGS_REQUESTS, required=False),
+    dependencies=[NO_QUERY],
+)
+async def warm_volume(call: Caller, volume_id: str) -> Response:
+    """Prepare the window around a place, so that the first click there is as fast as a later one.
+
+    Answers at once; the work goes on behind.
+    """
+    form = call.form()
+    limit = call.services.settings.json_limit
+    asked, body = await read_json(call.request, EmbeddingsIn, limit, optional=True)
+
+    async def make() -> Response:
+        windows = await call.workspace.warm(
+            call.principal, volume_id, asked.prompt_or_none(), asked.spacing
+        )
+        return json_answer(EmbeddingsOut(windows=windows), 202)
+
+    return await call.once(make, content=body, form=form)

@@ -1,0 +1,53 @@
+"""Putting the parts together: a workspace on a bundle and a folder."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from sammoe.bundle import load_bundle
+from sammoe.engine.local import EngineOptions, LocalEngine
+from sammoe.segmentation import Workspace
+from sammoe.store import EmbeddingCache, LocalStore
+
+
+def load_engine(folder: Path, threads: int = 0) -> LocalEngine:
+    """Load a bundle with every file checked, and warm it up; blocks for seconds.
+
+    Parameters
+    ----------
+    folder
+        The bundle's.
+    threads
+        Of one model run; 0: all cores.
+    """
+    options = EngineOptions(encoder_threads=threads, decoder_threads=threads)
+    return LocalEngine(load_bundle(folder), options)
+
+
+@asynccontextmanager
+async def open_workspace(
+    engine: LocalEngine, state: Path, cache_bytes: int
+) -> AsyncIterator[Workspace]:
+    """A workspace over a loaded engine; everything, the engine too, is closed at the end.
+
+    Parameters
+    ----------
+    engine
+        See :func:`load_engine`.
+    state
+        Folder for volumes and segmentations; made when missing.
+    cache_bytes
+        Memory for embeddings.
+    """
+    try:
+        store = LocalStore(state)
+        try:
+            workspace = Workspace(engine, store, EmbeddingCache(cache_bytes))
+            try:
+                yield workspace
+            finally:
+                await workspace.close()
+        finally:
+            store.close()
+    finally:
+        await engine.close()

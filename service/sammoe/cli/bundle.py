@@ -1,0 +1,52 @@
+"""``sammoe bundle show``: what a bundle holds, with every file checked."""
+
+import argparse
+from pathlib import Path
+
+from sammoe.bundle import Bundle, load_bundle
+from sammoe.cli.bundles import find_bundle
+from sammoe.cli.progress import steps
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """``show [FOLDER]``."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    show = actions.add_parser("show", help="print a bundle's manifest and check its files")
+    show.add_argument("folder", nargs="?", type=Path, help="the bundle (default: model_repo/)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the bundle; a bundle whose files do not fit its manifest is an error."""
+    with steps(1) as progress:
+        progress.begin("checking files")
+        bundle = load_bundle(find_bundle(args.folder))
+    print(summary(bundle))
+    return 0
+
+
+def summary(bundle: Bundle) -> str:
+    """Some lines for people."""
+    manifest = bundle.manifest
+    window = manifest.window
+    widths = ", ".join(f"{spacing:g} ({spacing * window.side:g})" for spacing in window.spacings)
+    size = sum((bundle.path / name).stat().st_size for name in manifest.files)
+    rows = [
+        ("bundle", manifest.name),
+        ("folder", str(bundle.path)),
+        ("digest", bundle.digest),
+        ("size", f"{size / 1e6:.1f} MB in {len(manifest.files)} files, all as their SHA-256 says"),
+        ("window", f"{window.side} voxels a side; spacings in mm (width): {widths}"),
+        ("boxes", "yes" if manifest.model.boxes else "no"),
+        ("tau", f"{manifest.tau:g}, fusion of {manifest.fusion}"),
+        ("experts", str(len(manifest.experts))),
+        *(
+            (f"  {expert.name}", f"{expert.label} ({', '.join(expert.modalities)})")
+            for expert in manifest.experts
+        ),
+        ("source", manifest.provenance.source),
+        ("trained", manifest.provenance.training_data),
+        ("licence", manifest.provenance.licence),
+        ("created", manifest.provenance.created.isoformat()),
+    ]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)

@@ -1,0 +1,160 @@
+"""``sammoe serve``: the HTTP API. Every flag is a field of :class:`sammoe.settings.Settings`."""
+
+import argparse
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+
+from sammoe import __version__
+from sammoe.api import KeyRing, check_exposure, create_app
+from sammoe.bundle import Bundle
+from sammoe.cli import INTERRUPTED
+from sammoe.cli.assembly import load_engine, open_workspace
+from sammoe.cli.bundles import find_bundle
+from sammoe.cli.progress import steps
+from sammoe.errors import SettingsInvalid
+from sammoe.settings import Settings, env_name, flag
+from sammoe.telemetry import configure_logging
+
+_BACKLOG: Final = 128
+_KEEP_ALIVE_SECONDS: Final = 5
+_SPARE_CONNECTIONS: Final = 256
+"""Connections beyond the requests at once: idle ones of browsers, and probes."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """One flag per setting; the help names its environment variable and its default."""
+    for name, field in Settings.model_fields.items():
+        help_text = f"{field.description} [env {env_name(name)}"
+        default = field.get_default()
+        if default not in (None, (), False) and field.default_factory is None:
+            help_text += f", default {default}"
+        help_text = help_text.replace("%", "%%") + "]"
+        if field.annotation is bool:
+            parser.add_argument(
+                flag(name), action="store_const", const=True, dest=name, help=help_text
+            )
+        else:
+            metavar = name.rpartition("_")[2].upper()
+            parser.add_argument(flag(name), dest=name, metavar=metavar, help=help_text)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM, then let requests in flight finish."""
+    given = {name: getattr(args, name) for name in Settings.model_fields}
+    settings = Settings.load({name: value for name, value in given.items() if value is not None})
+    keys = KeyRing.from_settings(settings)
+    check_exposure(settings, keys)
+    configure_logging(settings.log_level)
+    for number, code in ((signal.SIGTERM, 0), (signal.SIGINT, INTERRUPTED)):
+        signal.signal(number, _leave_with(code))
+    with (
+        listen(settings.host, settings.port) as listener,
+        asyncio.Runner(loop_factory=_loop_factory()) as runner,
+    ):
+        return runner.run(_serve(settings, keys, listener))
+
+
+def _leave_with(code: int) -> Callable[[int, object], None]:
+    """A signal handler; uvicorn raises the signal again once requests in flight have finished."""
+
+    def leave(number: int, frame: object) -> None:
+        raise SystemExit(code)
+
+    return leave
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        uvloop = import_module("uvloop")
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+async def _serve(settings: Settings, keys: KeyRing, listener: socket.socket) -> int:
+    folder = find_bundle(settings.bundle)
+    with steps(1) as progress:
+        progress.begin("loading the bundle and warming up")
+        engine = await asyncio.to_thread(load_engine, folder, settings.threads)
+    async with open_workspace(engine, settings.state, settings.embedding_cache) as workspace:
+        app = create_app(workspace, settings, keys)
+        print(greeting(settings, keys, workspace.bundle, listener), flush=True)
+        await uvicorn.Server(server_config(app, settings)).serve(sockets=[listener])
+    return 0
+
+
+def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """Uvicorn's settings: its own log lines hold paths, so only its warnings are kept."""
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+        limit_concurrency=settings.limit_concurrency + _SPARE_CONNECTIONS,
+        lifespan="off",
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A TCP socket bound to the address.
+
+    Raises
+    ------
+    SettingsInvalid
+        The port is taken, or the address is not this machine's.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise SettingsInvalid(f"{host} is no address to listen on: {error.strerror}") from None
+    try:
+        if sys.platform != "win32":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.set_inheritable(True)
+    except OSError as error:
+        listener.close()
+        raise SettingsInvalid(
+            f"can not listen on {host} port {port}: {error.strerror}; choose another with"
+            f" {flag('port')} ({env_name('port')})"
+        ) from None
+    return listener
+
+
+def greeting(settings: Settings, keys: KeyRing, bundle: Bundle, listener: socket.socket) -> str:
+    """The lines that say where everything is."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{listener.getsockname()[1]}"
+    if keys.entries:
+        access = f"API key needed; principals: {', '.join(sorted({p for p, _ in keys.entries}))}"
+    elif settings.is_loopback:
+        access = "this machine only, no API key needed"
+    else:
+        access = "ANYBODY who can reach this machine (--insecure)"
+    experts = len(bundle.manifest.experts)
+    return "\n".join(
+        [
+            f"SAM-Med3D-MoE {__version__}: research use, not a medical device",
+            f"  API     {url}/v1",
+            f"  Docs    {url}/docs",
+            f"  Bundle  {bundle.manifest.name}, {experts} experts, {bundle.digest[:12]}"
+            f" ({bundle.path.resolve()})",
+            f"  State   {settings.state.resolve()}",
+            f"  Access  {access}",
+        ]
+    )
