@@ -1,13 +1,7 @@
-"""Structures of the torso: label ids, CT appearance, and how often each is a training target.
-
-HU and enhancement are textbook ranges (unenhanced / arterial / portal venous); what matters is that
-neighbours are often nearly equal and that every draw differs.
-"""
+"""Structures of the torso: label ids, and how often each is a training target."""
 
 from dataclasses import dataclass
 from enum import IntEnum
-
-from sammoe.training.data.labelmap import Tissue
 
 RARE = 0.05
 """Weight of the structures that later tasks teach: oesophagus, cord, pancreas, lesions."""
@@ -150,91 +144,6 @@ SINGLE: dict[Part, float] = {
 }
 """Labels that are targets by themselves."""
 VERTEBRA_WEIGHT = 0.12
-
-_BONE = Tissue(650, 150, 180, 5)
-_SPONGY = Tissue(190, 70, 60, 3.5)
-_CORTEX = Tissue(33, 4, 6, 6, 140, 150)
-_MEDULLA = Tissue(31, 4, 10, 7, 45, 130)
-_SINUS = Tissue(-40, 40, 35, 6)
-_MUSCLE = Tissue(55, 8, 7, 5, 4, 8)
-
-TISSUE: dict[int, Tissue] = {
-    P.AIR: Tissue(-1000, 3, 2),
-    P.SKIN: Tissue(0, 50, 30, 5),
-    P.FAT: Tissue(-105, 8, 8, 7),
-    P.MUSCLE: Tissue(55, 8, 14, 6, 4, 8),
-    P.INNER_FAT: Tissue(-100, 10, 16, 6),
-    P.COUCH: Tissue(-300, 200, 100, 10),
-    P.LUNG_R: Tissue(-820, 45, 45, 7),
-    P.LUNG_L: Tissue(-820, 45, 45, 7),
-    P.AIRWAY: Tissue(-980, 15, 4),
-    P.LUNG_VESSEL: Tissue(0, 40, 60, 8, 120, 80),
-    P.HEART: Tissue(45, 6, 8, 8, 60, 60),
-    P.HEART_BLOOD: Tissue(42, 5, 6, 12, 220, 110),
-    P.AORTA: Tissue(42, 5, 5, 10, 260, 110),
-    P.CAVA: Tissue(40, 5, 10, 12, 40, 105),
-    P.ARTERY: Tissue(42, 5, 10, 8, 240, 110),
-    P.VEIN: Tissue(40, 5, 10, 8, 30, 120),
-    P.LIVER: Tissue(56, 10, 6, 9, 10, 48),
-    P.LIVER_VESSEL: Tissue(42, 6, 8, 8, 20, 85),
-    P.LIVER_LESION: Tissue(30, 22, 10, 6, 15, 25),
-    P.GALLBLADDER: Tissue(12, 8, 4, 10),
-    P.SPLEEN: Tissue(48, 5, 5, 8, 60, 62),
-    P.SPLEEN_LESION: Tissue(25, 20, 8, 6, 10, 15),
-    P.CORTEX_R: _CORTEX,
-    P.CORTEX_L: _CORTEX,
-    P.MEDULLA_R: _MEDULLA,
-    P.MEDULLA_L: _MEDULLA,
-    P.SINUS_R: _SINUS,
-    P.SINUS_L: _SINUS,
-    P.KIDNEY_LESION: Tissue(18, 18, 6, 6, 8, 12),
-    P.ADRENAL_R: Tissue(25, 12, 6, 5, 25, 40),
-    P.ADRENAL_L: Tissue(25, 12, 6, 5, 25, 40),
-    P.PANCREAS: Tissue(38, 8, 14, 5, 45, 45),
-    P.OESOPHAGUS: Tissue(38, 10, 20, 5, 15, 25),
-    P.STOMACH_WALL: Tissue(40, 8, 8, 5, 20, 40),
-    P.STOMACH_FLUID: Tissue(20, 25, 18, 6),
-    P.STOMACH_GAS: Tissue(-900, 60, 30, 8),
-    P.DUODENUM: Tissue(35, 15, 20, 5, 15, 30),
-    P.BOWEL_WALL: Tissue(38, 10, 14, 5, 20, 45),
-    P.BOWEL_FLUID: Tissue(20, 15, 15, 6),
-    P.BOWEL_CONTRAST: Tissue(120, 110, 50, 8),
-    P.BOWEL_GAS: Tissue(-850, 80, 60, 6),
-    P.COLON_WALL: Tissue(38, 10, 14, 5, 15, 40),
-    P.COLON_STOOL: Tissue(10, 50, 130, 4),
-    P.COLON_FLUID: Tissue(25, 40, 30, 6),
-    P.COLON_GAS: Tissue(-900, 60, 50, 6),
-    P.BLADDER_WALL: Tissue(38, 8, 8, 5, 10, 25),
-    P.BLADDER: Tissue(8, 8, 4, 12),
-    P.PROSTATE: Tissue(42, 8, 10, 6, 20, 35),
-    P.PSOAS_R: _MUSCLE,
-    P.PSOAS_L: _MUSCLE,
-    P.BACK_R: Tissue(50, 10, 18, 5, 4, 8),
-    P.BACK_L: Tissue(50, 10, 18, 5, 4, 8),
-    P.GLUTEUS_R: Tissue(50, 10, 16, 6, 4, 8),
-    P.GLUTEUS_L: Tissue(50, 10, 16, 6, 4, 8),
-    P.DISC: Tissue(80, 15, 15, 6),
-    P.CORD: Tissue(38, 6, 5, 6),
-    P.CANAL: Tissue(15, 12, 12, 6),
-    P.RIB: Tissue(500, 120, 150, 5),
-    P.MARROW: Tissue(150, 60, 50, 4),
-    P.STERNUM: Tissue(230, 80, 90, 4),
-    P.CARTILAGE: Tissue(110, 30, 30, 5),
-    P.HIP_R: _BONE,
-    P.HIP_R_SPONGY: _SPONGY,
-    P.HIP_L: _BONE,
-    P.HIP_L_SPONGY: _SPONGY,
-    P.FEMUR_R: Tissue(850, 200, 180, 5),
-    P.FEMUR_R_SPONGY: _SPONGY,
-    P.FEMUR_L: Tissue(850, 200, 180, 5),
-    P.FEMUR_L_SPONGY: _SPONGY,
-    P.SACRUM: Tissue(450, 100, 120, 5),
-    P.SACRUM_SPONGY: _SPONGY,
-    P.NODE: Tissue(40, 10, 10, 5, 15, 40),
-    P.DIAPHRAGM: _MUSCLE,
-    **{P.VERTEBRA + 2 * k: Tissue(480, 90, 130, 5) for k in range(VERTEBRAE)},
-    **{P.VERTEBRA + 2 * k + 1: _SPONGY for k in range(VERTEBRAE)},
-}
 
 
 def names() -> dict[int, str]:

@@ -55,7 +55,7 @@ def smooth_upsample(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         part = np.pad(mask[box], 1, mode="edge").astype(np.float32)
         fine = part.repeat(_FACTOR, 0).repeat(_FACTOR, 1).repeat(_FACTOR, 2)
         # Small structures are smoothed less, or they would vanish.
-        sigma = 1.0 if mask.sum() > 150 else 0.8
+        sigma = 1.2 if mask.sum() > 300 else 0.9
         score = gaussian_filter(fine, sigma, truncate=2.5)
         score = score[_FACTOR:-_FACTOR, _FACTOR:-_FACTOR, _FACTOR:-_FACTOR]
         where = tuple(slice(s.start * _FACTOR, min(s.stop, n) * _FACTOR)

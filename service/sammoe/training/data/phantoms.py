@@ -10,6 +10,7 @@ from sammoe.training.data import anatomy, frame
 from sammoe.training.data.canvas import Canvas
 from sammoe.training.data.labelmap import LabelMap
 from sammoe.training.data.noise import smooth_noise
+from sammoe.training.data.tissues import TISSUE
 from sammoe.training.data.viscera import paint_viscera
 
 _SPACING = 2.5
@@ -56,7 +57,7 @@ def torso(rng: np.random.Generator) -> LabelMap:
         anatomy.names(),
         anatomy.weights(),
         anatomy.unions(),
-        anatomy.TISSUE,
+        TISSUE,
         "torso",
     )
 

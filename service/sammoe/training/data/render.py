@@ -44,19 +44,20 @@ def render(
     float32 [X, Y, Z]; about 10 ms for 64^3 on one core.
     """
     if modality is Modality.CT:
-        return _render_ct(labels, source.tissue, rng, voxel_mm)
+        return _render_ct(labels, source, rng, voxel_mm)
     return _render_mr(labels, source, rng, voxel_mm)
 
 
 def _render_ct(
     labels: NDArray[np.uint8],
-    tissue: Mapping[int, Tissue] | None,
+    source: LabelMap,
     rng: np.random.Generator,
     voxel_mm: float,
 ) -> Cube:
+    tissue = source.tissue
     mean, texture, coarse = _hounsfield(tissue, rng) if tissue else _any_hounsfield(rng)
     image = _textured(labels, mean, texture, coarse, rng, voxel_mm)
-    matrices = _scanner(image.shape, rng, voxel_mm, rng.uniform(0.35, 0.75))
+    matrices = _scanner(image.shape, rng, voxel_mm, _sharpness(source, rng, voxel_mm))
     # The noise passes the same kernel, so that it is correlated over about a voxel.
     noise = rng.standard_normal(image.shape, dtype=np.float32)
     noise *= np.float32(np.exp(rng.uniform(np.log(3), np.log(28))) / _kept(matrices))
@@ -123,7 +124,7 @@ def _render_mr(
         mean[0] = fine[0] = 0
     image = _textured(labels, mean, fine, 0.7 * fine, rng, voxel_mm)
     empty = labels == 0 if mean[0] == 0 and rng.random() < 0.6 else None
-    image = _scan(image, _scanner(image.shape, rng, voxel_mm, rng.uniform(0.4, 0.9)))
+    image = _scan(image, _scanner(image.shape, rng, voxel_mm, _sharpness(source, rng, voxel_mm)))
     np.maximum(image, 0, out=image)
     if rng.random() < 0.5:
         image **= np.float32(np.exp(rng.normal(0, 0.25)))
@@ -176,6 +177,11 @@ def _textured(
         image += fine[labels] * smooth_noise(labels.shape, grain, rng)
     image += coarse[labels] * smooth_noise(labels.shape, _COARSE_MM / voxel_mm, rng)
     return image
+
+
+def _sharpness(source: LabelMap, rng: np.random.Generator, voxel_mm: float) -> float:
+    """Sigma of the blur, voxels: enough that the voxels of a coarser label map do not show."""
+    return max(rng.uniform(0.35, 0.9), 0.45 * source.spacing_mm / voxel_mm)
 
 
 def _scanner(

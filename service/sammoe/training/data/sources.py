@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from sammoe.training.data import anatomy
 from sammoe.training.data.labelmap import LabelMap
 from sammoe.training.data.phantoms import torso
 from sammoe.training.data.shapes import shapes
+from sammoe.training.data.tissues import TISSUE
 
 _VERSION = 1
 _MAKERS: dict[str, Callable[[np.random.Generator], LabelMap]] = {"torso": torso, "shapes": shapes}
@@ -75,7 +75,7 @@ def load(path: Path) -> LabelMap:
         _by_id(about["names"]),
         _by_id(about["weights"]),
         {k: tuple(v) for k, v in _by_id(about["unions"]).items()},
-        anatomy.TISSUE if about["kind"] == "torso" else None,
+        TISSUE if about["kind"] == "torso" else None,
         about["kind"],
     )
 

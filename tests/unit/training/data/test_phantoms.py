@@ -8,6 +8,7 @@ from sammoe.training.data import anatomy
 from sammoe.training.data.anatomy import Part
 from sammoe.training.data.labelmap import LabelMap
 from sammoe.training.data.phantoms import torso
+from sammoe.training.data.tissues import TISSUE
 
 _SEEDS = (1, 2, 3)
 _LITRE = 1e6
@@ -104,5 +105,5 @@ def _by_name(name: str) -> int:
 
 def test_every_target_is_named_and_unions_collide_with_no_label() -> None:
     assert set(anatomy.weights()) <= set(anatomy.names())
-    assert not set(anatomy.unions()) & set(anatomy.TISSUE)
+    assert not set(anatomy.unions()) & set(TISSUE)
     assert max(anatomy.names()) < 256

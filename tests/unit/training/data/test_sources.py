@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sammoe.training.data import anatomy
 from sammoe.training.data.phantoms import torso
 from sammoe.training.data.shapes import shapes
 from sammoe.training.data.sources import load, load_pool, make_pool, save
+from sammoe.training.data.tissues import TISSUE
 
 
 def test_a_map_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_a_map_comes_back_as_it_was(tmp_path: Path) -> None:
 
 def test_a_torso_gets_its_tissues_back(tmp_path: Path) -> None:
     save(torso(np.random.default_rng(0)), tmp_path / "one.npz")
-    assert load(tmp_path / "one.npz").tissue == anatomy.TISSUE
+    assert load(tmp_path / "one.npz").tissue == TISSUE
 
 
 def test_a_pool_is_resumed_and_grows(tmp_path: Path) -> None:
