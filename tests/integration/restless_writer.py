@@ -27,7 +27,7 @@ def main(root: Path, first_turn: int) -> None:
         record = volume_record(store, shape=SHAPE, file_digest=f"{turn:064x}")
         volume = Volume(values, record.geometry, record.modality, record.modality_source)
         record = record.model_copy(update={"content_digest": volume.content_digest()})
-        store.volumes.add(record, values)
+        record = store.volumes.add(record, values)
         say(f"kept {record.id}")
         answer = segmentation_record(store, home, id="0" * 26, voxel_count=turn)
         store.segmentations.put(answer, logits(float(turn)))
