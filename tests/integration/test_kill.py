@@ -1,5 +1,6 @@
 """A process killed with SIGKILL at any moment leaves old records or new ones, never half of one."""
 
+import os
 import random
 import subprocess
 import sys
@@ -7,14 +8,12 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pytest
-
 from sammoe.errors import NotFound
 from sammoe.store import LocalStore
 from sammoe.volume.volume import Volume
 from tests.records import OWNER
 
-ROUNDS = 8
+ROUNDS = 6
 SAME = "0" * 26
 """Id of the segmentation that the writer replaces again and again."""
 
@@ -71,6 +70,8 @@ def check(root: Path, promises: list[tuple[str, str]]) -> int:
             assert response is not None
             assert response.body == value.encode() * 1000
     store.close()
+    folders = root.glob("owners/*/volumes/*")
+    assert all({"volume.json", "voxels.npy"} <= {*os.listdir(folder)} for folder in folders)
     left = [path for path in root.glob("tmp/*") if path.name != "lock"]
     assert left == []
     return max([turn, *turns])
@@ -95,8 +96,8 @@ def test_reader_beside_a_writer_sees_whole_records(tmp_path: Path) -> None:
     writer.stdout.readline()
     store = LocalStore(tmp_path)
     seen = set()
-    end = time.monotonic() + 0.5
-    while time.monotonic() < end:
+    end = time.monotonic() + 60
+    while len(seen) < 4 and time.monotonic() < end:
         try:
             record, windows = store.segmentations.with_logits(OWNER, SAME)
         except NotFound:
@@ -107,13 +108,4 @@ def test_reader_beside_a_writer_sees_whole_records(tmp_path: Path) -> None:
     writer.stdout.close()
     writer.wait(10)
     store.close()
-    assert len(seen) > 2
-
-
-@pytest.mark.parametrize("name", ["volume.json", "voxels.npy"])
-def test_files_of_a_volume_come_and_go_together(tmp_path: Path, name: str) -> None:
-    write_and_kill(tmp_path, 1, 3, 0.01)
-    LocalStore(tmp_path).close()
-    folders = list(tmp_path.glob("owners/*/volumes/*"))
-    assert folders
-    assert all((folder / name).is_file() for folder in folders)
+    assert len(seen) == 4
