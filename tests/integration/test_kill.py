@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+
 from sammoe.errors import NotFound
 from sammoe.store import LocalStore
 from sammoe.volume.volume import Volume
@@ -95,7 +96,7 @@ def test_reader_beside_a_writer_sees_whole_records(tmp_path: Path) -> None:
     assert writer.stdout is not None
     writer.stdout.readline()
     store = LocalStore(tmp_path)
-    seen = set()
+    seen: set[int] = set()
     end = time.monotonic() + 60
     while len(seen) < 4 and time.monotonic() < end:
         try:
