@@ -6,7 +6,8 @@ from typing import Literal
 
 from sammoe.bundle import file_digest
 from sammoe.store import LocalStore, VolumeRecord, now, upload_key
-from sammoe.volume.reading import ReadLimits, read_volume
+from sammoe.volume.limits import ReadLimits
+from sammoe.volume.reading import read_volume
 
 ModalityAsked = Literal["CT", "MR", "auto"]
 

@@ -26,9 +26,9 @@ from sammoe.store import (
     VolumeRecord,
 )
 from sammoe.volume.geometry import Geometry
+from sammoe.volume.limits import ReadLimits
 from sammoe.volume.measure import Measures, measure
 from sammoe.volume.paste import Pasted, paste
-from sammoe.volume.reading import ReadLimits
 from sammoe.volume.window import Window
 
 Candidate = Literal["fused", "general", "expert"]
