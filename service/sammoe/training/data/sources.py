@@ -57,7 +57,7 @@ def save(source: LabelMap, path: Path) -> None:
         "weights": {str(k): v for k, v in source.weights.items()},
         "unions": {str(k): list(v) for k, v in source.unions.items()},
     }
-    part = path.with_suffix(".part")
+    part = path.with_suffix(f".{os.getpid()}.part")
     with part.open("wb") as file:
         np.savez_compressed(file, labels=source.labels, about=np.array(json.dumps(about)))
     os.replace(part, path)
