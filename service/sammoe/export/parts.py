@@ -19,6 +19,7 @@ from sammoe.errors import BundleInvalid
 from sammoe.export.graphs import DecoderGraph, HeadsGraph, PaperGateGraph, example_prompt
 from sammoe.model import SamMed3D, SamMed3DConfig
 from sammoe.model.gate import ExpertHeads, PaperGate
+from sammoe.model.gate_features import TOKENS
 from sammoe.model.mask_decoder import MaskDecoder
 
 Gate = ExpertHeads | PaperGate
@@ -103,7 +104,7 @@ def _decoder(model: SamMed3D, graph: DecoderGraph) -> Part:
     config = model.config
     outputs = [TensorSpec("logits", "TYPE_FP32", (1, *(config.cells,) * 3))]
     if graph.features:
-        outputs.append(TensorSpec("gate_features", "TYPE_FP32", (5 * config.prompt_dim,)))
+        outputs.append(TensorSpec("gate_features", "TYPE_FP32", (TOKENS * config.prompt_dim,)))
     return Part(graph, prompt_examples(config), _prompt_specs(config), outputs, _DECODERS)
 
 
@@ -113,7 +114,7 @@ def _gate(model: SamMed3D, gate: Gate, count: int) -> Part:
     if isinstance(gate, PaperGate):
         graph = PaperGateGraph(model.prompt_encoder, gate)
         return Part(graph, prompt_examples(config), _prompt_specs(config), outputs, _DECODERS)
-    width = 5 * config.prompt_dim
+    width = TOKENS * config.prompt_dim
     generator = torch.Generator().manual_seed(0)
     examples = [{"gate_features": torch.randn(b, width, generator=generator)} for b in (1, 2)]
     inputs = [TensorSpec("gate_features", "TYPE_FP32", (width,))]

@@ -9,7 +9,7 @@ from sammoe.model.mask_decoder import MASK_TOKENS, DecoderState
 TOKENS = 5
 """How many tokens of the decoder's width C make up the features: F = 5 C."""
 
-_SMALLEST_WEIGHT = 1e-6  # an empty mask pools to about zero instead of dividing by it
+_SMALLEST_WEIGHT = 1e-6  # an empty mask pools over all of the image instead of dividing by 0
 
 
 def gate_features(state: DecoderState, logits: Tensor) -> Tensor:
@@ -29,7 +29,8 @@ def gate_features(state: DecoderState, logits: Tensor) -> Tensor:
         [B, 5 C] float32, in the order above.
     """
     tokens, image = state
-    weights = F.avg_pool3d(torch.sigmoid(logits), 4).flatten(1)[..., None]  # [B, g^3, 1]
-    inside = (image * weights).sum(1) / weights.sum(1).clamp_min(_SMALLEST_WEIGHT)
+    inside = F.avg_pool3d(torch.sigmoid(logits), 4).flatten(2)  # [B, 1, g^3]
+    shares = torch.cat([torch.ones_like(inside), inside.clamp_min(_SMALLEST_WEIGHT)], dim=1)
+    pooled = (shares / shares.sum(-1, keepdim=True)) @ image  # [B, 2, C]
     prompt = tokens[:, 1 + MASK_TOKENS :].mean(1)
-    return torch.cat([tokens[:, 1], tokens[:, 0], prompt, image.mean(1), inside], dim=-1)
+    return torch.cat([tokens[:, 1], tokens[:, 0], prompt, pooled.flatten(1)], dim=-1)

@@ -94,9 +94,11 @@ class MaskDecoder(nn.Module):
         batch = sparse.shape[0]
         own = torch.cat([self.iou_token.weight, self.mask_tokens.weight], dim=0)
         tokens = torch.cat([own.expand(batch, -1, -1), sparse], dim=1)
-        source = _per_prompt(image_embeddings[:, :c], batch) + dense[:, :c]
+        if self.detail is not None:
+            image_embeddings, dense = image_embeddings[:, :c], dense[:, :c]
+        source = _per_prompt(image_embeddings, batch) + dense
         image = source.flatten(2).transpose(1, 2)
-        position = image_pe.flatten(2).transpose(1, 2).expand(batch, -1, -1)
+        position = image_pe.flatten(2).transpose(1, 2)
         return DecoderState(*self.transformer(image, position, tokens))
 
     def paint(
@@ -124,10 +126,10 @@ class MaskDecoder(nn.Module):
         assert isinstance(first, nn.ConvTranspose3d)
         assert isinstance(norm, LayerNorm3d)
         assert isinstance(second, nn.ConvTranspose3d)
-        x = _grow(tokens, first)
         width = self.config.prompt_dim // 4
+        x = _grow(tokens, first).reshape(tokens.shape[0], -1, width)
         x = F.gelu(F.layer_norm(x, (width,), norm.weight, norm.bias, norm.eps))
-        return F.gelu(_grow(x, second))
+        return F.gelu(_grow(x, second)).reshape(tokens.shape[0], -1, width // 2)
 
     def _place(self, values: Tensor) -> Tensor:
         """[B, g^3 * 8 * 8, m] -> [B, m, 4g, 4g, 4g]."""
@@ -138,11 +140,10 @@ class MaskDecoder(nn.Module):
 
 
 def _grow(tokens: Tensor, layer: nn.ConvTranspose3d) -> Tensor:
-    """A transposed convolution with kernel = stride = 2, per token: [B, n, a] -> [B, 8 n, b]."""
-    cin, cout = layer.weight.shape[:2]
-    weight = layer.weight.permute(0, 2, 3, 4, 1).reshape(cin, 8 * cout)
+    """A transposed convolution with kernel = stride = 2, per token: [B, n, a] -> [B, n, 8 b]."""
+    weight = layer.weight.permute(0, 2, 3, 4, 1).flatten(1)
     assert layer.bias is not None
-    return (tokens @ weight).reshape(tokens.shape[0], -1, cout) + layer.bias
+    return tokens @ weight + layer.bias.repeat(8)
 
 
 def _per_prompt(images: Tensor, batch: int) -> Tensor:

@@ -8,11 +8,17 @@ from sammoe.model.layers import MlpBlock
 
 
 class CrossAttention(nn.Module):
-    """Multi-head attention with separate projections; ``inner`` may be narrower than ``dim``."""
+    """Multi-head attention with separate projections; ``inner`` may be narrower than ``dim``.
+
+    Between a few tokens and a whole image the projections of the image cost most. By associativity
+    they can be applied to the few instead: ``q . (Wk x) = (Wk' q) . x``, and alike for the values
+    and the output. Same numbers; a third of the operations for ten tokens on 8^3 cells.
+    """
 
     def __init__(self, dim: int, heads: int, inner: int) -> None:
         super().__init__()
         self.heads = heads
+        self.head_dim = inner // heads
         self.q_proj = nn.Linear(dim, inner)
         self.k_proj = nn.Linear(dim, inner)
         self.v_proj = nn.Linear(dim, inner)
@@ -27,6 +33,38 @@ class CrossAttention(nn.Module):
         joined = (weights @ value).transpose(1, 2).flatten(2)
         out: Tensor = self.out_proj(joined)
         return out
+
+    def ask_image(self, tokens: Tensor, keys: Tensor, image: Tensor) -> Tensor:
+        """Few queries: tokens [B, n, dim] on keys and values [B, m, dim] -> [B, n, dim]."""
+        b, n, dim = tokens.shape
+        query = self._split(self.q_proj(tokens)) * self.head_dim**-0.5
+        asked = (query @ self._per_head(self.k_proj)).reshape(b, self.heads * n, dim)
+        # The keys' bias adds the same to every logit of a query: the softmax does not see it.
+        weights = torch.softmax(asked @ keys.transpose(-1, -2), dim=-1)
+        seen = (weights @ image).reshape(b, self.heads, n, dim)
+        value = seen @ self._per_head(self.v_proj).transpose(-1, -2)
+        joined = value.transpose(1, 2).reshape(b, n, -1) + self.v_proj.bias
+        out: Tensor = self.out_proj(joined)
+        return out
+
+    def tell_image(self, keys: Tensor, positioned: Tensor, tokens: Tensor) -> Tensor:
+        """Few keys: image [B, m, dim] asks tokens (with and without position) -> [B, m, dim]."""
+        b, n, dim = tokens.shape
+        m = keys.shape[1]
+        key = self._split(self.k_proj(positioned)) * self.head_dim**-0.5
+        wanted = (key @ self._per_head(self.q_proj)).reshape(b, self.heads * n, dim)
+        bias = self.q_proj.bias.reshape(self.heads, 1, self.head_dim)
+        offset = (key * bias).sum(-1).reshape(b, 1, self.heads * n)
+        logits = keys @ wanted.transpose(-1, -2) + offset
+        weights = torch.softmax(logits.reshape(b, m, self.heads, n), dim=-1)
+        out_weight = self.out_proj.weight.reshape(dim, self.heads, self.head_dim)
+        value = self._split(self.v_proj(tokens)) @ out_weight.permute(1, 2, 0)
+        told = weights.reshape(b, m, self.heads * n) @ value.reshape(b, self.heads * n, dim)
+        return told + self.out_proj.bias
+
+    def _per_head(self, layer: nn.Linear) -> Tensor:
+        """A projection's weight [inner, dim] -> [heads, head_dim, dim]."""
+        return layer.weight.reshape(self.heads, self.head_dim, -1)
 
     def _split(self, x: Tensor) -> Tensor:
         return x.reshape(x.shape[0], -1, self.heads, x.shape[2] // self.heads).transpose(1, 2)
@@ -59,9 +97,13 @@ class TwoWayBlock(nn.Module):
             tokens = tokens + self.self_attn(q, q, tokens)
         tokens = self.norm1(tokens)
         keys = image + image_pe
-        tokens = self.norm2(tokens + self.cross_attn_token_to_image(tokens + token_pe, keys, image))
+        tokens = self.norm2(
+            tokens + self.cross_attn_token_to_image.ask_image(tokens + token_pe, keys, image)
+        )
         tokens = self.norm3(tokens + self.mlp(tokens))
-        image = self.norm4(image + self.cross_attn_image_to_token(keys, tokens + token_pe, tokens))
+        image = self.norm4(
+            image + self.cross_attn_image_to_token.tell_image(keys, tokens + token_pe, tokens)
+        )
         return tokens, image
 
 
@@ -76,9 +118,11 @@ class TwoWayTransformer(nn.Module):
         self.norm_final_attn = nn.LayerNorm(dim)
 
     def forward(self, image: Tensor, image_pe: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """image, image_pe [B, g^3, C], tokens [B, N, C] -> (tokens, image)."""
+        """image [B, g^3, C], image_pe [1, g^3, C], tokens [B, N, C] -> (tokens, image)."""
         token_pe = tokens
         for layer in self.layers:
             tokens, image = layer(tokens, image, token_pe, image_pe)
-        attended = self.final_attn_token_to_image(tokens + token_pe, image + image_pe, image)
+        attended = self.final_attn_token_to_image.ask_image(
+            tokens + token_pe, image + image_pe, image
+        )
         return self.norm_final_attn(tokens + attended), image
