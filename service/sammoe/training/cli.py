@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 
 import torch
@@ -11,6 +11,7 @@ from sammoe.model import SamMed3DConfig, build_sam_med3d
 from sammoe.training.corpus import samplers, small_window_rule
 from sammoe.training.general import GeneralTrainer, Recipe
 from sammoe.training.mixture import Mixture
+from sammoe.training.releasing import save_general
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,17 +38,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Train as asked; the averaged weights are in ``OUT/state.pt`` under ``average``."""
+    """Train as asked; the averaged weights end up in ``OUT/general.safetensors``."""
     torch.set_num_threads(args.threads)
     names = ("steps", "images", "prompts", "lr", "seed", "bfloat16")
     recipe = Recipe(**{name: getattr(args, name) for name in names})
     args.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
-    model = build_sam_med3d(SamMed3DConfig.small()).to(memory_format=torch.channels_last_3d)
+    model = build_sam_med3d(SamMed3DConfig.small())
+    model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     trainer = GeneralTrainer(model, recipe, args.out)
     if trainer.resume():
         print(f"going on at step {trainer.step} of {recipe.steps}")
     sources = samplers(args.pool, args.data, small_window_rule(), recipe.prompts)
     # Another seed after a resume, or the run would see its first batches again.
-    trainer.train(Mixture(sources, recipe.images, recipe.seed + trainer.step), args.workers)
-    print(f"{args.out / 'state.pt'}: {trainer.seconds / 60:.0f} minutes, {asdict(recipe)}")
+    mixture = Mixture(sources, recipe.images, recipe.seed + trainer.step)
+    averaged = trainer.train(mixture, args.workers)
+    path, minutes = args.out / "general.safetensors", trainer.seconds / 60
+    save_general(averaged, recipe, path, steps=trainer.step, minutes=minutes, created=date.today())
+    print(f"{path}: {trainer.step} steps in {minutes:.0f} minutes; next: sammoe export {path}")

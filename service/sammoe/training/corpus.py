@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from tqdm import tqdm
 
@@ -15,10 +16,10 @@ from sammoe.volume.reading import read_volume
 from sammoe.volume.volume import Volume
 from sammoe.volume.window import WindowRule
 
-TORSO_SHARE, BRAIN_SHARE, SHAPE_SHARE, SCAN_SHARE = 0.45, 0.3, 0.1, 0.15
+SHARES = {"torsos": 0.45, "brains": 0.3, "shapes": 0.1, "scans": 0.15}
 POOL = {"torso": 160, "shapes": 80}
 BRAIN_LABELS = Path("synthseg", "synthseg20_labels_3mm_64.npz")
-_SCAN_MODALITY = {"sts_ct": "CT", "sts_mr_t1": "MR", "hippocampus": "MR"}
+_SCAN_MODALITY: dict[str, Literal["CT", "MR"]] = {"sts_ct": "CT", "sts_mr_t1": "MR", "hippocampus": "MR"}
 
 
 def small_window_rule() -> WindowRule:
@@ -47,10 +48,10 @@ def samplers(pool: Path, data: Path, rule: WindowRule, prompts: int) -> list[tup
     make_pool(pool, POOL)
     scans = list(tqdm(training_scans(data), desc="scans", unit="scan"))
     return [
-        (TORSO_SHARE, LabelMapSampler(load_pool(pool, "torso"), rule, prompts)),
-        (BRAIN_SHARE, LabelMapSampler(brains(data / BRAIN_LABELS), rule, prompts)),
-        (SHAPE_SHARE, LabelMapSampler(load_pool(pool, "shapes"), rule, prompts)),
-        (SCAN_SHARE, ScanSampler(scans, rule, prompts)),
+        (SHARES["torsos"], LabelMapSampler(load_pool(pool, "torso"), rule, prompts)),
+        (SHARES["brains"], LabelMapSampler(brains(data / BRAIN_LABELS), rule, prompts)),
+        (SHARES["shapes"], LabelMapSampler(load_pool(pool, "shapes"), rule, prompts)),
+        (SHARES["scans"], ScanSampler(scans, rule, prompts)),
     ]
 
 

@@ -7,12 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sammoe.engine.selector import LOGIT_LIMIT
 from sammoe.model.build import SamMed3D
 from sammoe.model.prompt_encoder import BOX_FIRST, BOX_LAST, PADDING, POSITIVE
 from sammoe.training.clicks import corrective_clicks
 from sammoe.training.mixture import Batch
-
-_PRIOR_LIMIT = 8.0  # logits: fed-back masks stay in the range that a sigmoid tells apart
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def run(
             # New clicks go before the last token, which is the padding or the box's last corner.
             coords = torch.cat([coords[:, :-1], at[:, None], coords[:, -1:]], dim=1)
             labels = torch.cat([labels[:, :-1], label[:, None], labels[:, -1:]], dim=1)
-            prior = shown.clamp(-_PRIOR_LIMIT, _PRIOR_LIMIT)
+            prior = shown.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
 
 
 def _first_tokens(
