@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from sammoe.store import SegmentationRecord
+from sammoe.store import SegmentationRecord, VolumeRecord
 from sammoe.volume.paste import Pasted
 
 
@@ -35,6 +35,7 @@ class Segmented:
     """
 
     record: SegmentationRecord
+    volume: VolumeRecord
     pasted: Pasted
     timings: Timings
     rendered: bytes | None

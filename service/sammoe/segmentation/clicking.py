@@ -87,7 +87,7 @@ class Clicker:
         phases = {**record.timings_ms, "store": store_ms}
         phases["queue"] += done.queue_ms
         timings = Timings(phases, "hit" if embedded.hit else "miss")
-        return Segmented(record, pasted, timings, rendered)
+        return Segmented(record, volume, pasted, timings, rendered)
 
     async def close(self) -> None:
         """Free the writers."""

@@ -1,0 +1,39 @@
+"""An engine that can be watched and held up, in front of a real one."""
+
+import asyncio
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sammoe.bundle import Bundle
+from sammoe.engine import Choice, Decoded, DecoderInputs, Engine
+
+
+class WatchedEngine:
+    """Counts calls; encodes wait until ``open`` is set; keeps the last decoder inputs."""
+
+    def __init__(self, engine: Engine, *, opened: bool = True) -> None:
+        self._engine = engine
+        self.encodes = 0
+        self.inputs: DecoderInputs | None = None
+        self.open = asyncio.Event()
+        if opened:
+            self.open.set()
+
+    @property
+    def bundle(self) -> Bundle:
+        return self._engine.bundle
+
+    async def encode(self, image: NDArray[np.float32]) -> NDArray[np.float16]:
+        self.encodes += 1
+        await self.open.wait()
+        return await self._engine.encode(image)
+
+    async def decode(
+        self, embedding: NDArray[np.float16], inputs: DecoderInputs, choice: Choice
+    ) -> Decoded:
+        self.inputs = inputs
+        return await self._engine.decode(embedding, inputs, choice)
+
+    async def close(self) -> None:
+        await self._engine.close()

@@ -1,0 +1,250 @@
+"""The way of a click, on a real engine and a real store."""
+
+import asyncio
+import errno
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sammoe.engine import LOGIT_LIMIT
+from sammoe.engine.local import LocalEngine
+from sammoe.errors import Conflict, NotFound, StoreUnavailable
+from sammoe.segmentation import Point, Prompt, Workspace
+from sammoe.segmentation.planning import answer
+from sammoe.store import EmbeddingCache, LocalStore, VolumeRecord
+from sammoe.store.files import Scratch
+from sammoe.volume.geometry import Geometry
+from sammoe.volume.packed import pack
+from sammoe.volume.paste import Pasted
+from tests.bundles import BALL_VOXELS
+from tests.scans import INSIDE, SHAPE, nifti
+from tests.unit.segmentation.conftest import OWNER
+from tests.unit.segmentation.engines import WatchedEngine
+
+CLICK = Prompt((Point(*INSIDE),))
+BITE = Prompt((Point(INSIDE[0] + 8, INSIDE[1], INSIDE[2], positive=False),))
+
+
+def ball_voxels(spacing: float = 1.5) -> float:
+    """How many of the scan's voxels the general decoder's ball holds."""
+    return float(4 / 3 * np.pi * (BALL_VOXELS * spacing) ** 3 / 1.5)
+
+
+def logits_of(store: LocalStore, name: str) -> NDArray[np.float32]:
+    return answer(store.segmentations.with_logits(OWNER, name)[1][0])
+
+
+async def test_click_gives_a_ball_around_it(workspace: Workspace, volume: VolumeRecord) -> None:
+    made = await workspace.segment(OWNER, volume.id, CLICK, render=pack)
+    places = np.argwhere(made.pasted.mask) + made.pasted.offset
+    assert len(places) == pytest.approx(ball_voxels(), rel=0.15)
+    np.testing.assert_allclose(places.mean(axis=0), INSIDE, atol=0.7)
+    assert made.rendered == pack(made.pasted, volume.geometry)
+    assert made.volume == volume
+
+
+async def test_record_is_kept_before_the_answer(workspace: Workspace, volume: VolumeRecord) -> None:
+    made = await workspace.segment(OWNER, volume.id, CLICK)
+    record = made.record
+    assert record == await workspace.get_segmentation(OWNER, record.id)
+    assert (record.owner, record.volume_id, record.parent) == (OWNER, volume.id, None)
+    assert (record.prompt.points, record.prompt.labels) == ((INSIDE,), (1,))
+    assert (record.route.used, record.choice.expert) == ("general", "auto")
+    assert record.bundle_digest == workspace.bundle.digest
+    assert record.voxel_count == np.count_nonzero(made.pasted.mask)
+
+
+async def test_phases_of_miss_and_hit(workspace: Workspace, volume: VolumeRecord) -> None:
+    first = (await workspace.segment(OWNER, volume.id, CLICK)).timings
+    second = (await workspace.segment(OWNER, volume.id, CLICK)).timings
+    assert (first.cache, second.cache) == ("miss", "hit")
+    long = ["queue", "read", "crop", "encode", "decode", "paste", "store"]
+    assert list(first.phases_ms) == long
+    assert list(second.phases_ms) == [name for name in long if name not in {"crop", "encode"}]
+    assert all(value >= 0 for value in first.phases_ms.values())
+
+
+async def test_hit_and_miss_give_the_same_bytes(
+    workspace: Workspace, engine: LocalEngine, store: LocalStore, volume: VolumeRecord
+) -> None:
+    miss = await workspace.segment(OWNER, volume.id, CLICK, render=pack)
+    hit = await workspace.segment(OWNER, volume.id, CLICK, render=pack)
+    cold = Workspace(engine, store, EmbeddingCache(0))
+    fresh = await cold.segment(OWNER, volume.id, CLICK, render=pack)
+    assert miss.rendered == hit.rendered == fresh.rendered
+    one, two, three = (logits_of(store, made.record.id) for made in (miss, hit, fresh))
+    assert one.tobytes() == two.tobytes() == three.tobytes()
+    await cold.close()
+
+
+async def test_refinement_has_all_clicks_and_the_parent_s_logits(
+    engine: LocalEngine, store: LocalStore, cache: EmbeddingCache, scan: Path
+) -> None:
+    watched = WatchedEngine(engine)
+    workspace = Workspace(watched, store, cache)
+    volume, _ = await workspace.add_volume(OWNER, scan, modality="MR")
+    first = await workspace.segment(OWNER, volume.id, CLICK)
+    assert watched.inputs is not None
+    assert not watched.inputs.mask.any()
+    second = await workspace.segment(OWNER, volume.id, BITE, parent=first.record.id)
+    np.testing.assert_array_equal(watched.inputs.labels, [[1, 0, -1]])
+    prior = np.clip(logits_of(store, first.record.id), -LOGIT_LIMIT, LOGIT_LIMIT)
+    np.testing.assert_array_equal(watched.inputs.mask[0, 0], prior)
+    assert second.record.parent == first.record.id
+    assert second.record.windows[0].window == first.record.windows[0].window
+    assert second.timings.cache == "hit"
+    assert second.record.voxel_count < first.record.voxel_count
+    await workspace.close()
+
+
+async def test_refinement_after_a_restart_gives_the_same_bytes(
+    workspace: Workspace, engine: LocalEngine, volume: VolumeRecord, tmp_path: Path
+) -> None:
+    first = await workspace.segment(OWNER, volume.id, CLICK)
+    before = await workspace.segment(OWNER, volume.id, BITE, parent=first.record.id, render=pack)
+    reopened = LocalStore(tmp_path / "state")
+    restarted = Workspace(engine, reopened, EmbeddingCache(1 << 24))
+    after = await restarted.segment(OWNER, volume.id, BITE, parent=first.record.id, render=pack)
+    assert (before.timings.cache, after.timings.cache) == ("hit", "miss")
+    assert before.rendered == after.rendered
+    ours, theirs = (logits_of(reopened, made.record.id) for made in (before, after))
+    assert ours.tobytes() == theirs.tobytes()
+    await restarted.close()
+    reopened.close()
+
+
+async def test_two_may_refine_one_segmentation(workspace: Workspace, volume: VolumeRecord) -> None:
+    first = (await workspace.segment(OWNER, volume.id, CLICK)).record
+    both = await asyncio.gather(
+        *(workspace.segment(OWNER, volume.id, BITE, parent=first.id) for _ in range(2))
+    )
+    assert len({made.record.id for made in both}) == 2
+    assert {made.record.parent for made in both} == {first.id}
+
+
+async def test_parent_must_be_of_this_volume(
+    workspace: Workspace, volume: VolumeRecord, tmp_path: Path
+) -> None:
+    first = (await workspace.segment(OWNER, volume.id, CLICK)).record
+    path = tmp_path / "other.nii"
+    path.write_bytes(nifti(1))
+    other, _ = await workspace.add_volume(OWNER, path)
+    with pytest.raises(Conflict, match="another volume") as caught:
+        await workspace.segment(OWNER, other.id, BITE, parent=first.id)
+    assert caught.value.pointer == "/parent"
+    for name in ("0" * 26, "nonsense"):
+        with pytest.raises(NotFound, match="no such segmentation"):
+            await workspace.segment(OWNER, volume.id, BITE, parent=name)
+
+
+async def test_fifty_first_clicks_are_one_encode(
+    engine: LocalEngine, store: LocalStore, cache: EmbeddingCache, scan: Path
+) -> None:
+    watched = WatchedEngine(engine)
+    workspace = Workspace(watched, store, cache)
+    volume, _ = await workspace.add_volume(OWNER, scan)
+    clicks = [workspace.segment(OWNER, volume.id, CLICK, render=pack) for _ in range(50)]
+    made = await asyncio.gather(*clicks)
+    assert watched.encodes == 1
+    assert len({segmented.rendered for segmented in made}) == 1
+    assert len({segmented.record.id for segmented in made}) == 50
+    await workspace.close()
+
+
+async def test_embeddings_are_shared_by_equal_scans_of_two_principals(
+    engine: LocalEngine, store: LocalStore, cache: EmbeddingCache, scan: Path
+) -> None:
+    watched = WatchedEngine(engine)
+    workspace = Workspace(watched, store, cache)
+    for owner in (OWNER, "bob"):
+        volume, _ = await workspace.add_volume(owner, scan)
+        await workspace.segment(owner, volume.id, CLICK)
+    assert watched.encodes == 1
+    await workspace.close()
+
+
+async def test_later_click_does_not_wait_for_a_first_one_s_encode(
+    engine: LocalEngine, store: LocalStore, cache: EmbeddingCache, scan: Path, tmp_path: Path
+) -> None:
+    watched = WatchedEngine(engine)
+    workspace = Workspace(watched, store, cache)
+    volume, _ = await workspace.add_volume(OWNER, scan)
+    await workspace.segment(OWNER, volume.id, CLICK)
+    path = tmp_path / "other.nii"
+    path.write_bytes(nifti(1))
+    other, _ = await workspace.add_volume(OWNER, path)
+    watched.open.clear()
+    slow = asyncio.create_task(workspace.segment(OWNER, other.id, CLICK))
+    while watched.encodes < 2:
+        await asyncio.sleep(0.01)
+    assert (await workspace.segment(OWNER, volume.id, BITE_AND_CLICK)).timings.cache == "hit"
+    assert not slow.done()
+    watched.open.set()
+    assert (await slow).timings.cache == "miss"
+    await workspace.close()
+
+
+BITE_AND_CLICK = replace(CLICK, points=CLICK.points + BITE.points)
+
+
+async def test_client_that_leaves_does_not_stop_the_encode_of_the_others(
+    engine: LocalEngine, store: LocalStore, cache: EmbeddingCache, scan: Path
+) -> None:
+    watched = WatchedEngine(engine, opened=False)
+    workspace = Workspace(watched, store, cache)
+    volume, _ = await workspace.add_volume(OWNER, scan)
+    leaves = asyncio.create_task(workspace.segment(OWNER, volume.id, CLICK))
+    while not watched.encodes:
+        await asyncio.sleep(0.01)
+    stays = asyncio.create_task(workspace.segment(OWNER, volume.id, CLICK))
+    while not cache.counters.joined:
+        await asyncio.sleep(0.01)
+    leaves.cancel()
+    watched.open.set()
+    assert (await stays).record.voxel_count > 0
+    assert watched.encodes == 1
+    with pytest.raises(asyncio.CancelledError):
+        await leaves
+    await workspace.close()
+
+
+async def test_full_disk_answers_nothing_and_keeps_nothing(
+    workspace: Workspace, volume: VolumeRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Scratch, "write", full)
+    with pytest.raises(StoreUnavailable, match="full"):
+        await workspace.segment(OWNER, volume.id, CLICK, render=pack)
+    monkeypatch.undo()
+    assert (await workspace.list_segmentations(OWNER, volume.id)).items == ()
+    assert (await workspace.segment(OWNER, volume.id, CLICK)).record.voxel_count
+
+
+async def test_failure_to_render_is_raised(workspace: Workspace, volume: VolumeRecord) -> None:
+    def fail(_: Pasted, geometry: Geometry) -> bytes:
+        raise KeyError(geometry.shape)
+
+    with pytest.raises(KeyError, match=str(SHAPE[0])):
+        await workspace.segment(OWNER, volume.id, CLICK, render=fail)
+
+
+async def test_volume_deleted_during_a_click_is_not_found(
+    engine: LocalEngine, store: LocalStore, cache: EmbeddingCache, scan: Path
+) -> None:
+    watched = WatchedEngine(engine, opened=False)
+    workspace = Workspace(watched, store, cache)
+    volume, _ = await workspace.add_volume(OWNER, scan)
+    click = asyncio.create_task(workspace.segment(OWNER, volume.id, CLICK))
+    while not watched.encodes:
+        await asyncio.sleep(0.01)
+    await workspace.delete_volume(OWNER, volume.id)
+    watched.open.set()
+    with pytest.raises(NotFound, match="no such volume"):
+        await click
+    await workspace.close()
