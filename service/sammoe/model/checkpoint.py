@@ -98,7 +98,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safetensors.safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except safetensors.SafetensorError as error:
-        raise CheckpointInvalid(f"{path} is no whole safetensors file: {error}") from error
+        raise CheckpointInvalid(f"{path} is a damaged safetensors file: {error}") from error
 
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:
@@ -113,7 +113,9 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
         ) from error
     except Exception as error:  # a hostile or cut file can fail in any way within the parser
         reason = (str(error) or type(error).__name__).partition(". ")[0]
-        raise CheckpointInvalid(f"{path} is no whole checkpoint: {reason}") from error
+        raise CheckpointInvalid(
+            f"{path} is cut short, damaged or no checkpoint at all: {reason}"
+        ) from error
     if not isinstance(content, dict):
         raise CheckpointInvalid(f"{path} holds a {type(content).__name__}, not a dict of weights")
     for wrapper in _WRAPPERS:
