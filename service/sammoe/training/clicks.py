@@ -49,6 +49,6 @@ def corrective_clicks(
 def _depth(region: Tensor) -> Tensor:
     """How deep inside its region a cell lies, 0..3: shares of region in growing neighbourhoods."""
     half = F.avg_pool3d(region[:, None].float(), 2)
-    depth = sum(F.avg_pool3d(half, k, stride=1, padding=k // 2) for k in (3, 5, 9))
+    depth = sum(F.avg_pool3d(half, k, stride=1, padding=k // 2) for k in (3, 5, 7))
     assert isinstance(depth, Tensor)
     return F.interpolate(depth, scale_factor=2.0, mode="nearest")[:, 0] * region

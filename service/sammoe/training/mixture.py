@@ -63,8 +63,9 @@ class Mixture(IterableDataset[Batch]):
                 return sample
 
     def loader(self, workers: int) -> DataLoader[Batch]:
-        """Batches made ahead by ``workers`` processes of one thread each."""
-        return DataLoader(self, batch_size=None, num_workers=workers, prefetch_factor=4)
+        """Batches made ahead by ``workers`` processes; 0: made when asked for, in this one."""
+        ahead = 4 if workers else None
+        return DataLoader(self, batch_size=None, num_workers=workers, prefetch_factor=ahead)
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
