@@ -46,10 +46,11 @@ def create_app(workspace: Workspace, settings: Settings, keys: KeyRing | None = 
         middleware=_layers(settings, telemetry),
     )
     app.state.services = Services(workspace, settings, keys, telemetry)
-    for router in (volumes.router, segmentations.router, system.router):
+    routers = (volumes.router, segmentations.router, system.router)
+    for router in routers:
         app.include_router(router)
     problems.install(app)
-    openapi.install(app, keys)
+    openapi.install(app, routers, keys)
     return app
 
 

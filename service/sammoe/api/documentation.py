@@ -39,7 +39,15 @@ _HEADERS: Final[dict[str, dict[str, Any]]] = {
 
 def refusals(*statuses: int) -> Responses:
     """Problem answers: those of every route, and further ones of this route."""
-    return {status: _problem(status) for status in sorted({*_ALWAYS, *statuses})}
+    return {
+        status: {"$ref": f"#/components/responses/{_problem_name(status)}"}
+        for status in sorted({*_ALWAYS, *statuses})
+    }
+
+
+def problem_answers() -> dict[str, dict[str, Any]]:
+    """What :func:`refusals` refers to, for the document's ``components/responses``."""
+    return {_problem_name(status): _problem(status) for status in PROBLEMS}
 
 
 def answer(
@@ -126,6 +134,10 @@ def _answer(
         "headers": named,
         **({"content": content} if content else {}),
     }
+
+
+def _problem_name(status: int) -> str:
+    return f"Problem{status}"
 
 
 def _problem(status: int) -> dict[str, Any]:

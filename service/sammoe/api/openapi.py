@@ -1,15 +1,18 @@
 """The OpenAPI document: what FastAPI sees of the routes, and the schemas that it can not see."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from sammoe import __version__
 from sammoe.api.auth import KeyRing
 from sammoe.api.capabilities import NOTICE, Capabilities
+from sammoe.api.documentation import problem_answers
 from sammoe.api.problems import Problem
 from sammoe.api.schemas import (
     EmbeddingsIn,
@@ -50,38 +53,52 @@ _SCHEMES: Final = {
 _OPEN: Final = frozenset({"/livez", "/readyz"})
 
 
-def install(app: FastAPI, keys: KeyRing) -> None:
+def install(app: FastAPI, routers: Sequence[APIRouter], keys: KeyRing) -> None:
     """Make ``app.openapi()`` give the whole document; made once, when it is first asked for."""
+
+    found = [route for router in routers for route in router.routes]
+    routes = [route for route in found if isinstance(route, APIRoute)]
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = document(app, keys)
+            app.openapi_schema = document(routes, keys)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def document(app: FastAPI, keys: KeyRing) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of the app's routes.
+def document(routes: Sequence[APIRoute], keys: KeyRing) -> dict[str, Any]:
+    """The OpenAPI 3.1 document.
 
     Parameters
     ----------
-    app
-        With its routes.
+    routes
+        Each for one method.
     keys
         With entries, every route under ``/v1`` is said to need a key.
     """
     found: dict[str, Any] = get_openapi(
-        title=TITLE, version=__version__, description=DESCRIPTION, routes=app.routes
+        title=TITLE, version=__version__, description=DESCRIPTION, routes=routes
     )
     components = found.setdefault("components", {})
     components["schemas"] = components.get("schemas", {}) | _schemas()
+    components["responses"] = problem_answers()
     components["securitySchemes"] = _SCHEMES
-    for path, operations in found["paths"].items():
-        for operation in operations.values():
-            open_to_all = path in _OPEN or not keys.entries
-            operation["security"] = [] if open_to_all else [{name: []} for name in _SCHEMES]
+    for route in routes:
+        for method in route.methods or ():
+            operation = found["paths"].get(route.path, {}).get(method.lower())
+            if operation is not None:
+                _say_what_fastapi_can_not(operation, route, keys)
     return found
+
+
+def _say_what_fastapi_can_not(operation: dict[str, Any], route: APIRoute, keys: KeyRing) -> None:
+    # Answers and bodies as written: FastAPI leaves out every null of an example.
+    operation["responses"] = {str(status): said for status, said in route.responses.items()}
+    if "requestBody" in operation:
+        operation["requestBody"] = (route.openapi_extra or {})["requestBody"]
+    open_to_all = route.path in _OPEN or not keys.entries
+    operation["security"] = [] if open_to_all else [{name: []} for name in _SCHEMES]
 
 
 def _schemas() -> dict[str, Any]:

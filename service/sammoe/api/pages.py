@@ -4,7 +4,7 @@ No script and nothing from elsewhere, so it works in a hospital's closed network
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html import escape
 from typing import Any, Final
 
@@ -41,7 +41,12 @@ def _operations(document: dict[str, Any]) -> Iterator[str]:
     for path, item in document["paths"].items():
         for method in _METHODS:
             if method in item:
+                answers = [
+                    (status, _answer(document, answer))
+                    for status, answer in item[method]["responses"].items()
+                ]
                 yield from _operation(f"{method.upper()} {path}", item[method])
+                yield _table(answers)
 
 
 def _operation(name: str, operation: dict[str, Any]) -> Iterator[str]:
@@ -55,13 +60,15 @@ def _operation(name: str, operation: dict[str, Any]) -> Iterator[str]:
         yield f"<p>Body: <code>{escape(media_type)}</code></p>\n"
         for example in content.get("examples", {}).values():
             yield f"<pre>{escape(json.dumps(example['value'], indent=1))}</pre>\n"
-    yield _table((status, _forms(answer)) for status, answer in operation["responses"].items())
 
 
-def _forms(answer: dict[str, Any]) -> str:
+def _answer(document: dict[str, Any], answer: dict[str, Any]) -> str:
+    """An answer's description and media types; shared ones are looked up."""
+    if "$ref" in answer:
+        answer = document["components"]["responses"][answer["$ref"].rpartition("/")[2]]
     return ", ".join([answer["description"], *answer.get("content", {})])
 
 
-def _table(rows: Any) -> str:
+def _table(rows: Iterable[tuple[str, str]]) -> str:
     cells = (f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in rows)
     return f"<table>{''.join(cells)}</table>\n"

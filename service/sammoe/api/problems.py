@@ -4,7 +4,7 @@ Every answer of status 400 and above has this one shape. ``code`` is stable, ``d
 people, and neither repeats a value that the client sent: a value could name a patient.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -94,6 +94,20 @@ class InvalidFields(InvalidInput):
                     detail=_text(fault),
                 )
                 for fault in error.errors()
+            ]
+        )
+
+    @classmethod
+    def from_names(cls, names: Iterable[str]) -> "InvalidFields":
+        """From query parameters of a route that has none."""
+        return cls(
+            [
+                FieldProblem(
+                    parameter=_printable(name),
+                    code="extra_forbidden",
+                    detail="Extra inputs are not permitted",
+                )
+                for name in names
             ]
         )
 

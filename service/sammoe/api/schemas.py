@@ -31,7 +31,7 @@ class PointIn(Closed):
     """One click."""
 
     position: Position = Field(description="x, y, z in the request's space")
-    label: Literal[0, 1] = Field(description="1: inside of the structure, 0: outside")
+    label: int = Field(ge=0, le=1, description="1: inside of the structure, 0: outside")
 
 
 class PromptIn(Closed):

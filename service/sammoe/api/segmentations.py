@@ -22,7 +22,7 @@ from sammoe.api.schemas import (
     SegmentationOut,
     SegmentationPage,
 )
-from sammoe.api.services import NO_QUERY, Call, Caller, json_answer
+from sammoe.api.services import Call, Caller, QueryCaller, json_answer
 from sammoe.api.timing import HEADER as SERVER_TIMING
 from sammoe.api.timing import server_timing
 from sammoe.segmentation import Segmented
@@ -62,7 +62,6 @@ _RENDER: Final[dict[str, Callable[[Pasted, Geometry], bytes]]] = {
     )
     | refusals(400, 404, 406, 408, 409, 413, 415, 429, 502),
     openapi_extra=json_body(SegmentationIn, examples.SEGMENTATION_REQUESTS, required=True),
-    dependencies=[NO_QUERY],
 )
 async def segment(call: Caller, volume_id: str) -> Response:
     """Segment the structure that points or a box show; with `parent`, refine an earlier answer.
@@ -100,7 +99,7 @@ async def segment(call: Caller, volume_id: str) -> Response:
     | refusals(404, 406, 429),
 )
 async def list_segmentations(
-    call: Caller, volume_id: str, query: Annotated[PageQuery, Query()]
+    call: QueryCaller, volume_id: str, query: Annotated[PageQuery, Query()]
 ) -> Response:
     """The segmentations of one volume, newest first."""
     call.form()
@@ -117,7 +116,6 @@ async def list_segmentations(
     operation_id="getSegmentation",
     responses=answer(200, "the segmentation", MeasuredOut, examples.MEASURED)
     | refusals(404, 406, 429),
-    dependencies=[NO_QUERY],
 )
 async def get_segmentation(call: Caller, segmentation_id: str) -> Response:
     """One segmentation: prompts, route, timings, and the sizes of what was found."""
@@ -133,7 +131,6 @@ async def get_segmentation(call: Caller, segmentation_id: str) -> Response:
     operation_id="deleteSegmentation",
     status_code=204,
     responses=nothing("deleted") | refusals(404, 429),
-    dependencies=[NO_QUERY],
 )
 async def delete_segmentation(call: Caller, segmentation_id: str) -> Response:
     """Delete one segmentation. Those that refine it stay."""
@@ -147,7 +144,6 @@ async def delete_segmentation(call: Caller, segmentation_id: str) -> Response:
     responses=answer(200, "the segmentation before", SegmentationOut, examples.SEGMENTATION)
     | refusals(400, 404, 406, 409, 429),
     openapi_extra=keyed(),
-    dependencies=[NO_QUERY],
 )
 async def undo(call: Caller, segmentation_id: str) -> Response:
     """The segmentation that this one refines. Nothing is deleted: redo is to go on from here."""
@@ -164,11 +160,11 @@ async def undo(call: Caller, segmentation_id: str) -> Response:
 @router.get(
     "/v1/segmentations/{segmentation_id}/mask",
     operation_id="getMask",
-    responses=mask(200, "the mask on the volume's own grid, as Accept says", "Location")
+    responses=mask(200, "the mask on the volume's own grid, as Accept says")
     | refusals(404, 406, 429),
 )
 async def get_mask(
-    call: Caller, segmentation_id: str, query: Annotated[MaskQuery, Query()]
+    call: QueryCaller, segmentation_id: str, query: Annotated[MaskQuery, Query()]
 ) -> Response:
     """A mask as NIfTI, NRRD or packed. `fused` is the answer; `general` and `expert` are what it
     was made of, where they were computed.

@@ -2,17 +2,16 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import Depends, Request
-from fastapi import Query as QueryParameters
 from pydantic import BaseModel
 from starlette.responses import Response
 
 from sammoe.api.auth import KeyRing
 from sammoe.api.idempotency import answer_once
 from sammoe.api.negotiation import JSON, choose
-from sammoe.api.schemas import Query
+from sammoe.api.problems import InvalidFields
 from sammoe.segmentation import Workspace
 from sammoe.settings import Settings
 from sammoe.telemetry import Telemetry
@@ -59,14 +58,18 @@ async def _authenticate(request: Request) -> Call:
     return Call(request, services.keys.principal(request.headers), services)
 
 
-async def _refuse_query(query: Annotated[Query, QueryParameters()]) -> None:
-    """For routes without query parameters: a misplaced one must not be ignored."""
+async def _authenticate_plain(request: Request) -> Call:
+    call = await _authenticate(request)
+    if request.scope["query_string"]:
+        raise InvalidFields.from_names(request.query_params)
+    return call
 
 
-Caller = Annotated[Call, Depends(_authenticate)]
-"""A route's first parameter: refuses a request without a valid key before anything is read."""
+QueryCaller = Annotated[Call, Depends(_authenticate)]
+"""First parameter of a route: refuses a request without a valid key before anything is read."""
 
-NO_QUERY: Final = Depends(_refuse_query)
+Caller = Annotated[Call, Depends(_authenticate_plain)]
+"""The same for a route without query parameters: a misplaced one must not be ignored."""
 
 
 def json_answer(value: BaseModel, status: int = 200, location: str | None = None) -> Response:

@@ -11,7 +11,7 @@ from sammoe.api import examples
 from sammoe.api.capabilities import Capabilities
 from sammoe.api.documentation import answer, refusals, text
 from sammoe.api.pages import CONTENT_SECURITY_POLICY, page
-from sammoe.api.services import NO_QUERY, Caller, Services, json_answer
+from sammoe.api.services import Caller, Services, json_answer
 from sammoe.store.files import storage_errors
 from sammoe.telemetry import METRICS_TYPE
 
@@ -23,7 +23,6 @@ router = APIRouter(tags=["system"])
     operation_id="getCapabilities",
     responses=answer(200, "what is served", Capabilities, examples.CAPABILITIES)
     | refusals(406, 429),
-    dependencies=[NO_QUERY],
 )
 async def get_capabilities(call: Caller) -> Response:
     """What this service can do: its bundle, experts, window, formats and limits."""

@@ -17,7 +17,7 @@ from sammoe.api.schemas import (
     VolumeOut,
     VolumePage,
 )
-from sammoe.api.services import NO_QUERY, Caller, json_answer
+from sammoe.api.services import Caller, QueryCaller, json_answer
 from sammoe.api.uploads import received
 
 router = APIRouter(tags=["volumes"])
@@ -31,7 +31,7 @@ router = APIRouter(tags=["volumes"])
     | refusals(400, 406, 408, 409, 413, 415, 429),
     openapi_extra=file_body(),
 )
-async def add_volume(call: Caller, query: Annotated[UploadQuery, Query()]) -> Response:
+async def add_volume(call: QueryCaller, query: Annotated[UploadQuery, Query()]) -> Response:
     """Add a scan: NIfTI (.nii, .nii.gz) or NRRD, told apart by content.
 
     The same principal sending the same file with the same modality again gets the same volume.
@@ -56,7 +56,7 @@ async def add_volume(call: Caller, query: Annotated[UploadQuery, Query()]) -> Re
     operation_id="listVolumes",
     responses=answer(200, "a page of the list", VolumePage, examples.VOLUMES) | refusals(406, 429),
 )
-async def list_volumes(call: Caller, query: Annotated[PageQuery, Query()]) -> Response:
+async def list_volumes(call: QueryCaller, query: Annotated[PageQuery, Query()]) -> Response:
     """The caller's own volumes, newest first."""
     call.form()
     page = await call.workspace.list_volumes(call.principal, query.cursor, query.limit)
@@ -68,7 +68,6 @@ async def list_volumes(call: Caller, query: Annotated[PageQuery, Query()]) -> Re
     "/v1/volumes/{volume_id}",
     operation_id="getVolume",
     responses=answer(200, "the volume", VolumeOut, examples.VOLUME) | refusals(404, 406, 429),
-    dependencies=[NO_QUERY],
 )
 async def get_volume(call: Caller, volume_id: str) -> Response:
     """One volume: its grid, its modality, and how that was learnt."""
@@ -81,7 +80,6 @@ async def get_volume(call: Caller, volume_id: str) -> Response:
     operation_id="deleteVolume",
     status_code=204,
     responses=nothing("deleted") | refusals(404, 429),
-    dependencies=[NO_QUERY],
 )
 async def delete_volume(call: Caller, volume_id: str) -> Response:
     """Delete a volume with all its segmentations."""
@@ -96,7 +94,6 @@ async def delete_volume(call: Caller, volume_id: str) -> Response:
     responses=answer(202, "begun", EmbeddingsOut, examples.EMBEDDINGS, REPLAYED)
     | refusals(400, 404, 406, 408, 409, 413, 415, 429),
     openapi_extra=json_body(EmbeddingsIn, examples.EMBEDDINGS_REQUESTS, required=False),
-    dependencies=[NO_QUERY],
 )
 async def warm_volume(call: Caller, volume_id: str) -> Response:
     """Prepare the window around a place, so that the first click there is as fast as a later one.

@@ -1,0 +1,92 @@
+import logging
+import re
+
+import pytest
+
+from sammoe import __version__
+from sammoe.bundle import Bundle
+from sammoe.segmentation import Workspace
+from tests.contract.service import EXPERT, Service, point
+
+PATIENT = "Doe^John"
+
+
+async def test_capabilities_tell_what_is_served(service: Service, bundle: Bundle) -> None:
+    answer = (await service.http.get("/v1/capabilities")).json()
+    assert answer["version"] == __version__
+    assert answer["notice"] == "Research use only. Not a medical device."
+    assert answer["bundle"]["digest"] == bundle.digest
+    assert [expert["name"] for expert in answer["experts"]] == [EXPERT]
+    assert answer["window_voxels"] == 32
+    assert answer["spacings"] == [
+        {"spacing_mm": 1.5, "width_mm": 48.0},
+        {"spacing_mm": 3.0, "width_mm": 96.0},
+    ]
+    assert answer["prompts"]["boxes"] is bundle.manifest.model.boxes
+    assert answer["limits"]["upload_bytes"] == 1 << 30
+
+
+async def test_capabilities_follow_the_settings(workspace: Workspace) -> None:
+    async with Service.over(workspace, upload_limit_mib=3, json_limit_kib=5) as service:
+        limits = (await service.http.get("/v1/capabilities")).json()["limits"]
+    assert (limits["upload_bytes"], limits["json_bytes"]) == (3 << 20, 5 << 10)
+
+
+async def test_alive_and_ready(service: Service) -> None:
+    for path, word in (("/livez", "alive\n"), ("/readyz", "ready\n")):
+        answer = await service.http.get(path)
+        assert (answer.status_code, answer.text) == (200, word)
+
+
+async def test_metrics_count_what_happened_under_bounded_labels(service: Service) -> None:
+    volume = await service.volume()
+    await service.click(volume)
+    await service.click(volume)
+    for n in range(20):
+        await service.http.get(f"/v1/volumes/random-{n}")
+        await service.http.get(f"/random-{n}")
+        await service.click(volume, expert=f"random-{n}")
+    answer = await service.http.get("/metrics")
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    text = answer.text
+    assert "random" not in text
+    assert volume not in text
+    segment = 'method="POST",route="/v1/volumes/{volume_id}/segmentations"'
+    assert f'sammoe_http_requests_total{{{segment},status="201"}} 2.0' in text
+    assert f'sammoe_http_requests_total{{{segment},status="422"}} 20.0' in text
+    assert 'route="unmatched",status="404"} 20.0' in text
+    assert 'sammoe_embedding_cache_total{outcome="hit"} 1.0' in text
+    assert 'sammoe_embedding_cache_total{outcome="miss"} 1.0' in text
+    assert 'sammoe_phase_seconds_count{phase="decode"} 2.0' in text
+    assert re.search(r"sammoe_uploaded_bytes_total [1-9]", text)
+
+
+async def test_nothing_of_a_patient_is_logged(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        volume = (
+            await service.http.post(
+                "/v1/volumes", files={"file": (f"{PATIENT}.nii.gz", b"no scan" * 100)}
+            )
+        ).json()
+        assert volume["code"] == "unsupported_format"
+        volume_id = await service.volume()
+        await service.click(volume_id, **point(12.3456, 30, 20))
+        await service.click(volume_id, expert=PATIENT)
+        await service.http.get(f"/v1/volumes/{PATIENT}?name={PATIENT}")
+        await service.http.get("/v1/volumes", headers={"X-Request-Id": PATIENT})
+    ours = [record for record in caplog.records if record.name.startswith("sammoe")]
+    assert len([record for record in ours if record.name == "sammoe.access"]) == 6
+    text = "\n".join(record.getMessage() for record in ours)
+    assert not re.search(r"Doe|John|12\.34", text)
+    assert volume_id not in text
+
+
+async def test_the_docs_page_works_without_anything_from_elsewhere(service: Service) -> None:
+    answer = await service.http.get("/docs")
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert "POST /v1/volumes/{volume_id}/segmentations" in answer.text
+    assert "<script" not in answer.text
+    assert not re.search(r"(src|href)=.?https?:", answer.text)
