@@ -29,10 +29,11 @@ import numpy as np
 
 from loadtests.networks import random_vit_b, session
 from loadtests.timing import Times, interleave
+from sammoe.api.negotiation import PACKED
 from sammoe.bundle import ENCODER, GENERAL_DECODER, Bundle, Provenance, load_bundle
 from sammoe.engine.inputs import DecoderInputs, decoder_inputs
 from sammoe.volume.crop import crop
-from sammoe.volume.packed import MEDIA_TYPE, pack
+from sammoe.volume.packed import pack
 from sammoe.volume.paste import Pasted, paste
 from sammoe.volume.reading import read_volume
 from sammoe.volume.volume import Volume
@@ -51,19 +52,18 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         bundle = random_bundle(folder / "bundle")
-        scan = folder / "mni.nii.gz"
-        scan.write_bytes(mni_template())
-        bare = Bare.load(bundle, read_volume(scan, modality="MR"))
+        template = mni_template()
+        bare = Bare.load(bundle, read_volume(template.to_bytes(), modality="MR"))
         with (
             server(bundle, folder / "state") as url,
             httpx.Client(base_url=url, timeout=120) as http,
         ):
-            return compare(http, bare, scan, args)
+            return compare(http, bare, template, args)
 
 
-def compare(http: httpx.Client, bare: "Bare", scan: Path, args: argparse.Namespace) -> int:
+def compare(http: httpx.Client, bare: "Bare", template: Any, args: argparse.Namespace) -> int:
     """Measure and print; 0 when the masks agree."""
-    volumes = [add_volume(http, scan, i) for i in range(args.firsts + 1)]
+    volumes = [add_volume(http, template, i) for i in range(args.firsts + 1)]
     fresh = iter(volumes)
     first = interleave(
         {"HTTP": lambda: click(http, next(fresh)), "bare": lambda: bare.first(CLICK)}, args.firsts
@@ -178,12 +178,11 @@ def random_bundle(folder: Path) -> Bundle:
     return load_bundle(folder)
 
 
-def mni_template() -> bytes:
-    """The MNI152 T1 template at 1 mm, as .nii.gz."""
-    from nilearn.datasets import load_mni152_template
+def mni_template() -> Any:
+    """The MNI152 T1 template at 1 mm, a NIfTI image."""
+    from nilearn.datasets import load_mni152_template  # type: ignore[import-untyped]
 
-    data: bytes = load_mni152_template(resolution=1).to_bytes()
-    return data
+    return load_mni152_template(resolution=1)
 
 
 @contextmanager
@@ -213,26 +212,22 @@ def server(bundle: Bundle, state: Path) -> Iterator[str]:
         process.wait(20)
 
 
-def add_volume(http: httpx.Client, scan: Path, number: int) -> str:
-    """Upload; each number is a volume of its own, for one voxel differs."""
-    import nibabel
-
-    image = nibabel.Nifti1Image.from_bytes(scan.read_bytes())
-    voxels = np.asanyarray(image.dataobj).copy()
+def add_volume(http: httpx.Client, template: Any, number: int) -> str:
+    """Upload; each number is a volume with embeddings of its own, for one voxel differs."""
+    voxels = np.asanyarray(template.dataobj).copy()
     voxels[0, 0, 0] = number / 100
-    data = nibabel.Nifti1Image(voxels, image.affine).to_bytes()
+    data = type(template)(voxels, template.affine).to_bytes()
     headers = {"Content-Type": "application/octet-stream"}
     answer = http.post("/v1/volumes", params={"modality": "MR"}, content=data, headers=headers)
-    answer.raise_for_status()
-    name: str = answer.json()["id"]
+    name: str = answer.raise_for_status().json()["id"]
     return name
 
 
 def click(http: httpx.Client, volume: str) -> httpx.Response:
     """One positive click; the packed mask comes back."""
     i, j, k = CLICK
-    body = {"points": [{"x": i, "y": j, "z": k, "positive": True}], "space": "voxel"}
-    headers = {"Content-Type": "application/json", "Accept": MEDIA_TYPE}
+    body = {"points": [{"position": [i, j, k], "label": 1}], "space": "voxel"}
+    headers = {"Content-Type": "application/json", "Accept": PACKED}
     url = f"/v1/volumes/{volume}/segmentations"
     return http.post(url, content=json.dumps(body), headers=headers).raise_for_status()
 

@@ -4,11 +4,11 @@ Run from the project's root, with ``mricron-data`` (Debian) for the brain::
 
     OMP_WAIT_POLICY=passive python -m loadtests.bench_quality --data ../shared/data
 
-Structures of the AAL atlas on the ``ch2bet`` T1 template, and organs of a CT (TotalSegmentator's
-example, its own network's labels). Per structure: Dice after each of three clicks of a careful user
-(deepest error) and of a random one (mean of ``--repeats``), Dice from its exact bounding box; beside
-them the Dice of the filled box and the best that any mask cut by the window could reach.
-``--offsets`` moves the window half and one lattice step off its place instead.
+Structures of the AAL atlas on the ``ch2bet`` T1 template, and organs of a CT (an example of
+TotalSegmentator, labels of its network). Per structure: Dice after each of three clicks of a user
+who is careful (deepest error) and of one who is random (mean of ``--repeats``), and Dice from its
+exact bounding box; beside them the Dice of the filled box, and the best that any mask in that
+window could reach. ``--offsets`` moves the window half a lattice step and a whole one instead.
 """
 
 import argparse

@@ -1,0 +1,34 @@
+import argparse
+from pathlib import Path
+
+import pytest
+
+from sammoe.model import SamMed3DConfig
+from sammoe.training import cli
+from tests.unit.training.small import CONFIG, Cubes
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SamMed3DConfig, "small", classmethod(lambda cls: CONFIG))
+    monkeypatch.setattr(cli, "samplers", lambda *given: [(1.0, Cubes())])
+
+
+def arguments(out: Path, steps: int) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    cli.add_arguments(parser)
+    words = f"general --data unused --out {out} --steps {steps} --images 1 --workers 0 --threads 1"
+    return parser.parse_args(words.split())
+
+
+@pytest.mark.usefixtures("small")
+def test_train_general_leaves_a_checkpoint_and_resumes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli.run(arguments(tmp_path, 1))
+    assert "1 steps" in capsys.readouterr().out
+    assert (tmp_path / "general.safetensors").exists()
+    cli.run(arguments(tmp_path, 2))
+    printed = capsys.readouterr().out
+    assert "going on at step 1 of 2" in printed
+    assert "sammoe export" in printed
