@@ -74,6 +74,8 @@ def read_nifti(file: BinaryIO, limits: ReadLimits) -> tuple[NDArray[Any], Geomet
     stream = open_stream(file)
     start = stream.read(4)
     size, order = _header_size(start)
+    if not size:
+        raise UnsupportedFormat("The file is no NIfTI file: it does not begin with 348 or 540.")
     start += stream.read(size)
     if len(start) < size + 4:
         raise FileTruncated("The file ends within its NIfTI header.")
