@@ -1,0 +1,46 @@
+# `make` alone lists what there is. Python 3.11 or 3.12 is all that must be installed before.
+
+PYTHON ?= $(shell for p in python3 python3.12 python3.11 python; do \
+	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null \
+	&& echo "$$p" && break; done)
+NEEDS_PYTHON = $(or $(PYTHON),$(error Python 3.11 or 3.12 is needed; name one: make PYTHON=/path/to/python3.12))
+
+# Test processes side by side; each keeps to one core.
+WORKERS ?= 2
+
+BIN := .venv/bin
+COMPILE = $(BIN)/pip-compile --quiet --generate-hashes --strip-extras \
+	--no-emit-index-url --no-emit-find-links
+
+# Spinning OpenMP threads steal the time of the process beside them.
+export OMP_WAIT_POLICY ?= passive
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lock environment
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## click on a real MR volume through the real service; mask and picture in out/
+	@$(NEEDS_PYTHON) scripts/environment.py demo
+	@.venv-demo/bin/python -m examples.demo
+
+test: check ## linters, types, then every test that this machine can run, with coverage
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal \
+		--cov --cov-report term --durations 10
+
+check: environment ## linters and types only
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+lock: environment ## pin the newest packages that pyproject.toml allows
+	$(COMPILE) --upgrade --extra demo --extra dev -o requirements/dev.lock pyproject.toml
+	$(COMPILE) --extra demo -c requirements/dev.lock -o requirements/demo.lock pyproject.toml
+	$(COMPILE) -c requirements/demo.lock -o requirements/serve.lock pyproject.toml
+
+environment:
+	@$(NEEDS_PYTHON) scripts/environment.py test

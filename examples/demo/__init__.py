@@ -1,0 +1,1 @@
+"""``make demo``: click on a real MR volume through the real service, over HTTP."""
