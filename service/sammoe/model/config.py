@@ -64,6 +64,8 @@ class SamMed3DConfig:
             raise ValueError(f"prompt_dim {self.prompt_dim} is not a multiple of 3")
         if self.detail_channels and self.patch_size % 4:
             raise ValueError("the detail path needs a patch size that is a multiple of 4")
+        if self.detail_channels and self.grid % 2:
+            raise ValueError(f"the detail path needs an even token grid, not {self.grid}")
 
     @property
     def grid(self) -> int:

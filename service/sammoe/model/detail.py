@@ -15,6 +15,7 @@ from sammoe.model.layers import ReluMlp, fold
 
 STEM_CHANNELS = 16
 WIDE_CHANNELS = 32
+GRID_CHANNELS = 64
 PROMPT_MAPS = 4  # prior, positive clicks, negative clicks, box
 _CLICK_SIGMA = 1.5  # low-res voxels
 _BOX_SOFTNESS = 0.5  # low-res voxels
@@ -51,15 +52,15 @@ class DetailStem(nn.Module):
         fine = fine + self.fine(fine)
         wide = self.wide(fine)
         tokens = self.tokens(fold(wide, 2).permute(0, 2, 3, 4, 1))
-        upsampled = F.interpolate(self.carry_wide(wide), scale_factor=2.0, mode="nearest")
-        return tokens, fold(self.carry_fine(fine) + upsampled, 4)
+        return tokens, fold(self.carry_fine(fine) + _double(self.carry_wide(wide)), 4)
 
 
 class DetailHead(nn.Module):
     """Sharpens the decoder's coarse mask with image detail and prompt maps.
 
-    A small U of convolutions makes features from what the tokens painted and what the image
-    shows; the mask token says, as a hypernetwork does, how they add up to a correction.
+    A U of convolutions, from the low-res side 4 g down to g / 2 and back: it sees the whole window,
+    and at the token grid it takes in what the transformer knows. Its features are added up to a
+    correction of the coarse logits, with weights that the mask token gives, as a hypernetwork's.
     """
 
     def __init__(self, config: SamMed3DConfig) -> None:
@@ -67,28 +68,63 @@ class DetailHead(nn.Module):
         inputs = 1 + config.detail_channels + PROMPT_MAPS
         self.enter = nn.Conv3d(inputs, STEM_CHANNELS, 3, padding=1)
         self.wide = nn.Sequential(
-            _conv(STEM_CHANNELS, WIDE_CHANNELS, stride=2),
-            _conv(WIDE_CHANNELS, WIDE_CHANNELS),
-            nn.Conv3d(WIDE_CHANNELS, STEM_CHANNELS, 1),
+            _conv(STEM_CHANNELS, WIDE_CHANNELS, stride=2), _conv(WIDE_CHANNELS, WIDE_CHANNELS)
         )
+        self.grid = _conv(WIDE_CHANNELS, GRID_CHANNELS, stride=2)
+        self.tokens = nn.Linear(config.prompt_dim, GRID_CHANNELS)
+        self.whole = nn.Sequential(
+            _conv(GRID_CHANNELS, GRID_CHANNELS, stride=2), _conv(GRID_CHANNELS, GRID_CHANNELS)
+        )
+        self.gather = _conv(GRID_CHANNELS, GRID_CHANNELS)
+        self.grid_to_wide = nn.Conv3d(GRID_CHANNELS, WIDE_CHANNELS, 1)
+        self.settle = _conv(WIDE_CHANNELS, WIDE_CHANNELS)
+        self.wide_to_fine = nn.Conv3d(WIDE_CHANNELS, STEM_CHANNELS, 1)
         self.leave = nn.Conv3d(STEM_CHANNELS, STEM_CHANNELS, 3, padding=1)
         self.hyper = ReluMlp((config.prompt_dim, config.prompt_dim, STEM_CHANNELS))
 
-    def forward(self, coarse: Tensor, detail: Tensor, maps: Tensor, token: Tensor) -> Tensor:
-        """Coarse logits [B, m, L, L, L], detail [B, e, L, L, L], maps [B, 4, L, L, L] and mask
-        tokens [B, m, C] -> logits [B, m, L, L, L], L = 4 g; each mask is sharpened by itself."""
+    def forward(
+        self, coarse: Tensor, detail: Tensor, maps: Tensor, state: tuple[Tensor, Tensor]
+    ) -> Tensor:
+        """Each of m masks is sharpened by itself.
+
+        Parameters
+        ----------
+        coarse
+            Logits [B, m, L, L, L], L = 4 g.
+        detail
+            Of the image: [B, e, L, L, L].
+        maps
+            Of the prompts: [B, 4, L, L, L], see :func:`prompt_maps`.
+        state
+            Mask tokens [B, m, C] and image tokens [B, g^3, C] after the transformer.
+        """
+        tokens, image_tokens = state
+        side = coarse.shape[-1] // 4
+        seen = self.tokens(image_tokens).transpose(1, 2)
+        seen = seen.reshape(*seen.shape[:2], side, side, side)
         masks = [
-            self._sharpen(coarse[:, i : i + 1], detail, maps, token[:, i])
+            self._sharpen(coarse[:, i : i + 1], detail, maps, seen, tokens[:, i])
             for i in range(coarse.shape[1])
         ]
         return masks[0] if len(masks) == 1 else torch.cat(masks, dim=1)
 
-    def _sharpen(self, coarse: Tensor, detail: Tensor, maps: Tensor, token: Tensor) -> Tensor:
+    def _sharpen(
+        self, coarse: Tensor, detail: Tensor, maps: Tensor, seen: Tensor, token: Tensor
+    ) -> Tensor:
         fine = torch.relu(self.enter(torch.cat([torch.tanh(coarse / 4), detail, maps], dim=1)))
-        wide = F.interpolate(self.wide(fine), scale_factor=2.0, mode="nearest")
-        features = torch.relu(self.leave(fine + wide))
+        wide = self.wide(fine)
+        grid = self.grid(wide) + seen
+        grid = self.gather(grid + _double(self.whole(grid)))
+        wide = wide + _double(self.grid_to_wide(grid))
+        wide = wide + self.settle(wide)
+        features = torch.relu(self.leave(fine + _double(self.wide_to_fine(wide))))
         weights: Tensor = self.hyper(token)[:, None]  # [B, 1, channels]
         return coarse + (weights @ features.flatten(2)).reshape(coarse.shape)
+
+
+def _double(x: Tensor) -> Tensor:
+    """[B, c, n, n, n] -> [B, c, 2n, 2n, 2n], nearest."""
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
 def prompt_maps(coords: Tensor, labels: Tensor, mask: Tensor, image_size: int) -> Tensor:
@@ -115,7 +151,7 @@ def prompt_maps(coords: Tensor, labels: Tensor, mask: Tensor, image_size: int) -
     # A corner's own half-space along each axis; their product over both corners is the box.
     above = (torch.sigmoid(-offsets / _BOX_SOFTNESS) * kind[2][..., None]).sum(1, keepdim=True)
     below = (torch.sigmoid(offsets / _BOX_SOFTNESS) * kind[3][..., None]).sum(1, keepdim=True)
-    box = _outer(above * below, torch.ones_like(kind[0][:, :1]))
+    box = _outer(above * below, torch.ones_like(above[:, :, 0, :1]))
     return torch.cat([torch.tanh(mask / 4), positive, negative, box], dim=1)
 
 

@@ -117,7 +117,9 @@ class MaskDecoder(nn.Module):
         c, batch = self.config.prompt_dim, dense.shape[0]
         detail = _per_prompt(unfold(image_embeddings[:, c:], 4), batch)
         maps = unfold(dense[:, c:], 4)
-        sharpened: Tensor = self.detail(coarse, detail, maps, tokens[:, chosen])
+        sharpened: Tensor = self.detail(
+            coarse, detail, maps, (tokens[:, chosen], state.image_tokens)
+        )
         return sharpened
 
     def _upscale(self, tokens: Tensor) -> Tensor:

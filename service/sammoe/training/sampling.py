@@ -19,6 +19,7 @@ Cube = NDArray[np.float32]
 _TURN = 0.25  # radians: standard deviation of the random rotation about each axis
 _STRETCH = 0.10  # standard deviation of the random scale per axis
 _WARP = 0.02  # displacement of the elastic part, share of the window
+_SMALLEST_CELLS = 16  # of a structure in the window: less can hardly be painted
 _BOX_PRIOR = 0.45  # share of the window that a typical target's longest side takes
 
 
@@ -144,7 +145,7 @@ class LabelMapSampler:
         target: int,
         rng: np.random.Generator,
     ) -> Sample | None:
-        masks, smallest = [], 3 * (self.rule.side // self.rule.cells) ** 3
+        masks, smallest = [], _SMALLEST_CELLS * (self.rule.side // self.rule.cells) ** 3
         first = source.mask(labels, target)
         if first.sum() >= smallest and first.mean() < 0.7:
             masks.append(first)
