@@ -73,7 +73,7 @@ class Geometry:
         The shape is not three positive numbers.
     AffineInvalid
         The affine is not a finite, regular [4, 4] matrix with last row (0, 0, 0, 1), a voxel is
-        finer than ``MIN_SPACING_MM`` or coarser than ``MAX_SPACING_MM``, the origin is farther
+        finer than ``MIN_SPACING_MM`` or wider than ``MAX_SPACING_MM``, the origin is farther
         than ``MAX_OFFSET_MM``, or the axes are sheared.
     """
 
@@ -150,11 +150,12 @@ def _check_affine(affine: NDArray[np.float64]) -> None:
     if np.abs(affine[:3, 3]).max() > MAX_OFFSET_MM:
         raise AffineInvalid(f"The affine's origin is farther than {MAX_OFFSET_MM:g} mm away.")
     columns = affine[:3, :3]
+    # Before any product of them, which could overflow.
+    if np.abs(columns).max() > MAX_SPACING_MM:
+        raise AffineInvalid(f"The affine says voxels wider than {MAX_SPACING_MM:g} mm.")
     spacing = np.linalg.norm(columns, axis=0)
     if spacing.min() < MIN_SPACING_MM:
         raise AffineInvalid("The affine is singular: a voxel axis has no length.")
-    if spacing.max() > MAX_SPACING_MM:
-        raise AffineInvalid(f"The affine says voxels wider than {MAX_SPACING_MM:g} mm.")
     unit = columns / spacing
     cosines = np.abs((unit[:, 0] @ unit[:, 1], unit[:, 0] @ unit[:, 2], unit[:, 1] @ unit[:, 2]))
     tilt = np.sort(np.degrees(np.arcsin(np.minimum(cosines, 1.0))))

@@ -59,7 +59,7 @@ def measure(pasted: Pasted, geometry: Geometry) -> Measures:
     voxels = int(np.count_nonzero(pasted.mask))
     if not voxels:
         return Measures(0, 0.0, None, None)
-    ml = voxels * abs(float(np.linalg.det(geometry.affine[:3, :3]))) / 1000
+    ml = voxels * geometry.voxel_ml
     i, j, k = pasted.offset
     a, b, c = pasted.mask.shape
     box = ((i, j, k), (i + a - 1, j + b - 1, k + c - 1))

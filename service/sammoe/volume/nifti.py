@@ -183,7 +183,9 @@ def _affine(header: Any) -> NDArray[np.float64]:
         if header["qform_code"] > 0:
             affine[:3, :3] = _rotation(header) * size
             affine[:3, 3] = [header[f"qoffset_{axis}"] for axis in "xyz"]
-    affine[:3] *= _MM_PER_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)
+    # A number too large for its unit becomes Inf, which Geometry refuses.
+    with np.errstate(over="ignore"):
+        affine[:3] *= _MM_PER_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)
     return affine
 
 

@@ -27,7 +27,9 @@ def test_spacing_is_the_length_of_each_axis() -> None:
     turn = Rotation.from_euler("xyz", (10, 20, 30), degrees=True).as_matrix()
     affine = np.eye(4)
     affine[:3, :3] = turn @ np.diag((0.7, 0.8, 2.5))
-    assert Geometry((4, 5, 6), affine).spacing == pytest.approx((0.7, 0.8, 2.5))
+    geometry = Geometry((4, 5, 6), affine)
+    assert geometry.spacing == pytest.approx((0.7, 0.8, 2.5))
+    assert geometry.voxel_ml == pytest.approx(0.0014)
 
 
 @pytest.mark.parametrize("order", AXIS_ORDERS)
