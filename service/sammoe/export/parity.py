@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sammoe.errors import ExportMismatch
+from sammoe.export.tracing import outputs_of
 
 EXACT = 1e-4
 """Largest absolute difference, in any output, between a graph and its module in float32."""
@@ -75,13 +76,6 @@ def rounding_difference(
             f" most {HALF:g} is allowed): export it in float32"
         )
     return worst
-
-
-@torch.no_grad()
-def outputs_of(module: nn.Module, example: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-    """A module's outputs as a tuple, also when there is one."""
-    answer = module(*example.values())
-    return answer if isinstance(answer, tuple) else (answer,)
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:

@@ -20,7 +20,7 @@ def trace(
     """Export a module whose inputs are named after ``example``, in that order.
 
     The first axis of every input and output stays free (B), and so does the second of ``coords``
-    and ``labels`` (N). Everything else is fixed to the example's sizes.
+    and ``labels`` (N). Everything else is fixed to the example's sizes. Outputs are float32.
     """
     free = {name: {0: "B"} for name in (*example, *outputs)}
     for name in {"coords", "labels"} & example.keys():
@@ -46,7 +46,18 @@ def trace(
         model = onnx.load(file.name)
     for node in model.graph.node:
         node.ClearField("doc_string")
+    # The exporter loses track of sizes that follow from a free one.
+    for info, tensor in zip(model.graph.output, outputs_of(module, example), strict=True):
+        sizes = ["B", *tensor.shape[1:]]
+        info.CopyFrom(helper.make_tensor_value_info(info.name, TensorProto.FLOAT, sizes))
     return model
+
+
+@torch.no_grad()
+def outputs_of(module: nn.Module, example: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+    """A module's outputs as a tuple, also when there is one."""
+    answer = module(*example.values())
+    return answer if isinstance(answer, tuple) else (answer,)
 
 
 def round_output(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
