@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import lru_cache
 from typing import Final, Literal, Self
 
 import numpy as np
@@ -93,10 +93,16 @@ class VolumeRecord(Record):
     modality_source: ModalitySource
     modality_asked: Literal["CT", "MR", "auto"]
 
-    @cached_property
+    @property
     def geometry(self) -> Geometry:
         """Shape and affine as a value."""
-        return Geometry(self.shape, np.array(self.affine))
+        return _geometry(self.shape, self.affine)
+
+
+@lru_cache(maxsize=256)
+def _geometry(shape: tuple[int, int, int], affine: tuple[Row, ...]) -> Geometry:
+    """Remembered, for every click reads its volume's record, and checking an affine takes time."""
+    return Geometry(shape, np.array(affine))
 
 
 def upload_key(file_digest: str, modality_asked: str) -> str:
