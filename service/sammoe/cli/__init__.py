@@ -108,7 +108,8 @@ def build_parser(name: str = "") -> Parser:
     parser.add_argument("--version", action="version", version=f"sammoe {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for key, command in COMMANDS.items():
-        sub = commands.add_parser(key, help=command.help, description=command.help.capitalize())
+        description = f"{command.help[0].upper()}{command.help[1:]}."
+        sub = commands.add_parser(key, help=command.help, description=description)
         if key == name:
             command.add_arguments(sub)
     return parser

@@ -38,12 +38,13 @@ def steps(total: int, *, patience: float = PATIENCE_SECONDS) -> Iterator[Steps]:
         leave=False,
         bar_format="{desc}: {bar:20} step {n_fmt} of {total_fmt} done, {elapsed}",
     )
-    ended = threading.Event()
+    ended, shown = threading.Event(), threading.Event()
 
     def refresh() -> None:
         # The bar moves by itself: a step is one long call that reports nothing.
         waited = ended.wait(patience)
         while not waited:
+            shown.set()
             bar.refresh()
             waited = ended.wait(_REFRESH_SECONDS)
 
@@ -54,5 +55,6 @@ def steps(total: int, *, patience: float = PATIENCE_SECONDS) -> Iterator[Steps]:
     finally:
         ended.set()
         thread.join()
-        bar.clear()
+        if shown.is_set():
+            bar.clear()
         bar.close()

@@ -147,12 +147,13 @@ def greeting(settings: Settings, keys: KeyRing, bundle: Bundle, listener: socket
     else:
         access = "ANYBODY who can reach this machine (--insecure)"
     experts = len(bundle.manifest.experts)
+    crew = "1 expert" if experts == 1 else f"{experts} experts"
     return "\n".join(
         [
             f"SAM-Med3D-MoE {__version__}: research use, not a medical device",
             f"  API     {url}/v1",
             f"  Docs    {url}/docs",
-            f"  Bundle  {bundle.manifest.name}, {experts} experts, {bundle.digest[:12]}"
+            f"  Bundle  {bundle.manifest.name}, {crew}, {bundle.digest[:12]}"
             f" ({bundle.path.resolve()})",
             f"  State   {settings.state.resolve()}",
             f"  Access  {access}",

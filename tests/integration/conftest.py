@@ -1,0 +1,31 @@
+"""A bundle and a service for all integration tests."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.bundles import write_test_bundle
+from tests.integration.serving import Server, serving
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a bundle with one expert."""
+    return write_test_bundle(tmp_path_factory.mktemp("bundle"), experts=["spleen"]).path
+
+
+@pytest.fixture(scope="session")
+def server(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service with small limits that most tests share."""
+    state = tmp_path_factory.mktemp("server") / "state"
+    with serving(bundle, state, "--upload-limit-mib", "2") as server:
+        yield server
+
+
+@pytest.fixture
+def http(server: Server) -> Iterator[httpx.Client]:
+    """A client of it."""
+    with server.client() as http:
+        yield http

@@ -1,0 +1,30 @@
+from pathlib import Path
+
+import pytest
+
+from sammoe.bundle import load_bundle
+from sammoe.cli import main
+
+
+def test_show_prints_what_the_bundle_holds(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bundle", "show", str(bundle)]) == 0
+    out = capsys.readouterr().out
+    loaded = load_bundle(bundle)
+    assert loaded.digest in out
+    assert "1.5 (48), 3 (96)" in out
+    assert "  spleen" in out
+    assert "boxes     yes" in out
+
+
+def test_show_refuses_a_bundle_that_was_changed(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (bundle / "bundle.json").read_text().replace("balls", "bells")
+    for folder in bundle.iterdir():
+        (tmp_path / folder.name).symlink_to(folder)
+    (tmp_path / "bundle.json").unlink()
+    (tmp_path / "bundle.json").write_text(text.replace('"tau": 0.5', '"tau": 5.5'))
+    assert main(["bundle", "show", str(tmp_path)]) == 2
+    assert "tau" in capsys.readouterr().err
