@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sammoe.engine import DecoderInputs, clip_logits, decoder_inputs
 from sammoe.errors import Conflict, InvalidInput, OutsideWindow, PromptInvalid
-from sammoe.segmentation.prompt import Prompt, merge
+from sammoe.segmentation.prompt import Prompt, Triple, merge
 from sammoe.store import Logits, PromptRecord, SegmentationRecord, VolumeRecord
 from sammoe.volume.window import (
     Window,
@@ -67,13 +67,15 @@ def plan(
         window, prior = first_window(volume, together, rule), None
     else:
         window, prior = _window_and_prior(parent, rule)
-    _check_inside(volume, window, new)
-    labels = np.array(together.labels, dtype=np.int32)
-    points = _in_window(volume, window, together.points)
+    index = np.array([*together.points, *(together.box or ())]).reshape(-1, 3)
+    places = source_to_window(volume.geometry, window, index)
+    points, corners = np.split(places, [len(together.points)])
+    _check_points(points, together.points, new.points, window)
     box = None
     if together.box is not None:
-        ends = _in_window(volume, window, together.box)
-        box = (ends.min(axis=0), ends.max(axis=0))
+        box = (corners.min(axis=0), corners.max(axis=0))
+        _check_box(*box, window)
+    labels = np.array(together.labels, dtype=np.int32)
     return Plan(together, window, decoder_inputs(points, labels, box, prior, rule))
 
 
@@ -126,29 +128,33 @@ def _window_and_prior(parent: Parent, rule: WindowRule) -> tuple[Window, NDArray
     return kept.window, clip_logits(answer(parent.logits[0]))
 
 
-def _check_inside(volume: VolumeRecord, window: Window, new: PromptRecord) -> None:
-    # Half a voxel to the window's face, and what rounding may add on the way there.
-    low, high = -0.501, window.side - 0.499
-    inside = _in_window(volume, window, new.points)
-    for number, place in enumerate(inside):
-        if place.min() < low or place.max() > high:
-            raise OutsideWindow(
-                f"This point is outside of the {window.side * window.spacing:g} mm window that the"
-                " segmentation covers: start a new segmentation there.",
-                pointer=f"/points/{number}",
-            )
-    if new.box is not None:
-        ends = _in_window(volume, window, new.box)
-        if (ends.max(axis=0) < low).any() or (ends.min(axis=0) > high).any():
-            raise OutsideWindow(
-                f"The box is outside of the {window.side * window.spacing:g} mm window that the"
-                " segmentation covers: start a new segmentation there.",
-                pointer="/box",
-            )
+def _check_points(
+    places: NDArray[np.float64],
+    points: tuple[Triple, ...],
+    new: tuple[Triple, ...],
+    window: Window,
+) -> None:
+    low, high = _faces(window)
+    outside = (places < low).any(axis=1) | (places > high).any(axis=1)
+    if outside.any():
+        number = new.index(points[int(outside.argmax())])
+        raise OutsideWindow(
+            f"This point is outside of the {window.side * window.spacing:g} mm window that the"
+            " segmentation covers: start a new segmentation there.",
+            pointer=f"/points/{number}",
+        )
 
 
-def _in_window(
-    volume: VolumeRecord, window: Window, points: tuple[tuple[float, float, float], ...]
-) -> NDArray[np.float64]:
-    index = np.array(points, dtype=np.float64).reshape(-1, 3)
-    return source_to_window(volume.geometry, window, index)
+def _check_box(lo: NDArray[np.float64], hi: NDArray[np.float64], window: Window) -> None:
+    low, high = _faces(window)
+    if (hi < low).any() or (lo > high).any():
+        raise OutsideWindow(
+            f"The box is outside of the {window.side * window.spacing:g} mm window that the"
+            " segmentation covers: start a new segmentation there.",
+            pointer="/box",
+        )
+
+
+def _faces(window: Window) -> tuple[float, float]:
+    """Half a voxel beyond the outermost centres, and what rounding may add on the way there."""
+    return -0.501, window.side - 0.499
