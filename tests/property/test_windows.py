@@ -38,7 +38,7 @@ def window_around(geometry: Geometry, place: tuple[float, float, float], spacing
 def test_a_point_in_mm_comes_back_to_its_voxel(
     geometry: Geometry, place: tuple[float, float, float]
 ) -> None:
-    index = np.round(index_in(geometry, place))
+    index = np.clip(np.round(index_in(geometry, place)), 0, np.array(geometry.shape) - 1)
     mm = geometry.index_to_ras(index[None])
     window = window_for_point(geometry, index.tolist(), Modality.MR, RULE)
     voxel = source_to_window(geometry, window, geometry.ras_to_index(mm))
