@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from sammoe.model.attention import RelPosAttention
 from sammoe.model.config import SamMed3DConfig
 from sammoe.model.detail import DetailStem
-from sammoe.model.layers import LayerNorm3d, MlpBlock, fold
+from sammoe.model.layers import LayerNorm3d, MlpBlock
 
 
 class PatchEmbed(nn.Module):
@@ -15,11 +15,14 @@ class PatchEmbed(nn.Module):
 
     def __init__(self, config: SamMed3DConfig) -> None:
         super().__init__()
-        self.proj = nn.Conv3d(1, config.embed_dim, config.patch_size, stride=config.patch_size)
+        self.grid, self.patch = config.grid, config.patch_size
+        self.proj = nn.Conv3d(1, config.embed_dim, self.patch, stride=self.patch)
 
     def forward(self, image: Tensor) -> Tensor:
         """A convolution whose kernel is its stride is one matrix product over patches."""
-        patches = fold(image, self.proj.kernel_size[0]).permute(0, 2, 3, 4, 1)
+        g, p = self.grid, self.patch
+        cubes = image.reshape(-1, g, p, g, p, g, p).permute(0, 1, 3, 5, 2, 4, 6)
+        patches = cubes.reshape(-1, g, g, g, p**3)
         return F.linear(patches, self.proj.weight.flatten(1), self.proj.bias)
 
 
