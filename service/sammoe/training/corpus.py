@@ -16,10 +16,14 @@ from sammoe.volume.reading import read_volume
 from sammoe.volume.volume import Volume
 from sammoe.volume.window import WindowRule
 
-SHARES = {"torsos": 0.45, "brains": 0.3, "shapes": 0.1, "scans": 0.15}
+SHARES = {"torsos": 0.5, "brains": 0.38, "shapes": 0.06, "scans": 0.06}
 POOL = {"torso": 160, "shapes": 80}
 BRAIN_LABELS = Path("synthseg", "synthseg20_labels_3mm_64.npz")
-_SCAN_MODALITY: dict[str, Literal["CT", "MR"]] = {"sts_ct": "CT", "sts_mr_t1": "MR", "hippocampus": "MR"}
+_SCAN_MODALITY: dict[str, Literal["CT", "MR"]] = {
+    "sts_ct": "CT",
+    "sts_mr_t1": "MR",
+    "hippocampus": "MR",
+}
 
 
 def small_window_rule() -> WindowRule:

@@ -19,6 +19,8 @@ Cube = NDArray[np.float32]
 _TURN = 0.25  # radians: standard deviation of the random rotation about each axis
 _STRETCH = 0.10  # standard deviation of the random scale per axis
 _WARP = 0.02  # displacement of the elastic part, share of the window
+_OTHER_CONTRAST = 0.15  # share of torsos rendered as MR
+_PERMUTED, _FLIPPED = 0.15, 0.2  # serving knows the axes: most samples keep them
 _SMALLEST_CELLS = 16  # of a structure in the window: less can hardly be painted
 _BOX_PRIOR = 0.45  # share of the window that a typical target's longest side takes
 
@@ -108,7 +110,7 @@ class LabelMapSampler:
         return float(rng.choice(spacings, p=fit / fit.sum()))
 
     def _modality(self, source: LabelMap, rng: np.random.Generator) -> Modality:
-        if source.tissue is None or rng.random() < 0.25:
+        if source.tissue is None or rng.random() < _OTHER_CONTRAST:
             return Modality.MR
         return Modality.CT
 
@@ -184,9 +186,10 @@ def _inside(window: Window, source: LabelMap, spacing: float) -> NDArray[np.bool
 
 
 def reorient(cubes: Sequence[NDArray[Any]], rng: np.random.Generator) -> list[NDArray[Any]]:
-    """All cubes alike: half of the time with permuted axes, each axis flipped half of the time."""
-    order = rng.permutation(3) if rng.random() < 0.5 else np.arange(3)
-    flips = tuple(slice(None, None, -1) if rng.random() < 0.5 else slice(None) for _ in range(3))
+    """All cubes alike: axes permuted, and each flipped, with small probabilities."""
+    order = rng.permutation(3) if rng.random() < _PERMUTED else np.arange(3)
+    flipped = rng.random(3) < _FLIPPED
+    flips = tuple(slice(None, None, -1) if flip else slice(None) for flip in flipped)
     return [np.ascontiguousarray(cube.transpose(order)[flips]) for cube in cubes]
 
 
