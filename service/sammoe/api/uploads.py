@@ -10,8 +10,9 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -69,7 +70,8 @@ async def received(request: Request, folder: Path, limit: int) -> AsyncIterator[
         pieces = read_pieces(request, limit)
     path = folder / f"upload-{secrets.token_hex(8)}"
     with storage_errors():
-        file = await asyncio.to_thread(path.open, "xb")
+        # Unbuffered: what a full disk did not take must not come up again when closing.
+        file = await asyncio.to_thread(path.open, "xb", buffering=0)
     try:
         with file:
             sink = _Sink(file)
@@ -89,7 +91,7 @@ async def received(request: Request, folder: Path, limit: int) -> AsyncIterator[
 class _Sink:
     """Gathers bytes, and writes and digests them in another thread."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: FileIO) -> None:
         self._file = file
         self.pending = bytearray()
         self.size = 0
@@ -105,10 +107,11 @@ class _Sink:
             await asyncio.to_thread(self._write)
 
     def _write(self) -> None:
-        self._file.write(self.pending)
-        self._file.flush()
-        self.digest.update(self.pending)
-        self.pending.clear()
+        data, self.pending = bytes(self.pending), bytearray()
+        self.digest.update(data)
+        written = 0
+        while written < len(data):
+            written += self._file.write(data[written:])
 
 
 class _FilePart:
