@@ -11,13 +11,15 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.budgets import Budgets
 from tests.skips import SkipPolicy, data_folder, missing_data
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the skip policy and the profile of property tests."""
+    """Register the skip policy, the budgets and the profile of property tests."""
     in_ci = bool(os.environ.get("CI"))
     config.pluginmanager.register(SkipPolicy(strict=in_ci), "sammoe-skips")
+    config.pluginmanager.register(Budgets(), "sammoe-budgets")
     # Times vary on a busy machine; and in CI the same code must give the same answer.
     hypothesis.settings.register_profile(
         "sammoe",

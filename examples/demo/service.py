@@ -1,5 +1,6 @@
 """The service as a process of its own, and the few calls that a client needs."""
 
+import os
 import re
 import subprocess
 import sys
@@ -44,11 +45,13 @@ def running(bundle: Path | None) -> Iterator[str]:
     """
     with tempfile.TemporaryDirectory(prefix="sammoe-demo-") as folder:
         log = Path(folder) / "log"
-        command = [str(Path(sys.executable).with_name("sammoe")), "serve", "--port", "0"]
+        command = [sys.executable, "-m", "sammoe", "serve", "--port", "0"]
         command += ["--state", f"{folder}/state"]
         command += ["--bundle", str(bundle)] if bundle else []
+        # The user's own settings are for the user's own service.
+        silent = {name: value for name, value in os.environ.items() if "SAMMOE_" not in name}
         with log.open("wb") as output:
-            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(command, env=silent, stdout=output, stderr=subprocess.STDOUT)
             try:
                 yield _wait_ready(process, log)
             finally:

@@ -40,7 +40,7 @@ def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_values_can_not_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        Settings.load().port = 1
+        Settings.load().port = 1  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(

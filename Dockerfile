@@ -1,0 +1,37 @@
+# The serving image: the service, its locked dependencies and the demo bundle; no torch.
+#
+#   docker build -t sammoe .
+#   docker run --rm -p 127.0.0.1:8000:8000 -v sammoe-state:/var/lib/sammoe \
+#     -e SAMMOE_API_KEYS=alice:a-key-of-at-least-16-characters sammoe
+#
+# Without API keys it refuses to start: inside of a container it can not listen on loopback alone.
+
+FROM python:3.12-slim-bookworm AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+WORKDIR /src
+RUN python -m venv /opt/sammoe
+# Dependencies first, hashes checked: this layer stays as long as the lock does.
+COPY requirements/serve.lock requirements/
+RUN /opt/sammoe/bin/pip install --no-deps -r requirements/serve.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY service service
+RUN /opt/sammoe/bin/pip install --no-deps .
+
+FROM python:3.12-slim-bookworm
+RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin sammoe \
+    && install -d -o sammoe -g sammoe -m 0700 /var/lib/sammoe
+COPY --from=build /opt/sammoe /opt/sammoe
+COPY model_repo /opt/sammoe/model_repo
+ENV PATH=/opt/sammoe/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    SAMMOE_BUNDLE=/opt/sammoe/model_repo \
+    SAMMOE_HOST=0.0.0.0 \
+    SAMMOE_STATE=/var/lib/sammoe
+USER 10001:10001
+VOLUME /var/lib/sammoe
+EXPOSE 8000
+# Ready: models loaded and warm, and the state volume can be written.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
+ENTRYPOINT ["sammoe"]
+CMD ["serve"]
