@@ -135,7 +135,7 @@ def _make_graph(
     measured["graph"] = graph_difference(plain, graph, module, part.examples)
     if plain == ENCODER:
         # Inside the graph: a cached embedding and a fresh one are the same bytes.
-        graph = round_output(graph, names[0])
+        graph = round_output(graph)
     return graph, measured
 
 

@@ -60,20 +60,19 @@ def outputs_of(module: nn.Module, example: Mapping[str, Tensor]) -> tuple[Tensor
     return answer if isinstance(answer, tuple) else (answer,)
 
 
-def round_output(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
-    """Make the float32 output ``name`` its float16 rounding, under the same name."""
+def round_output(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Make a graph's one float32 output its float16 rounding, under the same name."""
     result = onnx.ModelProto()
     result.CopyFrom(model)
-    exact = f"{name}.exact"
+    (info,) = result.graph.output
+    name, exact = info.name, f"{info.name}.exact"
     for node in result.graph.node:
         for names in (node.input, node.output):
             for i, tensor in enumerate(names):
                 if tensor == name:
                     names[i] = exact
     result.graph.node.append(helper.make_node("Cast", [exact], [name], to=TensorProto.FLOAT16))
-    for info in result.graph.output:
-        if info.name == name:
-            info.type.tensor_type.elem_type = TensorProto.FLOAT16
+    info.type.tensor_type.elem_type = TensorProto.FLOAT16
     return result
 
 
@@ -90,7 +89,8 @@ def halve_storage(model: onnx.ModelProto) -> onnx.ModelProto:
         if tensor.data_type != TensorProto.FLOAT:
             continue
         values = numpy_helper.to_array(tensor)
-        half = values.astype(np.float16)
+        with np.errstate(over="ignore"):
+            half = values.astype(np.float16)
         if values.size < _HALF_FROM or not np.array_equal(half.astype(np.float32), values):
             continue
         name = tensor.name

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sammoe.model.config import SamMed3DConfig
-from sammoe.model.detail import PROMPT_MAPS, prompt_maps
+from sammoe.model.detail import prompt_maps
 from sammoe.model.layers import LayerNorm3d, fold
 
 POSITIVE, NEGATIVE, PADDING, BOX_FIRST, BOX_LAST = 1, 0, -1, 2, 3
@@ -133,8 +133,3 @@ class PromptEncoder(nn.Module):
             masks = coords.new_zeros(len(coords), 1, config.cells, config.cells, config.cells)
         maps = prompt_maps(coords, labels, masks, config.image_size)
         return torch.cat([dense, fold(maps, 4)], dim=1)
-
-
-def dense_channels(config: SamMed3DConfig) -> int:
-    """Channels of the dense prompt embedding, folded prompt maps included."""
-    return config.prompt_dim + (64 * PROMPT_MAPS if config.detail_channels else 0)

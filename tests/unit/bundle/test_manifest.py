@@ -2,7 +2,6 @@ from pathlib import Path
 
 from sammoe.bundle import WindowSettings
 from sammoe.volume.window import WindowRule
-
 from tests.unit.bundle.bundles import MODEL, WINDOW, write_bundle
 
 

@@ -73,7 +73,7 @@ def test_the_same_weights_give_the_same_bytes() -> None:
 def test_a_rounded_output_is_the_nearest_half() -> None:
     model = trace(Layers(), {"x": X}, ["y"])
 
-    rounded = run(round_output(model, "y"), X)
+    rounded = run(round_output(model), X)
 
     assert rounded.dtype == np.float16
     assert np.array_equal(rounded, run(model, X).astype(np.float16))
@@ -98,6 +98,33 @@ def test_weights_that_half_precision_can_not_hold_stay_whole() -> None:
     halved = halve_storage(model)
 
     assert halved.SerializeToString() == model.SerializeToString()
+
+
+class Shifted(Layers):
+    """With whole numbers among its constants, and a number beyond half precision."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("order", torch.arange(31, -1, -1))
+        self.register_buffer("large", torch.full((32, 32), 1e6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.wide(x)[:, self.order] @ self.large
+        return out
+
+
+def test_whole_numbers_and_large_ones_are_left_alone() -> None:
+    layers = Shifted()
+    round_weights(layers)
+    model = trace(layers, {"x": X}, ["y"])
+
+    halved = halve_storage(model)
+
+    assert np.array_equal(run(halved, X), run(model, X))
+    kinds = [tensor.data_type for tensor in halved.graph.initializer]
+    assert kinds.count(TensorProto.FLOAT16) == 1
+    assert TensorProto.INT64 in kinds
+    assert TensorProto.FLOAT in kinds
 
 
 def test_rounding_touches_large_parameters_alone() -> None:

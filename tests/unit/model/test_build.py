@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from sammoe.model import SamMed3DConfig, build_sam_med3d
+from sammoe.model.detail import PROMPT_MAPS
 from tests.unit.model.golden import FOLDER
 
 
@@ -50,6 +51,24 @@ def test_the_small_model_refines_at_low_res_scale() -> None:
     assert iou.shape == (2, 1)
 
 
+@torch.no_grad()
+def test_the_small_model_takes_a_prompt_without_points_or_without_mask() -> None:
+    config = SamMed3DConfig.small()
+    encoder = build_sam_med3d(config).prompt_encoder.eval()
+    mask = torch.zeros(1, 1, config.cells, config.cells, config.cells)
+    point = (torch.full((1, 1, 3), 20.0), torch.ones(1, 1, dtype=torch.long))
+
+    sparse, dense = encoder(points=None, boxes=None, masks=mask)
+    assert sparse.shape == (1, 0, config.prompt_dim)
+    assert dense.shape == (1, config.prompt_dim + 64 * PROMPT_MAPS, *[config.grid] * 3)
+    assert not dense[:, config.prompt_dim :].any()
+
+    _, without = encoder(points=point, boxes=None, masks=None)
+    _, zeros = encoder(points=point, boxes=None, masks=mask)
+    assert torch.equal(without[:, config.prompt_dim :], zeros[:, config.prompt_dim :])
+    assert without[:, config.prompt_dim :].any()
+
+
 def test_a_config_survives_plain_json() -> None:
     for config in (SamMed3DConfig.vit_b(box_embeddings=True), SamMed3DConfig.small()):
         assert SamMed3DConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
@@ -61,6 +80,7 @@ def test_a_config_survives_plain_json() -> None:
         ({"patch_size": 15}, "does not divide"),
         ({"prompt_dim": 100}, "multiple of 3"),
         ({"detail_channels": 8, "patch_size": 2}, "multiple of 4"),
+        ({"detail_channels": 8, "image_size": 48}, "even token grid"),
     ],
 )
 def test_impossible_configs_are_refused(change: dict[str, int], message: str) -> None:
