@@ -10,20 +10,19 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from sammoe import __version__
-from sammoe.api.auth import KeyRing
-from sammoe.api.capabilities import NOTICE, Capabilities
-from sammoe.api.documentation import problem_answers
-from sammoe.api.problems import Problem
-from sammoe.api.schemas import (
-    EmbeddingsIn,
+from sammoe.api.answers import (
     EmbeddingsOut,
     MeasuredOut,
-    SegmentationIn,
     SegmentationOut,
     SegmentationPage,
     VolumeOut,
     VolumePage,
 )
+from sammoe.api.auth import KeyRing
+from sammoe.api.capabilities import NOTICE, Capabilities
+from sammoe.api.documentation import problem_answers
+from sammoe.api.problems import Problem
+from sammoe.api.schemas import EmbeddingsIn, SegmentationIn
 
 TITLE: Final = "SAM-Med3D-MoE"
 

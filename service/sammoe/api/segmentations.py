@@ -9,19 +9,13 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from sammoe.api import examples
+from sammoe.api.answers import MeasuredOut, SegmentationOut, SegmentationPage
 from sammoe.api.bodies import read_json
 from sammoe.api.documentation import answer, json_body, keyed, mask, nothing, refusals
 from sammoe.api.examples import SEGMENTATION_ID
 from sammoe.api.idempotency import REPLAYED
 from sammoe.api.negotiation import ANSWERS, FILE_NAMES, JSON, MASKS, NIFTI, NRRD, PACKED
-from sammoe.api.schemas import (
-    MaskQuery,
-    MeasuredOut,
-    PageQuery,
-    SegmentationIn,
-    SegmentationOut,
-    SegmentationPage,
-)
+from sammoe.api.schemas import MaskQuery, PageQuery, SegmentationIn
 from sammoe.api.services import Call, Caller, QueryCaller, json_answer
 from sammoe.api.timing import HEADER as SERVER_TIMING
 from sammoe.api.timing import server_timing

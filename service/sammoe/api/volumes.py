@@ -6,17 +6,11 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from sammoe.api import examples
+from sammoe.api.answers import EmbeddingsOut, VolumeOut, VolumePage
 from sammoe.api.bodies import read_json
 from sammoe.api.documentation import answer, file_body, json_body, nothing, refusals
 from sammoe.api.idempotency import REPLAYED
-from sammoe.api.schemas import (
-    EmbeddingsIn,
-    EmbeddingsOut,
-    PageQuery,
-    UploadQuery,
-    VolumeOut,
-    VolumePage,
-)
+from sammoe.api.schemas import EmbeddingsIn, PageQuery, UploadQuery
 from sammoe.api.services import Caller, QueryCaller, json_answer
 from sammoe.api.uploads import received
 

@@ -1,0 +1,185 @@
+"""What answers say as JSON, made from the store's records."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sammoe.api.schemas import Box, PointIn
+from sammoe.store.records import SegmentationRecord, VolumeRecord
+from sammoe.volume.measure import Measures
+from sammoe.volume.volume import Modality
+
+Indices = tuple[int, int, int]
+Row = tuple[float, float, float, float]
+Identifier = Annotated[str, Field(examples=["06dt2k9m3g1v8s5b0hf4q7n2ac"])]
+
+
+class Doubt(BaseModel):
+    """Something that makes an answer doubtful."""
+
+    code: str = Field(description="stable", examples=["modality_unknown"])
+    detail: str
+
+
+class VolumeOut(BaseModel):
+    """A scan."""
+
+    id: Identifier
+    created: datetime
+    shape: tuple[int, int, int] = Field(description="voxels along i, j, k")
+    spacing: tuple[float, float, float] = Field(description="mm along i, j, k")
+    orientation: str = Field(description="where i, j, k point to", examples=["LPS"])
+    affine: tuple[Row, Row, Row, Row] = Field(description="voxel index (i, j, k, 1) to RAS+ mm")
+    modality: Literal["CT", "MR", "unknown"]
+    modality_source: Literal["tag", "rule", "user", "unknown"]
+    warnings: tuple[Doubt, ...]
+
+    @classmethod
+    def of(cls, record: VolumeRecord) -> Self:
+        """From the store's record."""
+        geometry = record.geometry
+        return cls(
+            id=record.id,
+            created=record.created,
+            shape=record.shape,
+            spacing=geometry.spacing,
+            orientation=geometry.orientation,
+            affine=record.affine,
+            modality=record.modality.value,
+            modality_source=record.modality_source.value,
+            warnings=_doubts(record),
+        )
+
+
+class VolumePage(BaseModel):
+    """Volumes, newest first."""
+
+    items: tuple[VolumeOut, ...]
+    next: str | None = Field(description="`cursor` of the next page; null at the end")
+
+
+class EmbeddingsOut(BaseModel):
+    """What is being prepared."""
+
+    windows: int = Field(description="windows whose embeddings are at hand or being made")
+
+
+class RouteOut(BaseModel):
+    """What the gate said and what came of it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    used: str = Field(description="`general` or an expert's name")
+    fused: bool = Field(description="whether the general mask was mixed in")
+    scores: dict[str, float] = Field(description="the gate's score for each expert")
+    top: str | None
+    s_top: float | None
+    tau: float | None
+    check: str | None
+
+
+class WindowOut(BaseModel):
+    """A cube of the volume that the networks saw."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    spacing: float = Field(description="mm")
+    start: tuple[int, int, int] = Field(description="first voxel on the model's grid")
+    side: int = Field(description="voxels")
+
+
+class SegmentationOut(BaseModel):
+    """One immutable answer. Its mask has an address of its own."""
+
+    id: Identifier
+    volume: str
+    parent: str | None
+    created: datetime
+    space: Literal["voxel"] = Field(default="voxel", description="of the prompts below")
+    points: tuple[PointIn, ...] = Field(description="all clicks so far")
+    box: Box | None
+    expert: str = Field(description="as asked")
+    route: RouteOut
+    candidates: tuple[str, ...] = Field(description="masks that can be fetched")
+    windows: tuple[WindowOut, ...]
+    bundle: str = Field(description="SHA-256 of the bundle that answered")
+    timings_ms: dict[str, float]
+    voxel_count: int
+    volume_ml: float
+    warnings: tuple[Doubt, ...]
+
+    @classmethod
+    def of(cls, record: SegmentationRecord, volume: VolumeRecord) -> Self:
+        """From the store's records."""
+        return cls(**_segmentation(record, volume))
+
+
+class DiametersOut(BaseModel):
+    """The longest diameter in any axial slice, and the longest across it in that slice."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    longest_mm: float
+    perpendicular_mm: float
+    slice_axis: int = Field(description="axis of the volume, 0 to 2, that is nearest to head-feet")
+    slice_index: int = Field(description="voxel index of the slice on it")
+
+
+class MeasuredOut(SegmentationOut):
+    """An answer with its sizes."""
+
+    diameters: DiametersOut | None = Field(description="null for an empty mask")
+    bounding_box: tuple[Indices, Indices] | None = Field(
+        description="first and last voxel index of the mask; null for an empty one"
+    )
+
+    @classmethod
+    def measured(cls, record: SegmentationRecord, volume: VolumeRecord, measures: Measures) -> Self:
+        """From the store's records and the mask's measures."""
+        found = measures.diameters
+        diameters = None if found is None else DiametersOut.model_validate(found)
+        return cls(**_segmentation(record, volume), diameters=diameters, bounding_box=measures.box)
+
+
+class SegmentationPage(BaseModel):
+    """Segmentations of one volume, newest first."""
+
+    items: tuple[SegmentationOut, ...]
+    next: str | None = Field(description="`cursor` of the next page; null at the end")
+
+
+def _doubts(volume: VolumeRecord) -> tuple[Doubt, ...]:
+    if volume.modality is not Modality.UNKNOWN:
+        return ()
+    return (
+        Doubt(
+            code="modality_unknown",
+            detail="Nothing tells CT from MR here: intensities are used as they are. Upload with"
+            " ?modality=CT or ?modality=MR.",
+        ),
+    )
+
+
+def _segmentation(record: SegmentationRecord, volume: VolumeRecord) -> dict[str, Any]:
+    prompt = record.prompt
+    return {
+        "id": record.id,
+        "volume": record.volume_id,
+        "parent": record.parent,
+        "created": record.created,
+        "points": [
+            PointIn(position=position, label=label)
+            for position, label in zip(prompt.points, prompt.labels, strict=True)
+        ],
+        "box": prompt.box,
+        "expert": record.choice.expert,
+        "route": RouteOut.model_validate(record.route),
+        "candidates": record.windows[0].candidates,
+        "windows": [WindowOut.model_validate(window.window) for window in record.windows],
+        "bundle": record.bundle_digest,
+        "timings_ms": {name: round(value, 3) for name, value in record.timings_ms.items()},
+        "voxel_count": record.voxel_count,
+        "volume_ml": record.voxel_count * volume.geometry.voxel_ml,
+        "warnings": _doubts(volume),
+    }
