@@ -19,6 +19,8 @@ GRID_CHANNELS = 64
 PROMPT_MAPS = 4  # prior, positive clicks, negative clicks, box
 _CLICK_SIGMA = 1.5  # low-res voxels
 _BOX_SOFTNESS = 0.5  # low-res voxels
+_REGION_WEIGHT = 0.05  # of a voxel of a box or prior, against one of a click
+_TINY = 1e-2  # far below the weight of one click
 
 
 def _conv(cin: int, cout: int, *, stride: int = 1) -> nn.Sequential:
@@ -58,14 +60,15 @@ class DetailStem(nn.Module):
 class DetailHead(nn.Module):
     """Sharpens the decoder's coarse mask with image detail and prompt maps.
 
-    A U of convolutions, from the low-res side 4 g down to g / 2 and back: it sees the whole window,
+    It is shown how far the image everywhere differs from the image at the clicks, and answers with
+    a U of convolutions, from the low-res side 4 g down to g / 2 and back: it sees the whole window,
     and at the token grid it takes in what the transformer knows. Its features are added up to a
     correction of the coarse logits, with weights that the mask token gives, as a hypernetwork's.
     """
 
     def __init__(self, config: SamMed3DConfig) -> None:
         super().__init__()
-        inputs = 1 + config.detail_channels + PROMPT_MAPS
+        inputs = 1 + 3 * config.detail_channels + PROMPT_MAPS
         self.enter = nn.Conv3d(inputs, STEM_CHANNELS, 3, padding=1)
         self.wide = nn.Sequential(
             _conv(STEM_CHANNELS, WIDE_CHANNELS, stride=2), _conv(WIDE_CHANNELS, WIDE_CHANNELS)
@@ -102,16 +105,15 @@ class DetailHead(nn.Module):
         side = coarse.shape[-1] // 4
         seen = self.tokens(image_tokens).transpose(1, 2)
         seen = seen.reshape(*seen.shape[:2], side, side, side)
+        shown = torch.cat([detail, maps, *_contrasts(detail, maps)], dim=1)
         masks = [
-            self._sharpen(coarse[:, i : i + 1], detail, maps, seen, tokens[:, i])
+            self._sharpen(coarse[:, i : i + 1], shown, seen, tokens[:, i])
             for i in range(coarse.shape[1])
         ]
         return masks[0] if len(masks) == 1 else torch.cat(masks, dim=1)
 
-    def _sharpen(
-        self, coarse: Tensor, detail: Tensor, maps: Tensor, seen: Tensor, token: Tensor
-    ) -> Tensor:
-        fine = torch.relu(self.enter(torch.cat([torch.tanh(coarse / 4), detail, maps], dim=1)))
+    def _sharpen(self, coarse: Tensor, shown: Tensor, seen: Tensor, token: Tensor) -> Tensor:
+        fine = torch.relu(self.enter(torch.cat([torch.tanh(coarse / 4), shown], dim=1)))
         wide = self.wide(fine)
         grid = self.grid(wide) + seen
         grid = self.gather(grid + _double(self.whole(grid)))
@@ -120,6 +122,23 @@ class DetailHead(nn.Module):
         features = torch.relu(self.leave(fine + _double(self.wide_to_fine(wide))))
         weights: Tensor = self.hyper(token)[:, None]  # [B, 1, channels]
         return coarse + (weights @ features.flatten(2)).reshape(coarse.shape)
+
+
+def _contrasts(detail: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
+    """How far detail [B, e, L, L, L] differs, per channel, from what it is where the prompt says
+    inside (clicks first, then box and prior), and where it says outside (negative clicks)."""
+    prior, positive, negative, box = torch.split(maps, 1, dim=1)
+    inside = positive.square() + _REGION_WEIGHT * (box + torch.relu(prior))
+    return _contrast(detail, inside), _contrast(detail, negative.square())
+
+
+def _contrast(detail: Tensor, weight: Tensor) -> Tensor:
+    """|detail - its mean under weight [B, 1, L, L, L]|; 0 where there is no weight at all."""
+    flat = weight.flatten(2)
+    total = flat.sum(2, keepdim=True)
+    mean = detail.flatten(2) @ (flat / (total + _TINY)).transpose(1, 2)  # [B, e, 1]
+    present = total / (total + _TINY)
+    return (detail - mean[..., None, None]).abs() * present[..., None, None]
 
 
 def _double(x: Tensor) -> Tensor:
