@@ -12,10 +12,19 @@ from sammoe.volume.limits import ReadLimits
 from sammoe.volume.packed import pack, unpack
 from sammoe.volume.paste import cut
 from sammoe.volume.reading import read_volume
-from tests.unit.volume.files import nifti, nrrd
+from tests.unit.volume.files import VOXELS, nifti, nrrd
 
 LIMITS = ReadLimits(max_voxels=10_000, max_bytes=100_000)
-SEEDS = [nifti(), nifti(order=">"), nifti(version=2), nifti(sform_code=0, qform_code=1), nrrd()]
+FLOATS = VOXELS.astype(np.float32)
+SEEDS = [
+    nifti(),
+    nifti(order=">"),
+    nifti(version=2),
+    nifti(sform_code=0, qform_code=1),
+    nifti(FLOATS, scl_slope=2),
+    nrrd(),
+    nrrd(FLOATS),
+]
 PACKED = pack(cut(np.ones((3, 4, 5), dtype=np.bool_)), Geometry((9, 9, 9), np.eye(4)))
 # Values that break arithmetic: limits of integers, and floats that are no number or overflow.
 POISON = [
@@ -26,6 +35,8 @@ POISON = [
     b"\x00\x00\xc0\x7f",
     b"\x00\x00\x80\x7f",
     b"\xff\xff\x7f\x7f",
+    b"\xff\xff\xbf\x7f",
+    b"\x7f\xbf\xff\xff",
     b"\x01\x00\x00\x00",
     b"\x7f\xef\xff\xff",
 ]
@@ -57,6 +68,8 @@ def refused_or_read(data: bytes) -> None:
 @settings(max_examples=400)
 @given(st.sampled_from(SEEDS), edits, st.none() | st.integers(0, 700), st.booleans())
 @example(SEEDS[0], [(280, b"\xff\xff\x7f\x7f" * 2)], None, False)
+@example(SEEDS[1], [(305, b"\xff\xff\xff\xff")], None, False)
+@example(SEEDS[4], [(360, b"\xff\xff\xbf\x7f")], None, False)
 @example(SEEDS[2], [(400, b"\xff\xff\xff\xff\xff\xff\xef\x7f")], None, False)
 def test_damaged_files_are_read_or_refused(
     seed: bytes, changes: list[Edit], kept: int | None, zipped: bool

@@ -163,6 +163,8 @@ def _skip_extensions(stream: Stream, flag: bytes, gap: int, order: _Order) -> No
         position += length
 
 
+# Whatever numbers the header holds (signalling NaN, 1e308 metres): Geometry refuses the outcome.
+@np.errstate(over="ignore", invalid="ignore")
 def _affine(header: Any) -> NDArray[np.float64]:
     """Voxel index -> RAS+ mm: method 3 (sform) if it is set, else 2 (qform), else 1 (pixdim).
 
@@ -183,9 +185,7 @@ def _affine(header: Any) -> NDArray[np.float64]:
         if header["qform_code"] > 0:
             affine[:3, :3] = _rotation(header) * size
             affine[:3, 3] = [header[f"qoffset_{axis}"] for axis in "xyz"]
-    # A number too large for its unit becomes Inf, which Geometry refuses.
-    with np.errstate(over="ignore"):
-        affine[:3] *= _MM_PER_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)
+    affine[:3] *= _MM_PER_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)
     return affine
 
 

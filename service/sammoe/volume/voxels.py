@@ -27,8 +27,8 @@ def to_native(stored: NDArray[Any], slope: float = 1.0, inter: float = 0.0) -> N
     if slope == 1 and inter == 0 and native.kind in "iu" and native.itemsize <= 4:
         return stored.astype(native, copy=False)
     voxels = np.empty(stored.shape, dtype=np.float32, order="F")
-    # Values that float32 can not hold become Inf, which check_voxels refuses.
-    with np.errstate(over="ignore"):
+    # Values that float32 can not hold become Inf or NaN, which check_voxels refuses.
+    with np.errstate(over="ignore", invalid="ignore"):
         # Slice by slice: the float64 copy that exact scaling needs is never larger than one.
         for k in range(stored.shape[2]):
             voxels[..., k] = stored[..., k] * np.float64(slope) + inter
@@ -43,8 +43,9 @@ def check_voxels(voxels: NDArray[Any]) -> None:
     NoForeground
         A voxel is NaN, Inf or beyond ``MAX_INTENSITY``, all are equal, or none is above 0.
     """
-    # NaN passes through min and max.
-    low, high = float(voxels.min()), float(voxels.max())
+    # NaN passes through min and max; a signalling one would warn on its way.
+    with np.errstate(invalid="ignore"):
+        low, high = float(voxels.min()), float(voxels.max())
     if not (low >= -MAX_INTENSITY and high <= MAX_INTENSITY):
         raise NoForeground(
             "The scan holds voxels that are NaN, Inf or absurdly large; "
