@@ -104,6 +104,7 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         timeout_graceful_shutdown=settings.shutdown_seconds,
         limit_concurrency=settings.limit_concurrency + _SPARE_CONNECTIONS,
         lifespan="off",
+        ws="none",
     )
 
 

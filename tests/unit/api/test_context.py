@@ -4,12 +4,15 @@ import re
 from collections.abc import AsyncGenerator
 
 import pytest
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Message
 
+from sammoe.api.auth import Doorkeeper
 from sammoe.api.context import CLIENT_CLOSED
 from sammoe.errors import NotFound
+from sammoe.settings import Settings
 from sammoe.telemetry import Telemetry
 from tests.unit.api.applications import application, client
 
@@ -119,6 +122,24 @@ async def test_a_client_that_left_is_no_fault(caplog: pytest.LogCaptureFixture) 
             await http.get("/")
     assert counted(telemetry, "/{rest:path}", CLIENT_CLOSED) == 1
     assert "sammoe.errors" not in caplog.text
+
+
+async def test_what_is_no_request_passes_through() -> None:
+    app = application(hello, Middleware(Doorkeeper, settings=Settings.load()))
+    messages: list[Message] = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await app({"type": "lifespan", "app": app}, receive, send)
+    assert [message["type"] for message in sent] == [
+        "lifespan.startup.complete",
+        "lifespan.shutdown.complete",
+    ]
 
 
 async def test_too_many_requests_at_once_are_told_to_wait() -> None:
