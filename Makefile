@@ -9,7 +9,7 @@ NEEDS_PYTHON = $(or $(PYTHON),$(error Python 3.11 or 3.12 is needed; name one: m
 WORKERS ?= 2
 
 BIN := .venv/bin
-COMPILE = $(BIN)/pip-compile --quiet --generate-hashes --strip-extras \
+COMPILE = $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
 	--no-emit-index-url --no-emit-find-links
 
 # Spinning OpenMP threads steal the time of the process beside them.
