@@ -151,6 +151,7 @@ class Bare:
 def padded_encoder(image: np.ndarray) -> Any:
     """The official form of the encoder in PyTorch, on one window."""
     import torch
+
     from tests.oracles.padded_encoder import padded_encode
 
     torch.set_num_threads(THREADS)

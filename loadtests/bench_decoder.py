@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from tests.oracles.plain_decoder import PlainDecoder
 
 from loadtests.networks import random_vit_b, session
 from loadtests.timing import interleave
 from sammoe.export.graphs import DecoderGraph, example_prompt
 from sammoe.export.tracing import trace
+from tests.oracles.plain_decoder import PlainDecoder
 
 BOUND = 1e-4
 

@@ -38,11 +38,11 @@ def compare(graph: Path, rounds: int) -> int:
     """Time both forms in turn, then measure each one's memory by itself."""
     import onnx
     import torch
-    from tests.oracles.padded_encoder import padded_encode
 
     from loadtests.networks import random_vit_b, session
     from loadtests.timing import interleave
     from sammoe.export.tracing import trace
+    from tests.oracles.padded_encoder import padded_encode
 
     torch.set_num_threads(THREADS)
     model = random_vit_b()
@@ -83,9 +83,9 @@ def run_alone(form: str, graph: Path) -> None:
     """Encode one window and print the peak resident memory in GB."""
     if form == "padded":
         import torch
-        from tests.oracles.padded_encoder import padded_encode
 
         from loadtests.networks import random_vit_b
+        from tests.oracles.padded_encoder import padded_encode
 
         torch.set_num_threads(THREADS)
         model = random_vit_b()
