@@ -4,7 +4,7 @@ import csv
 import math
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,7 @@ class GeneralTrainer:
         losses, dices = [], []
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.recipe.bfloat16):
             embedding = self.model.image_encoder(batch.image)
-            answers = run(self.model, embedding, batch, self.recipe.simulation, self.generator)
+            answers = run(self.model, embedding, batch, self._users(), self.generator)
             total = torch.zeros(())
             for logits in answers:
                 loss = dice_ce(logits, batch.targets)
@@ -117,16 +117,23 @@ class GeneralTrainer:
                 mine.lerp_(theirs, 1 - decay)
         return losses, dices
 
+    def _users(self) -> Simulation:
+        """Users of this step: they give up after one answer, or two, or at the recipe's last."""
+        most = self.recipe.simulation.clicks
+        clicks = int(torch.randint(1, most + 1, (1,), generator=self.generator))
+        return replace(self.recipe.simulation, clicks=clicks)
+
     def _log(self, losses: list[float], dices: list[float]) -> None:
-        path = self.folder / "log.csv"
+        path, most = self.folder / "log.csv", self.recipe.simulation.clicks
         new = not path.exists()
         with path.open("a", newline="") as file:
             writer = csv.writer(file)
             if new:
-                answers = range(1, len(losses) + 1)
+                answers = range(1, most + 1)
                 names = [f"loss_{i}" for i in answers] + [f"dice_{i}" for i in answers]
                 writer.writerow(["step", "seconds", *names])
-            values = [f"{v:.4f}" for v in losses + dices]
+            missing = [""] * (most - len(losses))
+            values = [f"{v:.4f}" for v in losses] + missing + [f"{v:.4f}" for v in dices]
             writer.writerow([self.step, f"{self.seconds:.1f}", *values])
 
     def save(self) -> None:

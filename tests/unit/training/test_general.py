@@ -30,7 +30,7 @@ def test_it_learns(tmp_path: Path) -> None:
     GeneralTrainer(network(), RECIPE, tmp_path).train(mixture(), workers=0)
     rows = list(csv.DictReader((tmp_path / "log.csv").read_text().splitlines()))
     assert [int(row["step"]) for row in rows] == list(range(1, RECIPE.steps + 1))
-    last = [float(row["dice_2"]) for row in rows[-10:]]
+    last = [float(row["dice_1"]) for row in rows[-10:]]
     assert sum(last) / len(last) > 0.5
 
 
