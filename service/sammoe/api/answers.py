@@ -180,6 +180,6 @@ def _segmentation(record: SegmentationRecord, volume: VolumeRecord) -> dict[str,
         "bundle": record.bundle_digest,
         "timings_ms": {name: round(value, 3) for name, value in record.timings_ms.items()},
         "voxel_count": record.voxel_count,
-        "volume_ml": record.voxel_count * volume.geometry.voxel_ml,
+        "volume_ml": round(record.voxel_count * volume.geometry.voxel_ml, 6),
         "warnings": _doubts(volume),
     }

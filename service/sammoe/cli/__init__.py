@@ -6,6 +6,7 @@ in the line, shows where they came from.
 """
 
 import argparse
+import os
 import re
 import sys
 import traceback
@@ -24,6 +25,10 @@ INTERRUPTED: Final = 130
 """Exit code after Ctrl-C, as shells have it."""
 
 DEBUG: Final = "--debug"
+
+# Resampling runs in worker threads: BLAS threads of its own would only fight over the same cores.
+# It is read when a command's module imports numpy.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 _NUMBERS = re.compile(r"-[0-9.][0-9.,eE+-]*")
 

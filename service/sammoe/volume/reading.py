@@ -74,5 +74,5 @@ def _read(
     if start[128:132] == b"DICM":
         raise UnsupportedFormat("DICOM can not be read yet; convert it to NIfTI, e.g. by dcm2niix.")
     named = (filename or "").lower().endswith(_SUFFIXES)
-    although = "The file is named like NIfTI or NRRD, but its content" if named else "The file"
-    raise UnsupportedFormat(f"{although} is neither; send a .nii, .nii.gz or .nrrd file.")
+    content = "The file is named like NIfTI or NRRD, but its content" if named else "The content"
+    raise UnsupportedFormat(f"{content} is neither NIfTI nor NRRD; send .nii, .nii.gz or .nrrd.")
