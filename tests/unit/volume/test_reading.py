@@ -74,7 +74,7 @@ def test_a_name_that_promises_too_much_is_pointed_out() -> None:
     with pytest.raises(UnsupportedFormat, match="named like NIfTI") as caught:
         read_volume(b"text", filename="Doe_John.NII.GZ")
     assert "Doe" not in caught.value.detail
-    with pytest.raises(UnsupportedFormat, match="The file is neither"):
+    with pytest.raises(UnsupportedFormat, match="The content is neither"):
         read_volume(b"text", filename="scan.txt")
 
 
