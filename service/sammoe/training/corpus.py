@@ -33,7 +33,7 @@ def small_window_rule() -> WindowRule:
         patch=8,
         spacings=(1.5, 3.0, 4.5),
         default_spacing={"CT": 3.0, "MR": 1.5, "unknown": 1.5},
-        ct_clamp=(-300.0, 500.0),
+        ct_clamp=(-200.0, 300.0),
         antialias=True,
     )
 
