@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 MINUTES: Final = {
-    "unit": 8.0,
+    "unit": 10.0,
     "property": 4.0,
     "contract": 3.0,
     "integration": 5.0,

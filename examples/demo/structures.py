@@ -28,14 +28,12 @@ class Structure:
     """
 
     label: str
-    tissue: Literal["grey", "white", "fluid", "any"]
+    tissue: Literal["grey", "white", "fluid"]
     at_least: float
     within: tuple[Millimetres, Millimetres]
     opened: int
     first_click: Millimetres
 
-
-_EVERYWHERE: Final = ((-98.0, -134.0, -72.0), (98.0, 98.0, 116.0))
 
 STRUCTURES: Final = {
     "thalamus": Structure(
@@ -50,7 +48,6 @@ STRUCTURES: Final = {
     "ventricles": Structure(
         "lateral ventricles", "fluid", 0.5, ((-40, -50, -12), (40, 40, 32)), 1, (12, -8, 24)
     ),
-    "brain": Structure("brain tissue", "any", 0.5, _EVERYWHERE, 0, (25, 0, 30)),
 }
 
 DEFAULT: Final = "thalamus"
@@ -105,7 +102,6 @@ def load_template() -> Template:
         "grey": grey,
         "white": white,
         "fluid": np.where(scan > 0, 1 - grey - white, 0),
-        "any": grey + white,
     }
     return Template(paths["t1"], scan, affine, tissues)
 
@@ -122,8 +118,7 @@ def reference_mask(structure: Structure, template: Template) -> NDArray[np.bool_
     )
     inside = np.zeros(probability.shape, dtype=bool)
     inside[box] = probability[box] >= structure.at_least
-    if structure.opened:
-        inside[box] = ndimage.binary_opening(inside[box], _ball(structure.opened))
+    inside[box] = ndimage.binary_opening(inside[box], _ball(structure.opened))
     components, _ = ndimage.label(inside)
     click = tuple(to_index(structure.first_click, template.affine).round().astype(int))
     reference: NDArray[np.bool_] = inside & (components == components[click])

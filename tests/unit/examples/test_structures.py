@@ -17,7 +17,6 @@ USUAL_ML = {
     "caudate": (3, 6),
     "putamen": (3.5, 7),
     "ventricles": (10, 30),
-    "brain": (1200, 2000),
 }
 
 
