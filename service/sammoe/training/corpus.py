@@ -16,7 +16,7 @@ from sammoe.volume.reading import read_volume
 from sammoe.volume.volume import Volume
 from sammoe.volume.window import WindowRule
 
-SHARES = {"torsos": 0.5, "brains": 0.38, "shapes": 0.06, "scans": 0.06}
+SHARES = {"torsos": 0.36, "brains": 0.56, "shapes": 0.04, "scans": 0.04}
 POOL = {"torso": 160, "shapes": 80}
 BRAIN_LABELS = Path("synthseg", "synthseg20_labels_3mm_64.npz")
 _SCAN_MODALITY: dict[str, Literal["CT", "MR"]] = {

@@ -17,7 +17,7 @@ from sammoe.volume.volume import Modality
 
 Cube = NDArray[np.float32]
 _FINE_MM, _COARSE_MM = 5.0, 20.0  # grains of the two texture fields
-_T1_SHARE = 0.6
+_T1_SHARE = 0.75
 _STRIPPED_SHARE = 0.45
 
 
