@@ -106,7 +106,7 @@ class LabelMapSampler:
     def _spacing(self, extent_mm: float, rng: np.random.Generator) -> float:
         spacings = np.array(self.rule.spacings)
         share = extent_mm / (spacings * self.rule.side)
-        fit = np.exp(-np.square(np.log(share / _BOX_PRIOR)) / (2 * 0.7**2)) + 0.05
+        fit = np.exp(-np.square(np.log(share / _BOX_PRIOR)) / (2 * 0.5**2)) + 0.03
         return float(rng.choice(spacings, p=fit / fit.sum()))
 
     def _modality(self, source: LabelMap, rng: np.random.Generator) -> Modality:

@@ -111,7 +111,7 @@ class Contrast:
         )
         wild = np.isnan(self.place)
         mean[wild] = rng.uniform(0.05, 1.0, 256)[self.partner][wild]
-        fine = rng.uniform(0.005, 0.05, 256) * rng.uniform(0.4, 1.2)
+        fine = rng.uniform(0.003, 0.025, 256) * rng.uniform(0.4, 1.2)
         return mean, fine
 
     def pair_up(

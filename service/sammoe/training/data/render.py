@@ -129,9 +129,9 @@ def _render_mr(
     if rng.random() < 0.5:
         image **= np.float32(np.exp(rng.normal(0, 0.25)))
     bias = smooth_noise(image.shape, image.shape[0] / rng.uniform(0.5, 2.0), rng)
-    image *= np.exp(np.float32(rng.uniform(0, 0.3)) * bias)
+    image *= np.exp(np.float32(rng.uniform(0, 0.2)) * bias)
     # Noise of a magnitude image: Rician, close to Gaussian where the signal is high.
-    sigma = np.float32(np.exp(rng.uniform(np.log(0.004), np.log(0.07))))
+    sigma = np.float32(np.exp(rng.uniform(np.log(0.003), np.log(0.03))))
     image += sigma * rng.standard_normal(image.shape, dtype=np.float32)
     np.abs(image, out=image)
     if empty is not None:
