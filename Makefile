@@ -9,7 +9,7 @@ NEEDS_PYTHON = $(or $(PYTHON),$(error Python 3.11 or 3.12 is needed; name one: m
 WORKERS ?= 2
 
 BIN := .venv/bin
-COMPILE = $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+COMPILE = $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
 	--no-emit-index-url --no-emit-find-links
 
 # Spinning OpenMP threads steal the time of the process beside them.
@@ -38,7 +38,7 @@ check: environment ## linters and types only
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
 lock: environment ## pin the newest packages that pyproject.toml allows
-	$(COMPILE) --upgrade --extra demo --extra dev -o requirements/dev.lock pyproject.toml
+	$(COMPILE) --extra demo --extra dev -o requirements/dev.lock pyproject.toml
 	$(COMPILE) --extra demo -c requirements/dev.lock -o requirements/demo.lock pyproject.toml
 	$(COMPILE) -c requirements/demo.lock -o requirements/serve.lock pyproject.toml
 

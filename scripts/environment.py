@@ -194,8 +194,8 @@ def pip(python: Path, arguments: Sequence[str], title: str, total: int) -> None:
         for line in process.stdout:
             lines.append(line.rstrip())
             match line.split(maxsplit=2):
-                case ["Collecting", name, *_]:
-                    progress.step(name)
+                case ["Collecting" | "Processing", name, *_]:
+                    progress.step(Path(name).name)  # of a wheel, pip tells the whole path
                 case ["Requirement", "already", *_]:
                     progress.step("")
                 case ["Installing", *_]:
