@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sammoe.bundle import ENCODER
 from sammoe.engine import Engine, WorkerPool
+from sammoe.errors import NotFound
 from sammoe.store import EmbeddingCache, LocalStore, VolumeRecord, embedding_key
 from sammoe.volume.crop import crop
 from sammoe.volume.volume import Volume
@@ -61,8 +62,11 @@ class Embedder:
             See `Engine.encode`.
         """
         phases: dict[str, float] = {}
+        mine = False
 
         async def make() -> NDArray[np.float16]:
+            nonlocal mine
+            mine = True
             cut = await self._pool.run(lambda: self._crop(volume, window))
             phases["crop"] = cut.run_ms
             return await self._engine.encode(cut.value)
@@ -71,7 +75,14 @@ class Embedder:
             volume.content_digest, volume.modality, window, self._rule, self._encoder_digest
         )
         started = time.perf_counter()
-        embedding, hit = await self._cache.get_or_encode(key, make)
+        while True:
+            try:
+                embedding, hit = await self._cache.get_or_encode(key, make)
+                break
+            except NotFound:
+                # The encode waited for was of an equal scan, now deleted; this one may be here.
+                if mine:
+                    raise
         if not hit:
             # Who waits for somebody else's encode has no crop of its own: all is "encode".
             waited = 1000 * (time.perf_counter() - started)

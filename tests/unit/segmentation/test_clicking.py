@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -248,3 +249,32 @@ async def test_volume_deleted_during_a_click_is_not_found(
     with pytest.raises(NotFound, match="no such volume"):
         await click
     await workspace.close()
+
+
+async def test_deleting_an_equal_scan_leaves_those_who_wait_for_its_encode(
+    workspace: Workspace,
+    store: LocalStore,
+    cache: EmbeddingCache,
+    scan: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gone, _ = await workspace.add_volume(OWNER, scan, modality="MR")
+    stays, _ = await workspace.add_volume("bob", scan, modality="MR")
+    read, deleted = store.volumes.voxels, threading.Event()
+
+    def read_late(record: VolumeRecord) -> NDArray[np.generic]:
+        assert deleted.wait(10)
+        return read(record)
+
+    monkeypatch.setattr(store.volumes, "voxels", read_late)
+    first = asyncio.create_task(workspace.segment(OWNER, gone.id, CLICK))
+    while not cache.counters.misses:
+        await asyncio.sleep(0.01)
+    second = asyncio.create_task(workspace.segment("bob", stays.id, CLICK))
+    while not cache.counters.joined:
+        await asyncio.sleep(0.01)
+    await workspace.delete_volume(OWNER, gone.id)
+    deleted.set()
+    with pytest.raises(NotFound, match="no such volume"):
+        await first
+    assert (await second).record.owner == "bob"
