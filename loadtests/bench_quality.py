@@ -38,6 +38,7 @@ from sammoe.training.evaluation import (
     interact,
 )
 from sammoe.volume.crop import crop
+from sammoe.volume.geometry import Geometry
 from sammoe.volume.paste import paste
 from sammoe.volume.prior import mask_to_logits
 from sammoe.volume.reading import read_volume
@@ -90,7 +91,8 @@ class Click:
 
     workspace: Workspace
     volume: VolumeRecord
-    parent: str | None = field(default=None)
+    parent: str | None = None
+    window: Window | None = None
 
     async def click(self, index: Index, positive: bool) -> Mask:
         return await self._segment(Prompt(points=(Point(*index, positive=positive),)))
@@ -98,9 +100,12 @@ class Click:
     async def box(self, lo: Index, hi: Index) -> Mask:
         return await self._segment(Prompt(box=(lo, hi)))
 
+    def reachable(self, shape: tuple[int, ...]) -> Mask:
+        return shown_by(self.window, self.volume.geometry)
+
     async def _segment(self, prompt: Prompt) -> Mask:
         made = await self.workspace.segment(PRINCIPAL, self.volume.id, prompt, parent=self.parent)
-        self.parent = made.record.id
+        self.parent, self.window = made.record.id, made.record.windows[0].window
         return made.pasted.full(self.volume.geometry.shape).astype(bool)
 
 
@@ -129,6 +134,23 @@ class Fixed:
 
     async def box(self, lo: Index, hi: Index) -> Mask:
         raise AssertionError("offsets are measured with clicks")
+
+    def reachable(self, shape: tuple[int, ...]) -> Mask:
+        return shown_by(self.window, self.volume.geometry)
+
+
+def shown_by(window: Window | None, geometry: Geometry) -> Mask:
+    """Voxels whose centres lie in a window: a click elsewhere is refused; no window, all."""
+    if window is None:
+        return np.ones(geometry.shape, bool)
+    grid, inside = model_grid(geometry, window.spacing), np.ones(geometry.shape, bool)
+    for axis in range(3):
+        source = grid.axes[axis]
+        places = grid.axis_to_model(axis, np.arange(geometry.shape[source])) - window.start[axis]
+        shape = [1, 1, 1]
+        shape[source] = -1
+        inside &= ((places >= -0.5) & (places <= window.side - 0.5)).reshape(shape)
+    return inside
 
 
 async def measure(engine: LocalEngine, found: list[Scan], repeats: int) -> None:

@@ -24,6 +24,9 @@ class Session(Protocol):
     async def box(self, lo: Index, hi: Index) -> Mask:
         """Start from a box, both corners inside it; the whole mask."""
 
+    def reachable(self, shape: tuple[int, ...]) -> Mask:
+        """Where the next click may lie: everywhere at first, then what the window shows."""
+
 
 @dataclass(frozen=True)
 class User:
@@ -66,9 +69,10 @@ async def interact(
     shown = np.zeros_like(target)
     scores = []
     for _ in range(user.clicks):
-        error = shown ^ target
+        reach = session.reachable(target.shape)
+        error = (shown ^ target) & reach
         if not error.any():
-            error = target
+            error = target & reach
         index = _deepest(error, target, spacing) if user.careful else _anywhere(error, rng)
         shown = await session.click(index, bool(target[tuple(int(i) for i in index)]))
         scores.append(dice(shown, target))

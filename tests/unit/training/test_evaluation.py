@@ -28,6 +28,7 @@ class Painter:
         self.shown = np.zeros(SHAPE, bool)
         self.clicks: list[tuple[Index, bool]] = []
         self.reach = reach
+        self.within: Mask | None = None
 
     async def click(self, index: Index, positive: bool) -> Mask:
         self.clicks.append((index, positive))
@@ -39,6 +40,9 @@ class Painter:
         inside = tuple(slice(int(a), int(b) + 1) for a, b in zip(lo, hi, strict=True))
         self.shown[inside] = True
         return self.shown.copy()
+
+    def reachable(self, shape: tuple[int, ...]) -> Mask:
+        return np.ones(shape, bool) if self.within is None else self.within
 
 
 def test_dice_and_its_edges() -> None:
@@ -84,3 +88,12 @@ async def test_boxes() -> None:
     wanted = target()
     assert bounding_box(wanted) == ((4, 5, 6), (13, 14, 15))
     assert await box_score(Painter(), wanted) == filled_box_score(wanted) == 1
+
+
+@pytest.mark.parametrize("careful", [True, False])
+async def test_clicks_stay_where_the_session_takes_them(careful: bool) -> None:
+    session, wanted = Painter(reach=0), target()
+    session.within = np.zeros(SHAPE, bool)
+    session.within[:8] = True
+    await interact(session, wanted, (1, 1, 1), User(careful, 4), np.random.default_rng(0))
+    assert all(session.within[tuple(map(int, i))] for i, _ in session.clicks)
