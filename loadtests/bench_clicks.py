@@ -13,6 +13,10 @@ machine disturbs both. Exits 1 when a mask over HTTP differs from the bare one.
 import argparse
 import json
 import os
+
+# As the command sets it for itself: the bare calls may not have more BLAS threads than the server.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import subprocess
 import sys
 import tempfile
@@ -53,7 +57,7 @@ def main() -> int:
         folder = Path(name)
         bundle = random_bundle(folder / "bundle")
         template = mni_template()
-        bare = Bare.load(bundle, read_volume(template.to_bytes(), modality="MR"))
+        bare = Bare.load(bundle, read_volume(scan_bytes(template, 0), modality="MR"))
         with (
             server(bundle, folder / "state") as url,
             httpx.Client(base_url=url, timeout=120) as http,
@@ -213,13 +217,19 @@ def server(bundle: Bundle, state: Path) -> Iterator[str]:
         process.wait(20)
 
 
-def add_volume(http: httpx.Client, template: Any, number: int) -> str:
-    """Upload; each number is a volume with embeddings of its own, for one voxel differs."""
+def scan_bytes(template: Any, number: int) -> bytes:
+    """The template as a file; each number has embeddings of its own, for one voxel differs."""
     voxels = np.asanyarray(template.dataobj).copy()
     voxels[0, 0, 0] = number / 100
-    data = type(template)(voxels, template.affine).to_bytes()
+    data: bytes = type(template)(voxels, template.affine).to_bytes()
+    return data
+
+
+def add_volume(http: httpx.Client, template: Any, number: int) -> str:
+    """Upload; returns the volume's id."""
     headers = {"Content-Type": "application/octet-stream"}
-    answer = http.post("/v1/volumes", params={"modality": "MR"}, content=data, headers=headers)
+    content = scan_bytes(template, number)
+    answer = http.post("/v1/volumes", params={"modality": "MR"}, content=content, headers=headers)
     name: str = answer.raise_for_status().json()["id"]
     return name
 
