@@ -3,12 +3,14 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from sammoe.api.schemas import Box, PointIn
 from sammoe.store.records import SegmentationRecord, VolumeRecord
 from sammoe.volume.measure import Measures
 from sammoe.volume.volume import Modality
+from sammoe.volume.window import source_to_window
 
 Indices = tuple[int, int, int]
 Row = tuple[float, float, float, float]
@@ -161,6 +163,27 @@ def _doubts(volume: VolumeRecord) -> tuple[Doubt, ...]:
     )
 
 
+def _shortcomings(record: SegmentationRecord, volume: VolumeRecord) -> tuple[Doubt, ...]:
+    found = []
+    if record.voxel_count == 0:
+        found.append(
+            Doubt(code="mask_empty", detail="Nothing was found for this prompt: try another place.")
+        )
+    box, window = record.prompt.box, record.windows[0].window
+    if box is not None:
+        corners = source_to_window(volume.geometry, window, np.array(box))
+        if corners.min() < -0.5 or corners.max() > window.side - 0.5:
+            width = window.side * window.spacing
+            found.append(
+                Doubt(
+                    code="box_clipped",
+                    detail=f"The box is larger than the largest window, {width:g} mm: the mask is"
+                    " cut where the window ends.",
+                )
+            )
+    return tuple(found)
+
+
 def _segmentation(record: SegmentationRecord, volume: VolumeRecord) -> dict[str, Any]:
     prompt = record.prompt
     return {
@@ -181,5 +204,5 @@ def _segmentation(record: SegmentationRecord, volume: VolumeRecord) -> dict[str,
         "timings_ms": {name: round(value, 3) for name, value in record.timings_ms.items()},
         "voxel_count": record.voxel_count,
         "volume_ml": round(record.voxel_count * volume.geometry.voxel_ml, 6),
-        "warnings": _doubts(volume),
+        "warnings": _doubts(volume) + _shortcomings(record, volume),
     }
