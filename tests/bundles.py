@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from sammoe.bundle import (
+    PROMPT_KINDS,
     Bundle,
     Expert,
     Manifest,
     ModelConfig,
     Provenance,
+    Routing,
     TensorSpec,
     WindowSettings,
     add_model,
@@ -104,8 +106,7 @@ def write_test_bundle(
             antialias=True,
             preprocessing_version=1,
         ),
-        fusion=fusion,
-        tau=tau,
+        routing=Routing(fusion=fusion, tau=dict.fromkeys(PROMPT_KINDS, tau)),
         models=models,
         files=files,
         experts=tuple(

@@ -36,6 +36,7 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     ├── BundleInvalid           422 bundle_invalid
     │   ├── CheckpointInvalid       422 checkpoint_invalid
     │   └── ExportMismatch          422 export_mismatch
+    ├── DataSetInvalid          422 data_set_invalid
     ├── EngineError             503 engine_unavailable
     │   ├── EngineBusy              429 engine_busy
     │   └── EngineOutputInvalid     502 engine_output_invalid
@@ -264,6 +265,13 @@ class ExportMismatch(BundleInvalid):
     """An exported graph does not compute what its network computes."""
 
     code = "export_mismatch"
+
+
+class DataSetInvalid(SammoeError):
+    """A folder of labelled scans can not be used as it is."""
+
+    code = "data_set_invalid"
+    status = 422
 
 
 class EngineError(SammoeError):

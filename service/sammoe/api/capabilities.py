@@ -102,7 +102,7 @@ class Capabilities(BaseModel):
                 source=provenance.source,
                 training_data=provenance.training_data,
                 licence=provenance.licence,
-                tau=manifest.tau,
+                tau=manifest.routing.tau["clicks"],
             ),
             window_voxels=window.side,
             spacings=tuple(

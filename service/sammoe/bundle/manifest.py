@@ -25,6 +25,12 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 ExpertName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 ModalityName = Literal["CT", "MR", "unknown"]
 Millimetres = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+PromptKind = Literal["box", "click", "clicks"]
+"""What a prompt is to the gate: it holds a box, or one click, or several."""
+
+PROMPT_KINDS: Final[tuple[PromptKind, ...]] = ("box", "click", "clicks")
 
 
 def decoder_name(expert: str) -> str:
@@ -126,7 +132,10 @@ class Code(_Closed):
 
 
 class Expert(_Closed):
-    """One task decoder: what it segments, on what it was trained, under what licence."""
+    """One task decoder: what it segments, on what it was trained, under what licence.
+
+    ``classes``: names that its structure has in data sets, by which evaluation knows it.
+    """
 
     name: ExpertName
     label: str = Field(min_length=1)
@@ -134,11 +143,39 @@ class Expert(_Closed):
     modalities: tuple[Literal["CT", "MR"], ...] = Field(min_length=1)
     training_data: str = Field(min_length=1)
     licence: str = Field(min_length=1)
+    classes: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.name in {"auto", "general"}:
             raise ValueError(f"an expert can not be called {self.name!r}")
+        return self
+
+
+class Routing(_Closed):
+    """How the gate's scores become an answer.
+
+    ``gate``: which network gives the scores: ``heads`` reads the general decoder's
+    ``gate_features``, ``joint`` and ``paper`` read what the decoders read. ``fusion``: whether
+    probabilities or logits of general and expert mask are mixed. By kind of prompt: ``tau``, which
+    the top score must exceed, and ``slack``, by how much the expert's mask may fit the prompt worse
+    than the general one (box: share of its side; clicks: logits; ``None``: no check).
+    ``agreement``: Dice of general and expert mask below which an answer is doubtful. ``distance``:
+    of the gate features from those shipped with the general decoder, beyond which it is.
+    """
+
+    gate: Literal["heads", "joint", "paper"] = "heads"
+    fusion: Literal["probability", "logit"] = "probability"
+    tau: dict[PromptKind, Share] = dict.fromkeys(PROMPT_KINDS, 0.5)
+    slack: dict[PromptKind, Finite | None] = dict.fromkeys(PROMPT_KINDS)
+    agreement: Share | None = None
+    distance: Finite | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name, table in (("tau", self.tau), ("slack", self.slack)):
+            if table.keys() != set(PROMPT_KINDS):
+                raise ValueError(f"{name} must give a value for each of {', '.join(PROMPT_KINDS)}")
         return self
 
 
@@ -160,17 +197,14 @@ class Manifest(_Closed):
 
     ``models``: plain name (``image_encoder``, ``decoder_general``, ``decoder_<expert>``, ``gate``)
     -> folder. ``files``: path relative to the bundle, with ``/``, -> SHA-256; every file of every
-    model folder. ``experts``: in order, the order of the gate's scores. ``fusion``: whether
-    probabilities or logits of general and expert mask are mixed. ``tau``: the gate's threshold in
-    [0, 1].
+    model folder. ``experts``: in order, the order of the gate's scores.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     name: str = Field(min_length=1)
     model: ModelConfig
     window: WindowSettings
-    fusion: Literal["probability", "logit"] = "probability"
-    tau: float = Field(default=0.5, ge=0, le=1)
+    routing: Routing = Routing()
     models: dict[str, str]
     files: dict[str, Sha256]
     experts: tuple[Expert, ...] = ()

@@ -37,7 +37,7 @@ def summary(bundle: Bundle) -> str:
         ("size", f"{size / 1e6:.1f} MB in {len(manifest.files)} files, all as their SHA-256 says"),
         ("window", f"{window.side} voxels a side; spacings in mm (width): {widths}"),
         ("boxes", "yes" if manifest.model.boxes else "no"),
-        ("tau", f"{manifest.tau:g}, fusion of {manifest.fusion}"),
+        ("tau", ", ".join(f"{k} {v:g}" for k, v in manifest.routing.tau.items())),
         ("experts", str(len(manifest.experts))),
         *(
             (f"  {expert.name}", f"{expert.label} ({', '.join(expert.modalities)})")

@@ -136,14 +136,16 @@ class LocalEngine:
             return {"general": general}, Route(used=GENERAL)
         scores = self._gate.run({"gate_features": answer[1]})[0][0]
         manifest = self._bundle.manifest
-        tau = manifest.tau if choice.tau is None else choice.tau
+        tau = manifest.routing.tau["clicks"] if choice.tau is None else choice.tau
         best = select(scores, tau)
         top = self._experts[best.index]
         by_name = dict(zip(self._experts, scores.tolist(), strict=True))
         candidates = {"general": general}
         if best.passes:
             candidates["expert"] = self._expert[top].run(feed)[0][0, 0]
-            candidates["fused"] = fuse(general, candidates["expert"], best.s_top, manifest.fusion)
+            candidates["fused"] = fuse(
+                general, candidates["expert"], best.s_top, manifest.routing.fusion
+            )
         used = top if best.passes else GENERAL
         return candidates, Route(used, best.passes, by_name, top, best.s_top, tau)
 

@@ -1,26 +1,25 @@
 """What a bundle says about itself beyond its weights."""
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sammoe.bundle import Provenance, WindowSettings
+from sammoe.bundle import Provenance, Routing, WindowSettings
 from sammoe.errors import CheckpointInvalid
 
 _KEY = "release"
 
 
 class Release(BaseModel):
-    """Name, windows, fusion and provenance, as in the manifest; travels inside a checkpoint."""
+    """Name, windows, routing and provenance, as in the manifest; travels inside a checkpoint."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1)
     window: WindowSettings
     provenance: Provenance
-    fusion: Literal["probability", "logit"] = "probability"
-    tau: float = Field(default=0.5, ge=0, le=1)
+    routing: Routing = Routing()
 
     def to_metadata(self) -> dict[str, str]:
         """For :func:`sammoe.model.checkpoint.save_checkpoint`."""

@@ -1,58 +1,30 @@
-"""``sammoe train``: make weights."""
+"""``sammoe train KIND``: one module per kind, imported when it is asked for."""
 
 import argparse
-import os
-from datetime import date
-from pathlib import Path
+from importlib import import_module
+from typing import Any, Final
 
-import torch
-
-from sammoe.model import SamMed3DConfig, build_sam_med3d
-from sammoe.training.corpus import samplers, small_window_rule
-from sammoe.training.general import GeneralTrainer, Recipe
-from sammoe.training.mixture import Mixture
-from sammoe.training.releasing import save_general
+KINDS: Final = {
+    "general": "a small general model: phantoms, brain label maps and unlabelled scans",
+    "expert": "a decoder for one task, from labelled scans",
+    "negatives": "random prompts that gates learn from, for a new general model",
+    "gate": "what chooses between the experts",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``sammoe train``."""
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
-    general = kinds.add_parser(
-        "general",
-        help="a small general model from scratch",
-        description="Train the demo's general model on phantoms, brain label maps and unlabelled "
-        "scans. A run that was stopped goes on where it was when started again.",
-    )
-    recipe = Recipe()
-    general.add_argument("--data", type=Path, required=True, help="folder of real volumes")
-    general.add_argument("--pool", type=Path, default=Path("runs/pool"), help="phantoms")
-    general.add_argument("--out", type=Path, default=Path("runs/general"), help="run folder")
-    general.add_argument("--steps", type=int, default=recipe.steps, help="optimiser steps")
-    general.add_argument("--images", type=int, default=recipe.images, help="images a step")
-    general.add_argument("--prompts", type=int, default=recipe.prompts, help="prompts an image")
-    general.add_argument("--lr", type=float, default=recipe.lr, help="highest learning rate")
-    general.add_argument("--seed", type=int, default=recipe.seed)
-    general.add_argument("--workers", type=int, default=1, help="processes that make batches")
-    general.add_argument("--threads", type=int, default=os.cpu_count(), help="for torch")
-    general.add_argument("--bfloat16", action="store_true", help="autocast, where it is fast")
+    for kind, text in KINDS.items():
+        module = _module(kind)
+        description = f"{text[0].upper()}{text[1:]}. {module.DETAIL}"
+        module.add_arguments(kinds.add_parser(kind, help=text, description=description))
 
 
 def run(args: argparse.Namespace) -> None:
-    """Train as asked; the averaged weights end up in ``OUT/general.safetensors``."""
-    torch.set_num_threads(args.threads)
-    names = ("steps", "images", "prompts", "lr", "seed", "bfloat16")
-    recipe = Recipe(**{name: getattr(args, name) for name in names})
-    args.out.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(recipe.seed)
-    model = build_sam_med3d(SamMed3DConfig.small())
-    model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    trainer = GeneralTrainer(model, recipe, args.out)
-    if trainer.resume():
-        print(f"going on at step {trainer.step} of {recipe.steps}")
-    sources = samplers(args.pool, args.data, small_window_rule(), recipe.prompts)
-    # Another seed after a resume, or the run would see its first batches again.
-    mixture = Mixture(sources, recipe.images, recipe.seed + trainer.step)
-    averaged = trainer.train(mixture, args.workers)
-    path, minutes = args.out / "general.safetensors", trainer.seconds / 60
-    save_general(averaged, recipe, path, steps=trainer.step, minutes=minutes, created=date.today())
-    print(f"{path}: {trainer.step} steps in {minutes:.0f} minutes; next: sammoe export {path}")
+    """Train as asked."""
+    _module(args.kind).run(args)
+
+
+def _module(kind: str) -> Any:
+    return import_module(f"sammoe.training.commands.{kind}")

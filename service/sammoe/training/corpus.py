@@ -16,9 +16,11 @@ from sammoe.volume.reading import read_volume
 from sammoe.volume.volume import Volume
 from sammoe.volume.window import WindowRule
 
-SHARES = {"torsos": 0.36, "brains": 0.56, "shapes": 0.04, "scans": 0.04}
+SHARES = {"torsos": 0.44, "brains": 0.44, "shapes": 0.06, "scans": 0.06}
 POOL = {"torso": 160, "shapes": 80}
 BRAIN_LABELS = Path("synthseg", "synthseg20_labels_3mm_64.npz")
+TRAINING_BRAINS = 16
+"""The first of the brain label maps; the others are for calibration and tests."""
 _SCAN_MODALITY: dict[str, Literal["CT", "MR"]] = {
     "sts_ct": "CT",
     "sts_mr_t1": "MR",
@@ -51,9 +53,13 @@ def samplers(pool: Path, data: Path, rule: WindowRule, prompts: int) -> list[tup
     """
     make_pool(pool, POOL)
     scans = list(tqdm(training_scans(data), desc="scans", unit="scan"))
+    heads = brains(data / BRAIN_LABELS)[:TRAINING_BRAINS]
     return [
         (SHARES["torsos"], LabelMapSampler(load_pool(pool, "torso"), rule, prompts)),
-        (SHARES["brains"], LabelMapSampler(brains(data / BRAIN_LABELS), rule, prompts)),
+        (
+            SHARES["brains"],
+            LabelMapSampler(heads, rule, prompts),
+        ),
         (SHARES["shapes"], LabelMapSampler(load_pool(pool, "shapes"), rule, prompts)),
         (SHARES["scans"], ScanSampler(scans, rule, prompts)),
     ]

@@ -102,7 +102,7 @@ def test_a_manifest_that_is_no_json_object_is_refused(tmp_path: Path, text: byte
     ("edit", "message"),
     [
         (lambda m: m.update(surplus=1), "surplus"),
-        (lambda m: m.update(tau=1.5), "tau"),
+        (lambda m: m["routing"]["tau"].update(click=1.5), "tau"),
         (lambda m: m["files"].update({"../../etc/passwd": "0" * 64}), "no plain relative path"),
         (lambda m: m["files"].update({"/etc/passwd": "0" * 64}), "no plain relative path"),
         (lambda m: m["files"].update({"elsewhere/x": "0" * 64}), "lies in no model folder"),

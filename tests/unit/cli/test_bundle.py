@@ -25,6 +25,6 @@ def test_show_refuses_a_bundle_that_was_changed(
     for folder in bundle.iterdir():
         (tmp_path / folder.name).symlink_to(folder)
     (tmp_path / "bundle.json").unlink()
-    (tmp_path / "bundle.json").write_text(text.replace('"tau": 0.5', '"tau": 5.5'))
+    (tmp_path / "bundle.json").write_text(text.replace('"click": 0.5', '"click": 5.5'))
     assert main(["bundle", "show", str(tmp_path)]) == 2
     assert "tau" in capsys.readouterr().err

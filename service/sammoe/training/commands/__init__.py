@@ -1,0 +1,1 @@
+"""Commands of training: one module each, with ``add_arguments`` and ``run``."""

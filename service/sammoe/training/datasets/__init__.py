@@ -1,0 +1,15 @@
+"""Folders of labelled scans: what they hold, and which patients are for what."""
+
+from sammoe.training.datasets.dataset import Case, DataSet, LabelSource
+from sammoe.training.datasets.reading import load_dataset
+from sammoe.training.datasets.split import Part, Split, split_patients
+
+__all__ = [
+    "Case",
+    "DataSet",
+    "LabelSource",
+    "Part",
+    "Split",
+    "load_dataset",
+    "split_patients",
+]

@@ -1,0 +1,164 @@
+"""Readers of the two layouts that data sets for this field come in.
+
+nnU-Net
+    ``dataset.json``, ``imagesTr/CASE_0000.nii.gz`` and ``labelsTr/CASE.nii.gz``, also without the
+    ``_0000``. Labels are one map; in version 2 of the format a class may be a list of values, a
+    *region*, so that classes can overlap. Only the first channel is read.
+SAM-Med3D
+    ``<class>/<modality>_<data set>/imagesTr/CASE.nii.gz`` and ``labelsTr/`` under the same name, a
+    binary map per class.
+
+A ``patients.json`` beside them (case -> patient) is needed where a patient has several cases.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sammoe.errors import DataSetInvalid
+from sammoe.training.datasets.dataset import Case, DataSet, LabelSource
+from sammoe.volume.volume import Modality
+
+_ENDINGS = (".nii.gz", ".nii", ".nrrd")
+_MODALITIES = {
+    "ct": Modality.CT,
+    "mr": Modality.MR,
+    "mri": Modality.MR,
+    "t1": Modality.MR,
+    "t1w": Modality.MR,
+    "t2": Modality.MR,
+    "t2w": Modality.MR,
+    "flair": Modality.MR,
+}
+
+
+def load_dataset(root: Path) -> DataSet:
+    """List a data set's cases; no scan is read.
+
+    Raises
+    ------
+    DataSetInvalid
+        The folder has neither layout, its ``dataset.json`` is malformed, or an image or its label
+        file is missing. The detail names the file.
+    """
+    dataset = _nnunet(root) if (root / "dataset.json").is_file() else _sam_med3d(root)
+    if not dataset.cases:
+        raise DataSetInvalid(f"{root} holds no cases")
+    return dataset
+
+
+def _nnunet(root: Path) -> DataSet:
+    about = _json(root / "dataset.json")
+    classes = _classes(about, root)
+    modality = _modality(about)
+    patients = _patients(root)
+    cases = []
+    for image in _scans(root / "imagesTr"):
+        name, ending = _split_name(image)
+        if name.endswith("_0000"):
+            name = name.removesuffix("_0000")
+        elif name[-5:-4] == "_" and name[-4:].isdigit():
+            continue  # a further channel of the same scan
+        label = next(
+            (p for e in (ending, *_ENDINGS) if (p := root / "labelsTr" / f"{name}{e}").is_file()),
+            None,
+        )
+        if label is None:
+            raise DataSetInvalid(f"{image} has no label file {root / 'labelsTr' / name}{ending}")
+        labels = {key: LabelSource(label, values) for key, values in classes.items()}
+        cases.append(Case(root.name, name, patients.get(name, name), image, labels, modality))
+    return DataSet(root.name, root, tuple(classes), tuple(cases))
+
+
+def _classes(about: Mapping[str, Any], root: Path) -> dict[str, frozenset[int]]:
+    """Class -> values, without the background; both versions of the format."""
+    table = about.get("labels")
+    wrong = DataSetInvalid(f"{root / 'dataset.json'}: labels must name the classes' values")
+    if not isinstance(table, dict) or not table:
+        raise wrong
+    try:
+        if all(key.lstrip("-").isdigit() for key in table):  # version 1: value -> class
+            found = {str(name): frozenset([int(value)]) for value, name in table.items()}
+        else:
+            found = {
+                name: frozenset(map(int, value if isinstance(value, list) else [value]))
+                for name, value in table.items()
+                if name != "ignore"
+            }
+    except (TypeError, ValueError):
+        raise wrong from None
+    return {name: values for name, values in found.items() if values != {0}}
+
+
+def _modality(about: Mapping[str, Any]) -> Modality:
+    """Of the first channel: ``channel_names`` in version 2 of the format, ``modality`` in 1."""
+    channels = about.get("channel_names", about.get("modality", {}))
+    first = channels.get("0", "") if isinstance(channels, dict) else ""
+    return _MODALITIES.get(str(first).lower(), Modality.UNKNOWN)
+
+
+def _sam_med3d(root: Path) -> DataSet:
+    if not root.is_dir():
+        raise DataSetInvalid(f"{root} is no folder")
+    patients = _patients(root)
+    images: dict[tuple[str, str], Path] = {}
+    labels: defaultdict[tuple[str, str], dict[str, LabelSource]] = defaultdict(dict)
+    classes = []
+    for folder in sorted(root.glob("*/*/imagesTr")):
+        source, kind = folder.parent, folder.parent.parent.name
+        if kind not in classes:
+            classes.append(kind)
+        for image in _scans(folder):
+            label = source / "labelsTr" / image.name
+            if not label.is_file():
+                raise DataSetInvalid(f"{image} has no label file {label}")
+            key = (source.name, _split_name(image)[0])
+            images.setdefault(key, image)
+            labels[key][kind] = LabelSource(label, frozenset([1]))
+    if not images:
+        raise DataSetInvalid(
+            f"{root} is no data set: it has neither dataset.json (nnU-Net) nor"
+            " CLASS/MODALITY_DATASET/imagesTr (SAM-Med3D)"
+        )
+    cases = [
+        Case(
+            root.name,
+            f"{source}_{name}",
+            patients.get(name, name),
+            image,
+            labels[source, name],
+            _MODALITIES.get(source.partition("_")[0].lower(), Modality.UNKNOWN),
+        )
+        for (source, name), image in images.items()
+    ]
+    return DataSet(root.name, root, tuple(classes), tuple(cases))
+
+
+def _scans(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise DataSetInvalid(f"{folder} is missing")
+    return sorted(path for path in folder.iterdir() if path.name.endswith(_ENDINGS))
+
+
+def _split_name(path: Path) -> tuple[str, str]:
+    ending = next(ending for ending in _ENDINGS if path.name.endswith(ending))
+    return path.name.removesuffix(ending), ending
+
+
+def _patients(root: Path) -> dict[str, str]:
+    path = root / "patients.json"
+    return {str(k): str(v) for k, v in _json(path).items()} if path.is_file() else {}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except OSError as error:
+        raise DataSetInvalid(f"{path} can not be read: {error.strerror}") from error
+    except ValueError as error:
+        raise DataSetInvalid(f"{path} is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise DataSetInvalid(f"{path} must hold an object")
+    return content

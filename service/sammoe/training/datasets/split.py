@@ -1,0 +1,83 @@
+"""Train, calibrate, test: by patient, decided once, written down.
+
+A patient's part follows from the SHA-256 of its name: the fifth with the smallest ones is for
+tests, the eighth after it for calibration, the others for training. The result is kept as
+``split.json`` beside the data, and what stands there is never changed: new patients are trained on.
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from sammoe.errors import DataSetInvalid
+from sammoe.training.datasets.dataset import Case, DataSet
+
+Part = Literal["train", "calibrate", "test"]
+TEST_SHARE, CALIBRATE_SHARE = 0.2, 0.125
+FILE = "split.json"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Part -> its cases."""
+
+    train: tuple[Case, ...]
+    calibrate: tuple[Case, ...]
+    test: tuple[Case, ...]
+
+    def cases(self, part: Part) -> tuple[Case, ...]:
+        """Of one part."""
+        found: tuple[Case, ...] = getattr(self, part)
+        return found
+
+
+def split_patients(dataset: DataSet, file: Path | None = None) -> Split:
+    """The split of a data set, read from its file or made and written there.
+
+    Parameters
+    ----------
+    file
+        Default: ``split.json`` in the data set's folder. Where that can not be written, the split
+        is the same the next time all the same, as long as no patient is added.
+
+    Raises
+    ------
+    DataSetInvalid
+        The file is malformed.
+    """
+    path = file or dataset.root / FILE
+    if path.is_file():
+        parts = _read(path)
+    else:
+        parts = assign({case.patient for case in dataset.cases})
+        with contextlib.suppress(OSError):  # A read-only folder; see `file`.
+            path.write_text(json.dumps(parts, indent=1, sort_keys=True) + "\n")
+    by_part: dict[str, list[Case]] = {part: [] for part in get_args(Part)}
+    for case in dataset.cases:
+        by_part[parts.get(case.patient, "train")].append(case)
+    return Split(*(tuple(by_part[part]) for part in get_args(Part)))
+
+
+def assign(patients: Iterable[str]) -> dict[str, str]:
+    """Patient -> part, for patients of one data set. At least one for training is left."""
+    ranked = sorted(set(patients), key=lambda p: hashlib.sha256(p.encode()).hexdigest())
+    tests = round(TEST_SHARE * len(ranked))
+    others = tests + max(round(CALIBRATE_SHARE * len(ranked)), int(len(ranked) > 2))
+    return {
+        patient: "test" if rank < tests else "calibrate" if rank < others else "train"
+        for rank, patient in enumerate(ranked)
+    }
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        parts = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DataSetInvalid(f"{path} can not be read: {error}") from error
+    if not isinstance(parts, dict) or not set(parts.values()) <= set(get_args(Part)):
+        raise DataSetInvalid(f"{path} must say train, calibrate or test for each patient")
+    return parts
