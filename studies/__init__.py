@@ -1,0 +1,1 @@
+"""Where the figures of ``docs/results.md`` come from: data sets, and the commands in order."""

@@ -1,0 +1,239 @@
+"""Data sets of the studies, as nnU-Net folders: ``python -m studies.datasets --out runs/data``.
+
+===============  =====================================================================  ==========
+folder           what it holds                                                          labels by
+===============  =====================================================================  ==========
+hippocampus      T1 crops of the Medical Segmentation Decathlon: anterior, posterior    people
+heads            whole synthetic T1 heads, into each of which one such crop is pasted   people, maps
+sarcoma_mr       soft-tissue sarcoma of limbs, T1                                       people
+sarcoma_ct       the same patients, CT                                                  people
+torsos           phantoms as CT: organs, and four structures that are rare in training  synthesis
+torsos_mr        phantoms as MR                                                         synthesis
+torsos_fifteen   the CT phantoms again, with fifteen other structures as classes        synthesis
+===============  =====================================================================  ==========
+
+Real ones come from ``--data``; what is not there is left out. Patients of the cohorts that general
+training holds out are test patients here too, and heads are made of brains and crops of one part.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from sammoe.training.corpus import BRAIN_LABELS, TRAINING_BRAINS
+from sammoe.training.data.anatomy import WHOLES, Part
+from sammoe.training.data.brains import brains
+from sammoe.training.data.phantoms import torso
+from sammoe.training.data.render import render
+from sammoe.training.data.split import held_out, images, label_of, patient_of
+from sammoe.training.datasets.split import FILE, assign
+from sammoe.volume.reading import read_volume
+from sammoe.volume.volume import Modality
+from studies.heads import HEAD_CLASSES, head_with_crop
+
+HIPPOCAMPUS = {"hippocampus_anterior": 1, "hippocampus_posterior": 2}
+ORGANS = {
+    "liver": 200,
+    "spleen": 214,
+    "kidney_right": 201,
+    "kidney_left": 202,
+    "stomach": 205,
+    "bladder": 207,
+    "heart": 208,
+    "hip_left": 210,
+    "femur_right": 211,
+}
+SINGLE_ORGANS = {
+    "aorta": (Part.AORTA,),
+    "gallbladder": (Part.GALLBLADDER,),
+    "psoas_right": (Part.PSOAS_R,),
+}
+RARE = {
+    "cord": (Part.CORD,),
+    "oesophagus": (Part.OESOPHAGUS,),
+    "pancreas": (Part.PANCREAS,),
+    "lesion": (Part.LIVER_LESION,),
+}
+FIFTEEN = {
+    **RARE,
+    "adrenal_right": (Part.ADRENAL_R,),
+    "adrenal_left": (Part.ADRENAL_L,),
+    "duodenum": (Part.DUODENUM,),
+    "prostate": (Part.PROSTATE,),
+    "sternum": (Part.STERNUM,),
+    "airway": (Part.AIRWAY,),
+    "liver_vessels": (Part.LIVER_VESSEL,),
+    "heart_wall": (Part.HEART,),
+    "stomach_wall": (Part.STOMACH_WALL,),
+    "kidney_sinus": (Part.SINUS_R,),
+    "sacrum_spongy": (Part.SACRUM_SPONGY,),
+}
+SEED = 1  # general training draws its phantoms with seed 0
+_PARTS = ("train", "calibrate", "test")
+_HEADS_PER_BRAIN = {"train": 4, "calibrate": 6, "test": 12}
+_CALIBRATION_BRAINS = 2  # of those that general training leaves; the others are for tests
+
+Labels = Mapping[str, Sequence[int] | int]
+
+
+def main() -> int:
+    """Make what is missing."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="real volumes")
+    parser.add_argument("--out", type=Path, default=Path("runs/data"))
+    parser.add_argument("--torsos", type=int, default=72, help="CT phantoms (default 72)")
+    parser.add_argument("--torsos-mr", type=int, default=16, help="MR phantoms (default 16)")
+    args = parser.parse_args()
+    torsos(args.out / "torsos", args.torsos, Modality.CT)
+    torsos(args.out / "torsos_mr", args.torsos_mr, Modality.MR)
+    relabelled(args.out / "torsos", args.out / "torsos_fifteen")
+    if (args.data / "hippocampus").is_dir():
+        cohort(args.data, "hippocampus", args.out / "hippocampus", "MR", HIPPOCAMPUS)
+    if (args.data / "sts_mr_t1").is_dir():
+        cohort(args.data, "sts_mr_t1", args.out / "sarcoma_mr", "MR", {"sarcoma_mr": 1})
+    if (args.data / "sts_ct").is_dir():
+        cohort(args.data, "sts_ct", args.out / "sarcoma_ct", "CT", {"sarcoma_ct": 1})
+    if (args.data / "hippocampus").is_dir() and (args.data / BRAIN_LABELS).is_file():
+        heads(args.data, args.out / "heads")
+    return 0
+
+
+def cohort(data: Path, folder: str, out: Path, modality: str, labels: Labels) -> None:
+    """A cohort of real patients; its test patients are those that general training holds out."""
+    group = "hippocampus" if folder == "hippocampus" else "sarcoma"
+    _begin(out, modality, labels)
+    training = [*images(data, folder, part="train")]
+    for image in tqdm([*training, *images(data, folder, part="test")], desc=out.name):
+        _copy(image, out / "imagesTr" / f"{patient_of(image)}_0000.nii.gz")
+        _copy(label_of(image), out / "labelsTr" / f"{patient_of(image)}.nii.gz")
+    parts = _cohort_parts(data, folder)
+    assert held_out(group) >= {p for p, part in parts.items() if part == "test"}
+    _write_json(out / FILE, parts)
+
+
+def _cohort_parts(data: Path, folder: str) -> dict[str, str]:
+    """Patient -> part. Calibration takes an eighth of the patients that are not for testing."""
+    training = [patient_of(p) for p in images(data, folder, part="train")]
+    parts = {p: "train" if part == "train" else "calibrate" for p, part in assign(training).items()}
+    return parts | {patient_of(p): "test" for p in images(data, folder, part="test")}
+
+
+def torsos(out: Path, count: int, modality: Modality) -> None:
+    """Phantoms; number n depends on the modality and n alone."""
+    parts = {whole: list(map(int, WHOLES[key].parts)) for whole, key in ORGANS.items()}
+    singles = {name: list(map(int, ids)) for name, ids in (SINGLE_ORGANS | RARE).items()}
+    _begin(out, modality.value, parts | singles)
+    for n in tqdm(range(count), desc=out.name):
+        path = out / "labelsTr" / f"torso_{n:03d}.nii.gz"
+        if path.exists():
+            continue
+        rng = np.random.default_rng([SEED, int(modality is Modality.MR), n])
+        source = torso(rng)
+        image = render(source.labels, source, rng, modality, voxel_mm=source.spacing_mm)
+        spacing = (source.spacing_mm,) * 3
+        _write(out / "imagesTr" / f"torso_{n:03d}_0000.nii.gz", np.rint(image), spacing, np.int16)
+        _write(path, source.labels, spacing, np.uint8)
+    _write_json(out / FILE, assign(f"torso_{n:03d}" for n in range(count)))
+
+
+def relabelled(source: Path, out: Path) -> None:
+    """The same scans and label maps under the names of the fifteen structures."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name in ("imagesTr", "labelsTr", FILE):
+        if not (out / name).exists():
+            (out / name).symlink_to(os.path.relpath(source / name, out))
+    organs = {whole: list(map(int, WHOLES[key].parts)) for whole, key in ORGANS.items()}
+    fifteen = {name: list(map(int, ids)) for name, ids in FIFTEEN.items()}
+    _describe(out, "CT", organs | fifteen)
+
+
+def heads(data: Path, out: Path) -> None:
+    """Whole heads: training brains with training crops, the others with those of their part."""
+    maps = brains(data / BRAIN_LABELS)
+    later = maps[TRAINING_BRAINS:]
+    by_part = {
+        "train": maps[:TRAINING_BRAINS],
+        "calibrate": later[:_CALIBRATION_BRAINS],
+        "test": later[_CALIBRATION_BRAINS:],
+    }
+    parts = _cohort_parts(data, "hippocampus")
+    labels = HIPPOCAMPUS | {name: 10 + k for k, name in enumerate(HEAD_CLASSES)}
+    _begin(out, "MR", labels)
+    used: dict[str, str] = {}
+    for part in _PARTS:
+        crops = _crops(data, [p for p, of in parts.items() if of == part])
+        jobs = [(brain, k) for brain in by_part[part] for k in range(_HEADS_PER_BRAIN[part])]
+        for n, (brain, _) in enumerate(tqdm(jobs, desc=f"heads, {part}")):
+            crop, human = next(crops)
+            name = f"head_{part}_{n:03d}"
+            used[name] = part
+            path = out / "labelsTr" / f"{name}.nii.gz"
+            if path.exists():
+                continue
+            rng = np.random.default_rng([SEED, 2, n, _PARTS.index(part)])
+            image, marked = head_with_crop(brain, crop, human, rng)
+            spacing = (brain.spacing_mm,) * 3
+            _write(out / "imagesTr" / f"{name}_0000.nii.gz", np.rint(4 * image), spacing, np.int16)
+            _write(path, marked, spacing, np.uint8)
+    _write_json(out / FILE, used)
+
+
+def _crops(
+    data: Path, patients: Sequence[str]
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
+    """Endless: T1 crop float32 and its labels, 1 mm, axes R, A, S."""
+    folder = data / "hippocampus"
+    while True:
+        for patient in patients:
+            crop = read_volume(folder / "images" / f"{patient}.nii.gz", modality="MR")
+            human = read_volume(folder / "labels" / f"{patient}.nii.gz")
+            yield crop.voxels.astype(np.float32), human.voxels.astype(np.uint8)
+
+
+def _begin(out: Path, modality: str, labels: Labels) -> None:
+    for folder in ("imagesTr", "labelsTr"):
+        (out / folder).mkdir(parents=True, exist_ok=True)
+    _describe(out, modality, labels)
+
+
+def _describe(out: Path, modality: str, labels: Labels) -> None:
+    about = {
+        "channel_names": {"0": modality},
+        "labels": {"background": 0, **labels},
+        "file_ending": ".nii.gz",
+    }
+    _write_json(out / "dataset.json", about)
+
+
+def _write(
+    path: Path, voxels: NDArray[np.generic], spacing: tuple[float, ...], dtype: type[np.generic]
+) -> None:
+    """Write one NIfTI, whole or not at all."""
+    affine = np.diag([*spacing, 1.0])
+    image = nibabel.Nifti1Image(voxels.astype(dtype), affine)  # type: ignore[no-untyped-call]
+    part = path.with_name(f".{path.name}")
+    nibabel.save(image, part)
+    part.replace(path)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if not target.exists():
+        shutil.copyfile(source, target)
+
+
+def _write_json(path: Path, content: object) -> None:
+    if not path.is_symlink():
+        path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
