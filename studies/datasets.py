@@ -10,6 +10,8 @@ sarcoma_ct       the same patients, CT                                          
 torsos           phantoms as CT: organs, and four structures that are rare in training  synthesis
 torsos_mr        phantoms as MR                                                         synthesis
 torsos_fifteen   the CT phantoms again, with fifteen other structures as classes        synthesis
+ch2bet           a real head, for tests alone                                           AAL atlas
+totalseg_ct      a real CT, for tests alone                                             a network
 ===============  =====================================================================  ==========
 
 Real ones come from ``--data``; what is not there is left out. Patients of the cohorts that general
@@ -39,6 +41,7 @@ from sammoe.training.datasets.split import FILE, assign
 from sammoe.volume.reading import read_volume
 from sammoe.volume.volume import Modality
 from studies.heads import HEAD_CLASSES, head_with_crop
+from studies.real import ch2bet, totalseg_ct
 
 HIPPOCAMPUS = {"hippocampus_anterior": 1, "hippocampus_posterior": 2}
 ORGANS = {
@@ -77,6 +80,7 @@ FIFTEEN = {
     "kidney_sinus": (Part.SINUS_R,),
     "sacrum_spongy": (Part.SACRUM_SPONGY,),
 }
+TEMPLATES = Path("/usr/share/mricron/templates")
 SEED = 1  # general training draws its phantoms with seed 0
 _PARTS = ("train", "calibrate", "test")
 _HEADS_PER_BRAIN = {"train": 4, "calibrate": 6, "test": 12}
@@ -89,6 +93,7 @@ def main() -> int:
     """Make what is missing."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="real volumes")
+    parser.add_argument("--templates", type=Path, default=TEMPLATES, help="of mricron-data")
     parser.add_argument("--out", type=Path, default=Path("runs/data"))
     parser.add_argument("--torsos", type=int, default=72, help="CT phantoms (default 72)")
     parser.add_argument("--torsos-mr", type=int, default=16, help="MR phantoms (default 16)")
@@ -104,6 +109,8 @@ def main() -> int:
         cohort(args.data, "sts_ct", args.out / "sarcoma_ct", "CT", {"sarcoma_ct": 1})
     if (args.data / "hippocampus").is_dir() and (args.data / BRAIN_LABELS).is_file():
         heads(args.data, args.out / "heads")
+    ch2bet(args.templates, args.out / "ch2bet")
+    totalseg_ct(args.data, args.out / "totalseg_ct")
     return 0
 
 
