@@ -8,7 +8,19 @@ from sammoe.engine.choice import AUTO, GENERAL, Choice, check_choice
 from sammoe.engine.inputs import DecoderInputs, decoder_inputs
 from sammoe.engine.protocol import Decoded, Engine
 from sammoe.engine.route import Route
-from sammoe.engine.selector import LOGIT_LIMIT, Selection, clip_logits, fuse, select
+from sammoe.engine.selector import (
+    LOGIT_LIMIT,
+    Decision,
+    Selection,
+    accepts,
+    agreement,
+    clip_logits,
+    decide,
+    fuse,
+    misfit,
+    prompt_kind,
+    select,
+)
 from sammoe.engine.workers import Ran, WorkerPool
 
 __all__ = [
@@ -16,6 +28,7 @@ __all__ = [
     "GENERAL",
     "LOGIT_LIMIT",
     "Choice",
+    "Decision",
     "Decoded",
     "DecoderInputs",
     "Engine",
@@ -23,9 +36,14 @@ __all__ = [
     "Route",
     "Selection",
     "WorkerPool",
+    "accepts",
+    "agreement",
     "check_choice",
     "clip_logits",
+    "decide",
     "decoder_inputs",
     "fuse",
+    "misfit",
+    "prompt_kind",
     "select",
 ]

@@ -138,6 +138,7 @@ class LocalEngine:
         manifest = self._bundle.manifest
         tau = manifest.routing.tau["clicks"] if choice.tau is None else choice.tau
         best = select(scores, tau)
+        assert best is not None
         top = self._experts[best.index]
         by_name = dict(zip(self._experts, scores.tolist(), strict=True))
         candidates = {"general": general}

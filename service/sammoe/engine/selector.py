@@ -1,14 +1,28 @@
-"""The paper's mask selector (section 2.3) as plain arithmetic on arrays; numpy only."""
+"""The selector: which expert, whether its mask fits the prompt, and what the answer is.
+
+The paper's section 2.3 (score, threshold, weighted sum), and a check that it has not: an expert's
+mask counts only if it fits the prompt about as well as the general one. Arrays and numbers alone:
+training, calibration, evaluation and serving all decide by this module.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from sammoe.bundle import PromptKind, Routing
+from sammoe.engine.inputs import BOX_HI, BOX_LO, NEGATIVE, POSITIVE
+
+Check = Literal["accepted", "rejected", "failed"]
+"""``failed``: the expert's decoder gave no answer to judge, so the general mask is the answer."""
 
 LOGIT_LIMIT = 32.0
 """Logits are clipped to +-32 (a probability of 1e-14) before they are fused or fed back."""
+
+FLAT_VOXELS = 1.0
+"""A box whose corners are nearer than this on an axis is a drawing in one plane."""
 
 
 @dataclass(frozen=True)
@@ -20,18 +34,56 @@ class Selection:
     passes: bool
 
 
-def select(scores: NDArray[np.float32] | Sequence[float], tau: float) -> Selection:
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """What becomes of an expert's mask.
+
+    Attributes
+    ----------
+    logits
+        The answer, float32 [L, L, L]: the fused mask or the general one.
+    fused
+        Whether it is the fused one.
+    check
+        ``"accepted"`` or ``"rejected"``; None where no check was made, because the score did not
+        exceed tau or there is no slack for this kind of prompt.
+    agreement
+        Dice of the two masks; None where the score did not exceed tau.
+    """
+
+    logits: NDArray[np.float32]
+    fused: bool = False
+    check: Check | None = None
+    agreement: float | None = None
+
+
+def select(
+    scores: NDArray[np.float32] | Sequence[float],
+    tau: float,
+    allowed: Sequence[bool] | NDArray[np.bool_] | None = None,
+) -> Selection | None:
     """Pick the expert of highest score (the first of equals); it passes if ``s_top > tau``.
 
     Parameters
     ----------
     scores
-        float [m], one per expert, m >= 1.
+        float [m], one per expert, m >= 1, finite.
     tau
         Threshold in [0, 1].
+    allowed
+        bool [m]: experts that may be picked; None means all.
+
+    Returns
+    -------
+    None where no expert is allowed.
     """
-    index = int(np.argmax(scores))
-    s_top = float(scores[index])
+    ranked = np.asarray(scores, dtype=np.float64)
+    if allowed is not None:
+        if not np.any(allowed):
+            return None
+        ranked = np.where(allowed, ranked, -np.inf)
+    index = int(np.argmax(ranked))
+    s_top = float(ranked[index])
     return Selection(index, s_top, s_top > tau)
 
 
@@ -73,3 +125,165 @@ def fuse(
 def clip_logits(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Clip logits to +-``LOGIT_LIMIT``, as they are fused and fed back as the next prior."""
     return np.clip(logits, np.float32(-LOGIT_LIMIT), np.float32(LOGIT_LIMIT))
+
+
+def prompt_kind(labels: ArrayLike) -> PromptKind:
+    """Kind of a prompt by the labels of its tokens, int [N] or [1, N] as in `DecoderInputs`.
+
+    ``"box"`` with a box, whatever else there is; ``"click"`` for one click in all; else
+    ``"clicks"``.
+    """
+    kinds = np.asarray(labels)
+    if np.isin(kinds, (BOX_LO, BOX_HI)).any():
+        return "box"
+    return "click" if int(np.isin(kinds, (NEGATIVE, POSITIVE)).sum()) == 1 else "clicks"
+
+
+def misfit(
+    logits: NDArray[np.float32], coords: NDArray[Any], labels: NDArray[Any], side: int
+) -> float:
+    """How badly a mask fits its prompt; smaller is better.
+
+    With a box: the mean over the box's faces of the distance between it and the same face of the
+    mask's bounding box, as share of the box's side on that axis. The mask's faces are sub-cell:
+    the zero crossings of the logits' maximum along each axis (by whole cells, a perfect mask of a
+    small box would seem to miss by half of it). The corners are the first and the last voxel
+    inside, so faces lie half a voxel beyond, cut off where the window ends; a mask that runs into
+    the window's face ends there too. A flat box is compared in its plane only, with the mask's
+    section there. Clicks beside a box do not count.
+
+    With clicks alone: the negative of the least logit over the clicks, each sampled trilinearly,
+    its sign turned for a negative click: above 0 as soon as one click is on the wrong side.
+
+    Parameters
+    ----------
+    logits
+        float32 [L, L, L], covering the window; finite.
+    coords, labels
+        [N, 3] window voxels and [N], or with a leading 1 as in `DecoderInputs`.
+    side
+        Of the window, voxels.
+
+    Returns
+    -------
+    ``inf`` for an empty mask with a box, and 0 where there is neither click nor box; else finite.
+    """
+    places = np.asarray(coords, dtype=np.float64).reshape(-1, 3)
+    kinds = np.asarray(labels).reshape(-1)
+    if (kinds == BOX_LO).any():
+        corners = np.stack([places[kinds == BOX_LO][0], places[kinds == BOX_HI][0]])
+        return _face_gap(logits, np.clip(corners, -0.5, side - 0.5), side)
+    signs = np.select([kinds == POSITIVE, kinds == NEGATIVE], [1.0, -1.0])
+    clicks = _cells(places[signs != 0], logits.shape[0], side)
+    met = signs[signs != 0] * np.array([_at(logits, click) for click in clicks])
+    return -float(met.min()) if len(met) else 0.0
+
+
+def accepts(general_misfit: float, expert_misfit: float, slack: float | None) -> bool:
+    """Whether an expert's mask fits well enough: at most ``slack`` worse than the general one.
+
+    An empty mask (infinite misfit) is never accepted; without a slack everything is.
+    """
+    if slack is None:
+        return True
+    return bool(np.isfinite(expert_misfit)) and expert_misfit <= general_misfit + slack
+
+
+def agreement(general: NDArray[np.float32], expert: NDArray[np.float32]) -> float:
+    """Dice of two masks, where logits of equal shape are above 0; 1 for two empty ones."""
+    a, b = general > 0, expert > 0
+    total = int(np.count_nonzero(a)) + int(np.count_nonzero(b))
+    return 2 * int(np.count_nonzero(a & b)) / total if total else 1.0
+
+
+def decide(
+    general: NDArray[np.float32],
+    expert: NDArray[np.float32],
+    s_top: float,
+    kind: PromptKind,
+    coords: NDArray[Any],
+    labels: NDArray[Any],
+    side: int,
+    routing: Routing,
+    tau: float | None = None,
+) -> Decision:
+    """From both masks to the answer: threshold, check, fusion.
+
+    Parameters
+    ----------
+    general, expert
+        Logits float32 [L, L, L] of the general decoder and of the best expert.
+    s_top
+        The best expert's score.
+    kind
+        `prompt_kind` of the labels: which tau and slack of ``routing`` hold.
+    coords, labels, side
+        As in `misfit`.
+    tau
+        In place of the bundle's.
+    """
+    if s_top <= (routing.tau[kind] if tau is None else tau):
+        return Decision(general)
+    agreed, slack = agreement(general, expert), routing.slack[kind]
+    check: Check | None = None
+    if slack is not None:
+        general_misfit, expert_misfit = (
+            misfit(logits, coords, labels, side) for logits in (general, expert)
+        )
+        check = "accepted" if accepts(general_misfit, expert_misfit, slack) else "rejected"
+    if check == "rejected":
+        return Decision(general, check=check, agreement=agreed)
+    return Decision(fuse(general, expert, s_top, routing.fusion), True, check, agreed)
+
+
+def _face_gap(logits: NDArray[np.float32], corners: NDArray[np.float64], side: int) -> float:
+    flat = corners[1] - corners[0] < FLAT_VOXELS
+    middle = _cells(corners.mean(axis=0), logits.shape[0], side)
+    # From the last axis on, so that the axes still to come keep their numbers.
+    for axis in reversed(np.flatnonzero(flat).tolist()):
+        logits = _section(logits, float(middle[axis]), axis)
+    if not (logits > 0).any():
+        return float("inf")
+    gaps = []
+    for place, axis in enumerate(np.flatnonzero(~flat).tolist()):
+        others = tuple(a for a in range(logits.ndim) if a != place)
+        box = np.clip(corners[:, axis] + (-0.5, 0.5), -0.5, side - 0.5)
+        mask = _crossings(logits.max(axis=others), side)
+        gaps.append(float(np.abs(mask - box).mean() / (box[1] - box[0])))
+    return sum(gaps) / len(gaps) if gaps else 0.0
+
+
+def _crossings(profile: NDArray[np.float32], side: int) -> NDArray[np.float64]:
+    """First and last place, in window voxels, where a profile [L] with a value > 0 crosses 0.
+
+    A profile that is above 0 in its outermost cell ends at the window's face.
+    """
+    values, cells = profile.astype(np.float64), len(profile)
+    inside = np.flatnonzero(values > 0)
+    ends = np.array([-0.5, cells - 0.5])
+    for end, (cell, step) in enumerate(((int(inside[0]), -1), (int(inside[-1]), 1))):
+        beyond = cell + step
+        if 0 <= beyond < cells:
+            ends[end] = cell + step * values[cell] / (values[cell] - values[beyond])
+    return (ends + 0.5) * (side / cells) - 0.5
+
+
+def _cells(places: NDArray[np.float64], cells: int, side: int) -> NDArray[np.float64]:
+    """Window voxels -> cell index, where the outermost cells reach to the window's faces."""
+    return np.clip((places + 0.5) * (cells / side) - 0.5, 0, cells - 1)
+
+
+def _at(logits: NDArray[np.float32], cell: NDArray[np.float64]) -> float:
+    """Trilinear value at a fractional cell index [3]."""
+    for axis in (2, 1, 0):
+        logits = _section(logits, float(cell[axis]), axis)
+    return float(logits)
+
+
+def _section(logits: NDArray[np.float32], cell: float, axis: int) -> NDArray[np.float32]:
+    """Linear interpolation between two planes; one axis less."""
+    low = min(int(cell), logits.shape[axis] - 2)
+    share = np.float32(cell - low)
+    first, second = np.take(logits, low, axis), np.take(logits, low + 1, axis)
+    section: NDArray[np.float32] = (1 - share) * first + share * second
+    return section

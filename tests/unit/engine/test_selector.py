@@ -20,12 +20,24 @@ logits = hnp.arrays(np.float32, (2, 3), elements=st.floats(-100, 100, width=32))
 def test_top_expert_passes_only_above_tau() -> None:
     scores = [0.2, 0.5, 0.4]
     below, at = select(scores, 0.49), select(scores, 0.5)
+    assert below is not None
+    assert at is not None
     assert (below.index, below.s_top, below.passes) == (1, 0.5, True)
     assert not at.passes
 
 
 def test_first_of_equal_experts_is_taken() -> None:
-    assert select(np.array([0.1, 0.7, 0.7], np.float32), 0.5).index == 1
+    best = select(np.array([0.1, 0.7, 0.7], np.float32), 0.5)
+    assert best is not None
+    assert best.index == 1
+
+
+def test_expert_that_is_not_allowed_is_never_picked() -> None:
+    best = select([0.9, 0.2, 0.4], 0.5, [False, True, True])
+    assert best is not None
+    assert (best.index, best.s_top, best.passes) == (2, 0.4, False)
+    assert select([0.9, 0.2], 0.5, np.array([False, False])) is None
+    assert select([0.0, -0.0], 0.5, [False, True]) is not None
 
 
 def test_probabilities_are_mixed_as_the_paper_says() -> None:
