@@ -1,15 +1,17 @@
 import numpy as np
 import pytest
 
-from sammoe.training.evaluation import (
+from sammoe.training.evaluation.metrics import Mask
+from sammoe.training.evaluation.users import (
     Index,
-    Mask,
     User,
+    anywhere,
     bounding_box,
     box_score,
-    dice,
+    draw_box,
     filled_box_score,
     interact,
+    rng_of,
 )
 
 SHAPE = (20, 20, 20)
@@ -43,13 +45,6 @@ class Painter:
 
     def reachable(self, shape: tuple[int, ...]) -> Mask:
         return np.ones(shape, bool) if self.within is None else self.within
-
-
-def test_dice_and_its_edges() -> None:
-    mask = target()
-    assert dice(mask, mask) == 1
-    assert dice(mask, ~mask) == 0
-    assert np.isnan(dice(np.zeros(SHAPE, bool), np.zeros(SHAPE, bool)))
 
 
 @pytest.mark.parametrize("careful", [True, False])
@@ -97,3 +92,43 @@ async def test_clicks_stay_where_the_session_takes_them(careful: bool) -> None:
     session.within[:8] = True
     await interact(session, wanted, (1, 1, 1), User(careful, 4), np.random.default_rng(0))
     assert all(session.within[tuple(map(int, i))] for i, _ in session.clicks)
+
+
+def test_boxes_are_drawn_as_asked() -> None:
+    wanted = np.zeros((60, 60, 60), bool)
+    wanted[20:40, 10:30, 15:45] = True
+    exact = np.array(bounding_box(wanted))
+    side = np.array([20, 20, 30])
+    assert draw_box(wanted, "box", rng_of(0)) == bounding_box(wanted)
+    drawn = [np.array(draw_box(wanted, "jitter", rng_of(n))) for n in range(50)]
+    off = (drawn - exact) / side
+    assert np.abs(off).max() <= 0.1
+    assert off.min() < -0.08
+    assert off.max() > 0.08
+    drawn = [np.array(draw_box(wanted, "loose", rng_of(n))) for n in range(50)]
+    outwards = (drawn - exact) * np.array([[[-1]], [[1]]]).reshape(2, 1) / side
+    assert outwards.min() >= 0
+    assert outwards.max() <= 0.2
+    assert outwards.mean() == pytest.approx(0.1, abs=0.02)
+
+
+def test_drawn_boxes_stay_in_the_volume_and_have_their_corners_in_order() -> None:
+    wanted = np.zeros((5, 30, 30), bool)
+    wanted[:, 3, 0:30] = True
+    for number in range(30):
+        lo, hi = np.array(draw_box(wanted, "jitter", rng_of(number)))
+        assert (lo <= hi).all()
+        assert (lo >= -0.5).all()
+        assert (hi <= np.array(wanted.shape) - 0.5).all()
+
+
+def test_random_numbers_are_a_function_of_words() -> None:
+    assert rng_of("a", 1).random() == rng_of("a", 1).random()
+    assert rng_of("a", 1).random() != rng_of("a", 2).random()
+
+
+def test_anywhere_reaches_every_voxel() -> None:
+    places = np.zeros(SHAPE, bool)
+    places[3:5, 7, 9:11] = True
+    found = {anywhere(places, rng_of(number)) for number in range(60)}
+    assert found == {(x, 7.0, z) for x in (3.0, 4.0) for z in (9.0, 10.0)}
