@@ -21,13 +21,16 @@ class Sampler(Protocol):
 class Batch(NamedTuple):
     """I images with P prompts each; prompts are flattened image by image, B = I P.
 
-    ``image`` [I, 1, S, S, S], ``targets`` [B, L, L, L], ``clicks`` [B, 3], ``boxes`` [B, 6].
+    ``image`` [I, 1, S, S, S] (empty where embeddings are at hand), ``targets`` [B, L, L, L],
+    ``clicks`` [B, 3], ``boxes`` [B, 6]. ``boxed`` [B] bool: which prompts begin with their box;
+    None: drawn by the simulation's share.
     """
 
     image: Tensor
     targets: Tensor
     clicks: Tensor
     boxes: Tensor
+    boxed: Tensor | None = None
 
 
 class Mixture(IterableDataset[Batch]):

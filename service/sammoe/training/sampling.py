@@ -47,8 +47,8 @@ class Sample:
     boxes: Cube
 
 
-def occupancy(mask: NDArray[np.bool_], cells: int) -> Cube:
-    """bool [S, S, S] -> share of each of the cells^3 cells that is set."""
+def occupancy(mask: NDArray[Any], cells: int) -> Cube:
+    """bool, or the share that is set, [S, S, S] -> share of each of the cells^3 cells."""
     k = mask.shape[0] // cells
     blocks = mask.reshape(cells, k, cells, k, cells, k)
     return np.asarray(blocks.mean(axis=(1, 3, 5), dtype=np.float32))
