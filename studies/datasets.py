@@ -36,8 +36,8 @@ from sammoe.training.data.anatomy import WHOLES, Part
 from sammoe.training.data.brains import brains
 from sammoe.training.data.phantoms import torso
 from sammoe.training.data.render import render
-from sammoe.training.data.split import held_out, images, label_of, patient_of
-from sammoe.training.datasets.split import FILE, assign
+from sammoe.training.data.split import COHORTS, images, label_of, patient_of
+from sammoe.training.datasets.split import CALIBRATE_SHARE, FILE, assign, by_hash
 from sammoe.volume.reading import read_volume
 from sammoe.volume.volume import Modality
 from studies.heads import HEAD_CLASSES, head_with_crop
@@ -116,22 +116,23 @@ def main() -> int:
 
 def cohort(data: Path, folder: str, out: Path, modality: str, labels: Labels) -> None:
     """A cohort of real patients; its test patients are those that general training holds out."""
-    group = "hippocampus" if folder == "hippocampus" else "sarcoma"
     _begin(out, modality, labels)
     training = [*images(data, folder, part="train")]
     for image in tqdm([*training, *images(data, folder, part="test")], desc=out.name):
         _copy(image, out / "imagesTr" / f"{patient_of(image)}_0000.nii.gz")
         _copy(label_of(image), out / "labelsTr" / f"{patient_of(image)}.nii.gz")
-    parts = _cohort_parts(data, folder)
-    assert held_out(group) >= {p for p, part in parts.items() if part == "test"}
-    _write_json(out / FILE, parts)
+    _write_json(out / FILE, _cohort_parts(data, folder))
 
 
 def _cohort_parts(data: Path, folder: str) -> dict[str, str]:
-    """Patient -> part. Calibration takes an eighth of the patients that are not for testing."""
-    training = [patient_of(p) for p in images(data, folder, part="train")]
-    parts = {p: "train" if part == "train" else "calibrate" for p, part in assign(training).items()}
-    return parts | {patient_of(p): "test" for p in images(data, folder, part="test")}
+    """Patient -> part, one for all folders of a group: an eighth is for calibration."""
+    folders = [name for name, group in COHORTS.items() if group == COHORTS[folder]]
+    training = {patient_of(p) for name in folders for p in images(data, name, part="train")}
+    tests = {patient_of(p) for name in folders for p in images(data, name, part="test")}
+    ranked = by_hash(training)
+    later = round(CALIBRATE_SHARE * (len(training) + len(tests)))
+    parts = {p: "calibrate" if rank < later else "train" for rank, p in enumerate(ranked)}
+    return parts | dict.fromkeys(tests, "test")
 
 
 def torsos(out: Path, count: int, modality: Modality) -> None:

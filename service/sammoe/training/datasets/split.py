@@ -64,13 +64,18 @@ def split_patients(dataset: DataSet, file: Path | None = None) -> Split:
 
 def assign(patients: Iterable[str]) -> dict[str, str]:
     """Patient -> part, for patients of one data set. At least one for training is left."""
-    ranked = sorted(set(patients), key=lambda p: hashlib.sha256(p.encode()).hexdigest())
+    ranked = by_hash(patients)
     tests = round(TEST_SHARE * len(ranked))
     others = tests + max(round(CALIBRATE_SHARE * len(ranked)), int(len(ranked) > 2))
     return {
         patient: "test" if rank < tests else "calibrate" if rank < others else "train"
         for rank, patient in enumerate(ranked)
     }
+
+
+def by_hash(patients: Iterable[str]) -> list[str]:
+    """Patients in the order of their names' SHA-256."""
+    return sorted(set(patients), key=lambda p: hashlib.sha256(p.encode()).hexdigest())
 
 
 def _read(path: Path) -> dict[str, str]:
