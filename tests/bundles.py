@@ -5,7 +5,7 @@ back around every negative one, plus the inside of the box, plus a quarter of th
 can say where the mask must be, on the real ONNX Runtime.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -30,6 +30,7 @@ from sammoe.bundle import (
     load_bundle,
     write_manifest,
 )
+from sammoe.bundle.features import FEATURES_FILE, ReferenceFeatures
 from sammoe.bundle.triton import DataType
 
 SIDE = 32
@@ -58,6 +59,13 @@ def write_test_bundle(
     fusion: Literal["probability", "logit"] = "probability",
     tau: float = 0.5,
     broken: str | None = None,
+    gate: Literal["heads", "joint", "paper"] = "heads",
+    slack: float | None = None,
+    agreement: float | None = None,
+    distance: float | None = None,
+    modalities: Mapping[str, tuple[Literal["CT", "MR"], ...]] | None = None,
+    reference: bool = False,
+    boxes: bool = True,
 ) -> Bundle:
     """Write a bundle into the empty folder ``root`` and load it.
 
@@ -71,6 +79,15 @@ def write_test_bundle(
         As in the manifest.
     broken
         Plain name of a model whose output is NaN, for tests of the output checks.
+    gate, slack, agreement, distance
+        As in the manifest; the slack holds for every kind of prompt. The expert's ball is 3 voxels
+        larger than the general one, so a slack of -5 rejects it.
+    modalities
+        Of the experts named; both of any other.
+    reference
+        Whether reference features ship: those of prompts whose x is within the middle half.
+    boxes
+        As in the manifest.
     """
     graphs = {
         "image_encoder": _encoder(),
@@ -78,7 +95,7 @@ def write_test_bundle(
         **{f"decoder_{name}": _decoder(EXPERT_BALL_VOXELS) for name in experts},
     }
     if experts:
-        graphs["gate"] = _gate(len(experts))
+        graphs["gate"] = _gate(len(experts), reads_features=gate == "heads")
     if broken is not None:
         graphs[broken] = _poisoned(graphs[broken])
     models: dict[str, str] = {}
@@ -87,16 +104,18 @@ def write_test_bundle(
         config = config_pbtxt(
             _specs(graph.graph.input), _specs(graph.graph.output), instances=1, threads=1
         )
-        models[plain], digests = add_model(
-            root,
-            plain,
-            {"config.pbtxt": config.encode(), "1/model.onnx": graph.SerializeToString()},
-        )
+        parts: dict[str, bytes | Path] = {
+            "config.pbtxt": config.encode(),
+            "1/model.onnx": graph.SerializeToString(),
+        }
+        if reference and plain == "decoder_general":
+            parts[FEATURES_FILE] = reference_features().to_bytes()
+        models[plain], digests = add_model(root, plain, parts)
         files |= digests
     manifest = Manifest(
         name="balls",
         model=ModelConfig(
-            embedding_channels=CHANNELS, width=WIDTH, grid=GRID, boxes=True, architecture={}
+            embedding_channels=CHANNELS, width=WIDTH, grid=GRID, boxes=boxes, architecture={}
         ),
         window=WindowSettings(
             side=SIDE,
@@ -106,14 +125,21 @@ def write_test_bundle(
             antialias=True,
             preprocessing_version=1,
         ),
-        routing=Routing(fusion=fusion, tau=dict.fromkeys(PROMPT_KINDS, tau)),
+        routing=Routing(
+            gate=gate,
+            fusion=fusion,
+            tau=dict.fromkeys(PROMPT_KINDS, tau),
+            slack=dict.fromkeys(PROMPT_KINDS, slack),
+            agreement=agreement,
+            distance=distance,
+        ),
         models=models,
         files=files,
         experts=tuple(
             Expert(
                 name=name,
                 label=name.capitalize(),
-                modalities=("CT", "MR"),
+                modalities=(modalities or {}).get(name, ("CT", "MR")),
                 training_data="none",
                 licence="Apache-2.0",
             )
@@ -128,6 +154,13 @@ def write_test_bundle(
     )
     write_manifest(root, manifest)
     return load_bundle(root)
+
+
+def reference_features() -> ReferenceFeatures:
+    """Features of prompts whose x lies within the middle half of the window."""
+    x = np.linspace(0.25, 0.75, 9, dtype=np.float32)
+    features = np.repeat(x[:, None], FEATURES, axis=1)
+    return ReferenceFeatures.of(features, ("balls",), np.zeros(len(x), np.int64))
 
 
 class _Graph:
@@ -211,32 +244,40 @@ def _decoder(radius: float, *, gate_features: bool = False) -> onnx.ModelProto:
     g("Reshape", g("Add", cut, trace), shape, out="logits")
     outputs = [_tensor("logits", TensorProto.FLOAT, "B", 1, CELLS, CELLS, CELLS)]
     if gate_features:
-        first = g("Gather", "coords", g.constant(0, np.int64), axis=1)
-        x = g("Gather", first, g.constant([0], np.int64), axis=1)
-        g("Mul", x, g.constant(np.full((1, FEATURES), 1 / SIDE)), out="gate_features")
+        g("Mul", _first_x(g), g.constant(np.ones((1, FEATURES))), out="gate_features")
         outputs.append(_tensor("gate_features", TensorProto.FLOAT, "B", FEATURES))
-    return g.model(
-        [
-            _tensor("embedding", TensorProto.FLOAT16, "B", CHANNELS, GRID, GRID, GRID),
-            _tensor("coords", TensorProto.FLOAT, "B", "N", 3),
-            _tensor("labels", TensorProto.INT32, "B", "N"),
-            _tensor("mask", TensorProto.FLOAT, "B", 1, CELLS, CELLS, CELLS),
-        ],
-        outputs,
-    )
+    return g.model(_prompt(), outputs)
 
 
-def _gate(experts: int) -> onnx.ModelProto:
-    """Score of expert e, from the first of the features alone; see `write_test_bundle`."""
+def _gate(experts: int, *, reads_features: bool) -> onnx.ModelProto:
+    """Score of expert e, from x alone: the first feature, or the first token's; see above."""
     g = _Graph()
-    x = g("Gather", "gate_features", g.constant([0], np.int64), axis=1)
+    if reads_features:
+        x = g("Gather", "gate_features", g.constant([0], np.int64), axis=1)
+        inputs = [_tensor("gate_features", TensorProto.FLOAT, "B", FEATURES)]
+    else:
+        x, inputs = _first_x(g), _prompt()
     middles = g.constant([[16.0 * e + 8.0 for e in range(experts)]])
     away = g("Abs", g("Sub", g("Mul", x, g.constant(16.0 * experts)), middles))
     g("Sigmoid", g("Sub", g.constant(8.0), away), out="scores")
-    return g.model(
-        [_tensor("gate_features", TensorProto.FLOAT, "B", FEATURES)],
-        [_tensor("scores", TensorProto.FLOAT, "B", experts)],
-    )
+    return g.model(inputs, [_tensor("scores", TensorProto.FLOAT, "B", experts)])
+
+
+def _first_x(g: _Graph) -> str:
+    """First coordinate [B, 1] of the first token over the window's side."""
+    first = g("Gather", "coords", g.constant(0, np.int64), axis=1)
+    x = g("Gather", first, g.constant([0], np.int64), axis=1)
+    return g("Mul", x, g.constant(1 / SIDE))
+
+
+def _prompt() -> list[onnx.ValueInfoProto]:
+    """What decoders read."""
+    return [
+        _tensor("embedding", TensorProto.FLOAT16, "B", CHANNELS, GRID, GRID, GRID),
+        _tensor("coords", TensorProto.FLOAT, "B", "N", 3),
+        _tensor("labels", TensorProto.INT32, "B", "N"),
+        _tensor("mask", TensorProto.FLOAT, "B", 1, CELLS, CELLS, CELLS),
+    ]
 
 
 def _poisoned(model: onnx.ModelProto) -> onnx.ModelProto:

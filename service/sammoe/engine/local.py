@@ -1,22 +1,35 @@
 """The engine of this process: ONNX Runtime on the CPU."""
 
 import asyncio
+import logging
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sammoe.bundle import ENCODER, GATE, GENERAL_DECODER, Bundle, decoder_name
+from sammoe.bundle.features import load_reference
 from sammoe.engine.choice import AUTO, GENERAL, Choice, check_choice
+from sammoe.engine.familiarity import Familiarity
 from sammoe.engine.inputs import DecoderInputs, decoder_inputs
 from sammoe.engine.protocol import Decoded
 from sammoe.engine.route import Route
 from sammoe.engine.runtime import Graph, OutputSpec
-from sammoe.engine.selector import fuse, select
+from sammoe.engine.selector import decide, prompt_kind, select
 from sammoe.engine.workers import WorkerPool
+from sammoe.errors import EngineError
+from sammoe.volume.volume import Modality
+
+FEATURES = "gate_features"
+"""Output of the general decoder, input of a gate of heads."""
 
 Logits = NDArray[np.float32]
+Feed = Mapping[str, NDArray[Any]]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,13 +64,17 @@ class LocalEngine:
     Raises
     ------
     BundleInvalid
-        A graph can not be loaded or does not fit the manifest; the detail names the file.
+        A graph or the reference features can not be loaded or do not fit the manifest; the
+        detail names the file.
     """
 
     def __init__(self, bundle: Bundle, options: EngineOptions | None = None) -> None:
         options = options or EngineOptions()
         self._bundle = bundle
         self._experts = [expert.name for expert in bundle.manifest.experts]
+        reference = load_reference(bundle)
+        self._familiarity = None if reference is None else Familiarity(reference)
+        self._gate_reads_features = bundle.manifest.routing.gate == "heads"
         self._load(options.encoder_threads or _cores(), options.decoder_threads or _cores())
         self._warm_up()
         self._encoders = WorkerPool(
@@ -78,11 +95,15 @@ class LocalEngine:
         return ran.value
 
     async def decode(
-        self, embedding: NDArray[np.float16], inputs: DecoderInputs, choice: Choice
+        self,
+        embedding: NDArray[np.float16],
+        inputs: DecoderInputs,
+        choice: Choice,
+        modality: Modality = Modality.UNKNOWN,
     ) -> Decoded:
         """See `Engine.decode`."""
         check_choice(choice, self._bundle.manifest)
-        ran = await self._decoders.run(lambda: self._decode(embedding, inputs, choice))
+        ran = await self._decoders.run(lambda: self._decode(embedding, inputs, choice, modality))
         candidates, route = ran.value
         return Decoded(candidates, route, ran.queue_ms)
 
@@ -95,10 +116,11 @@ class LocalEngine:
         grid, cells = (model.grid,) * 3, (model.cells,) * 3
         embedding = OutputSpec("embedding", np.float16, (1, model.embedding_channels, *grid))
         logits = OutputSpec("logits", np.float32, (1, 1, *cells))
-        features = OutputSpec("gate_features", np.float32, (1, model.gate_features))
+        features = OutputSpec(FEATURES, np.float32, (1, model.gate_features))
         scores = OutputSpec("scores", np.float32, (1, len(self._experts)))
-        # The names' order is that of the outputs in `_decode`.
-        general = [logits, features] if self._experts else [logits]
+        # The names' order is that of the outputs in `_run_general`.
+        wanted = (self._experts and self._gate_reads_features) or self._familiarity is not None
+        general = [logits, features] if wanted else [logits]
         self._encoder = Graph(bundle.model_path(ENCODER), [embedding], threads=encoder_threads)
         self._general = Graph(bundle.model_path(GENERAL_DECODER), general, threads=decoder_threads)
         self._expert = {
@@ -117,43 +139,77 @@ class LocalEngine:
         for graph in (self._general, *self._expert.values()):
             graph.warm_up(feed)
         if self._gate is not None:
-            self._gate.warm_up({"gate_features": np.zeros((1, model.gate_features), np.float32)})
+            features = {FEATURES: np.zeros((1, model.gate_features), np.float32)}
+            self._gate.warm_up(features if self._gate_reads_features else feed)
 
     def _encode(self, image: NDArray[np.float32]) -> NDArray[np.float16]:
         embedding: NDArray[np.float16] = self._encoder.run({"image": image})[0]
         return embedding
 
     def _decode(
-        self, embedding: NDArray[np.float16], inputs: DecoderInputs, choice: Choice
+        self,
+        embedding: NDArray[np.float16],
+        inputs: DecoderInputs,
+        choice: Choice,
+        modality: Modality,
     ) -> tuple[dict[str, Logits], Route]:
         feed = _feed(embedding, inputs)
         if choice.expert in self._expert:
-            expert: Logits = self._expert[choice.expert].run(feed)[0][0, 0]
-            return {"expert": expert}, Route(used=choice.expert)
-        answer = self._general.run(feed)
-        general: Logits = answer[0][0, 0]
+            return {"expert": self._run_expert(choice.expert, feed)}, Route(used=choice.expert)
+        general, features = self._run_general(feed)
+        route = Route(used=GENERAL, distance=self._distance(features))
         if choice.expert != AUTO or self._gate is None:
-            return {"general": general}, Route(used=GENERAL)
-        scores = self._gate.run({"gate_features": answer[1]})[0][0]
-        manifest = self._bundle.manifest
-        tau = manifest.routing.tau["clicks"] if choice.tau is None else choice.tau
-        best = select(scores, tau)
-        assert best is not None
+            return {"general": general}, route
+        asked = feed if features is None or not self._gate_reads_features else {FEATURES: features}
+        scores = self._gate.run(asked)[0][0]
+        routing, kind = self._bundle.manifest.routing, prompt_kind(inputs.labels)
+        tau = routing.tau[kind] if choice.tau is None else choice.tau
+        route = replace(
+            route, scores=dict(zip(self._experts, scores.tolist(), strict=True)), tau=tau
+        )
+        best = select(scores, tau, self._allowed(modality))
+        if best is None:
+            return {"general": general}, route
         top = self._experts[best.index]
-        by_name = dict(zip(self._experts, scores.tolist(), strict=True))
-        candidates = {"general": general}
-        if best.passes:
-            candidates["expert"] = self._expert[top].run(feed)[0][0, 0]
-            candidates["fused"] = fuse(
-                general, candidates["expert"], best.s_top, manifest.routing.fusion
-            )
-        used = top if best.passes else GENERAL
-        return candidates, Route(used, best.passes, by_name, top, best.s_top, tau)
+        route = replace(route, top=top, s_top=best.s_top)
+        if not best.passes:
+            return {"general": general}, route
+        try:
+            expert = self._run_expert(top, feed)
+        except EngineError as error:
+            _log.warning("the general mask answers: expert %s failed: %s", top, error)
+            return {"general": general}, replace(route, check="failed")
+        side, tokens = self._bundle.manifest.window.side, (inputs.coords, inputs.labels)
+        decision = decide(general, expert, best.s_top, kind, *tokens, side, routing, tau)
+        route = replace(route, check=decision.check, agreement=decision.agreement)
+        candidates = {"general": general, "expert": expert}
+        if not decision.fused:
+            return candidates, route
+        return {**candidates, "fused": decision.logits}, replace(route, used=top, fused=True)
+
+    def _run_general(self, feed: Feed) -> tuple[Logits, NDArray[np.float32] | None]:
+        """Logits [L, L, L] and, where anybody reads them, features [1, F]."""
+        outputs = self._general.run(feed)
+        return outputs[0][0, 0], outputs[1] if len(outputs) > 1 else None
+
+    def _run_expert(self, name: str, feed: Feed) -> Logits:
+        logits: Logits = self._expert[name].run(feed)[0][0, 0]
+        return logits
+
+    def _distance(self, features: NDArray[np.float32] | None) -> float | None:
+        if self._familiarity is None or features is None:
+            return None
+        return float(self._familiarity.distances(features)[0])
+
+    def _allowed(self, modality: Modality) -> list[bool]:
+        """Which experts do not exclude the scan's modality."""
+        return [
+            modality is Modality.UNKNOWN or modality.value in expert.modalities
+            for expert in self._bundle.manifest.experts
+        ]
 
 
-def _feed(
-    embedding: NDArray[np.float16], inputs: DecoderInputs
-) -> dict[str, NDArray[np.float16] | NDArray[np.float32] | NDArray[np.int32]]:
+def _feed(embedding: NDArray[np.float16], inputs: DecoderInputs) -> Feed:
     return {
         "embedding": embedding,
         "coords": inputs.coords,

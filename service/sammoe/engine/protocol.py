@@ -11,6 +11,7 @@ from sammoe.bundle import Bundle
 from sammoe.engine.choice import Choice
 from sammoe.engine.inputs import DecoderInputs
 from sammoe.engine.route import Route
+from sammoe.volume.volume import Modality
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,16 +57,30 @@ class Engine(Protocol):
         ...
 
     async def decode(
-        self, embedding: NDArray[np.float16], inputs: DecoderInputs, choice: Choice
+        self,
+        embedding: NDArray[np.float16],
+        inputs: DecoderInputs,
+        choice: Choice,
+        modality: Modality = Modality.UNKNOWN,
     ) -> Decoded:
         """Segment in a window.
+
+        Left to the gate, the best expert's decoder runs where its score exceeds tau. Its mask is
+        mixed with the general one if it fits the prompt about as well (see `Routing.slack`); if
+        its decoder fails, the general mask is the answer.
+
+        Parameters
+        ----------
+        modality
+            The scan's. Where it is known, the gate takes no expert that was not trained on it; one
+            named in ``choice`` runs all the same.
 
         Raises
         ------
         ExpertUnknown, PromptInvalid
             The choice names no expert of the bundle, or its tau is out of range.
         EngineBusy, EngineOutputInvalid, EngineError
-            As for `encode`.
+            As for `encode`, from the general decoder, the gate, or an expert that was named.
         """
         ...
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sammoe.engine.selector import Check
+
 
 @dataclass(frozen=True)
 class Route:
@@ -19,11 +21,18 @@ class Route:
         The gate's score per expert, in the manifest's order, each in [0, 1]; empty where no gate
         was asked.
     top, s_top
-        Name and score of the best expert, or None.
+        Name and score of the best expert that segments the volume's modality, or None.
     tau
         The threshold that ``s_top`` had to exceed, or None where no gate was asked.
     check
-        Verdict of a consistency check of the expert's mask, or None where none was made.
+        Verdict on the best expert's mask: ``"accepted"``; ``"rejected"``, because it fits the
+        prompt worse than the general mask, which is then the answer while the expert's stays a
+        candidate; ``"failed"``, because its decoder gave none; None where none was made.
+    agreement
+        Dice of the best expert's mask and the general one, or None where not both were made.
+    distance
+        Of the gate features from the nearest of those that ship with the general decoder (see
+        `sammoe.engine.familiarity`); None where it did not run, or none ship.
     """
 
     used: str
@@ -32,4 +41,6 @@ class Route:
     top: str | None = None
     s_top: float | None = None
     tau: float | None = None
-    check: str | None = None
+    check: Check | None = None
+    agreement: float | None = None
+    distance: float | None = None

@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sammoe.bundle import Bundle, load_bundle
-from sammoe.engine import Choice, DecoderInputs, decoder_inputs, fuse
+from sammoe.bundle import Bundle, Routing, load_bundle
+from sammoe.bundle.features import FEATURES_FILE
+from sammoe.engine import Choice, Decoded, DecoderInputs, agreement, decoder_inputs, fuse
 from sammoe.engine.local import EngineOptions, LocalEngine
 from sammoe.engine.protocol import Engine
 from sammoe.errors import (
@@ -19,6 +21,7 @@ from sammoe.errors import (
     EngineOutputInvalid,
     ExpertUnknown,
 )
+from sammoe.volume.volume import Modality
 from tests.bundles import BALL_VOXELS, CELLS, EXPERT_BALL_VOXELS, SIDE, write_test_bundle
 
 OPTIONS = EngineOptions(encoder_threads=1, decoder_threads=1)
@@ -132,7 +135,7 @@ async def test_unknown_expert_costs_nothing(engine: LocalEngine) -> None:
         await engine.decode(embedding, click(engine.bundle, 1, 1, 1), Choice("cord"))
 
 
-@pytest.mark.parametrize("broken", ["image_encoder", "decoder_general", "decoder_cord", "gate"])
+@pytest.mark.parametrize("broken", ["image_encoder", "decoder_general", "gate"])
 async def test_nan_is_never_answered(tmp_path: Path, broken: str) -> None:
     bundle = write_test_bundle(tmp_path, experts=("cord",), broken=broken)
     engine = LocalEngine(bundle, OPTIONS)
@@ -144,6 +147,126 @@ async def test_nan_is_never_answered(tmp_path: Path, broken: str) -> None:
     with pytest.raises(EngineOutputInvalid, match=broken):
         await segment()
     await engine.close()
+
+
+async def test_failing_expert_leaves_the_general_mask_unless_it_was_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bundle = write_test_bundle(tmp_path, experts=("cord",), broken="decoder_cord")
+    engine = LocalEngine(bundle, OPTIONS)
+    embedding = await engine.encode(image())
+    inputs = click(bundle, 16, 16, 16)
+    decoded = await engine.decode(embedding, inputs, Choice())
+    route = decoded.route
+    assert list(decoded.candidates) == ["general"]
+    assert (route.used, route.fused, route.top, route.check) == ("general", False, "cord", "failed")
+    assert "expert cord failed" in caplog.text
+    with pytest.raises(EngineOutputInvalid, match="decoder_cord"):
+        await engine.decode(embedding, inputs, Choice("cord"))
+    await engine.close()
+
+
+async def decode_click(bundle: Bundle, *place: float, **asked: Any) -> Decoded:
+    """A click on an engine of its own; ``modality``, ``expert`` and ``tau`` may be asked."""
+    modality = asked.pop("modality", Modality.UNKNOWN)
+    engine = LocalEngine(bundle, OPTIONS)
+    embedding = await engine.encode(image())
+    decoded = await engine.decode(embedding, click(bundle, *place), Choice(**asked), modality)
+    await engine.close()
+    return decoded
+
+
+@pytest.mark.parametrize(("slack", "check"), [(0.0, "accepted"), (-5.0, "rejected")])
+async def test_check_has_the_last_word(tmp_path: Path, slack: float, check: str) -> None:
+    bundle = write_test_bundle(tmp_path, experts=("cord",), slack=slack)
+    decoded = await decode_click(bundle, 16, 16, 16)
+    route, candidates = decoded.route, decoded.candidates
+    general, expert = candidates["general"], candidates["expert"]
+    assert (route.check, route.top) == (check, "cord")
+    assert route.agreement == pytest.approx(agreement(general, expert))
+    if check == "accepted":
+        assert (route.used, route.fused, list(candidates)) == (
+            "cord",
+            True,
+            ["general", "expert", "fused"],
+        )
+    else:
+        assert (route.used, route.fused, list(candidates)) == (
+            "general",
+            False,
+            ["general", "expert"],
+        )
+
+
+@pytest.mark.parametrize("gate", ["joint", "paper"])
+@pytest.mark.parametrize("reference", [False, True])
+async def test_gate_may_read_what_the_decoders_read(
+    tmp_path: Path, gate: Literal["joint", "paper"], reference: bool
+) -> None:
+    bundle = write_test_bundle(tmp_path, experts=("cord", "lesion"), gate=gate, reference=reference)
+    route = (await decode_click(bundle, 24, 16, 16)).route
+    assert (route.used, route.top) == ("lesion", "lesion")
+    assert route.scores["lesion"] == pytest.approx(1 / (1 + np.exp(-8)), abs=1e-6)
+    assert (route.distance is not None) == reference
+
+
+async def test_tau_is_that_of_the_kind_of_prompt(tmp_path: Path) -> None:
+    bundle = write_test_bundle(tmp_path, experts=("cord",))
+    routing = Routing(tau={"box": 0.3, "click": 0.4, "clicks": 0.6})
+    manifest = bundle.manifest.model_copy(update={"routing": routing})
+    engine = LocalEngine(Bundle(bundle.path, manifest, bundle.digest), OPTIONS)
+    embedding = await engine.encode(image())
+    rule = bundle.manifest.window_rule()
+    place, box = [16.0, 16, 16], ([4.0, 4, 4], [20.0, 20, 20])
+    prompts = {
+        0.4: decoder_inputs([place], [1], None, None, rule),
+        0.6: decoder_inputs([place, place], [1, 1], None, None, rule),
+        0.3: decoder_inputs([place, place], [1, 1], box, None, rule),
+    }
+    for tau, inputs in prompts.items():
+        assert (await engine.decode(embedding, inputs, Choice())).route.tau == tau
+    await engine.close()
+
+
+async def test_expert_of_another_modality_is_taken_by_name_only(tmp_path: Path) -> None:
+    bundle = write_test_bundle(
+        tmp_path, experts=("cord", "lesion"), modalities={"cord": ("MR",), "lesion": ("CT",)}
+    )
+    for modality in (Modality.MR, Modality.UNKNOWN):
+        assert (await decode_click(bundle, 8, 16, 16, modality=modality)).route.used == "cord"
+    other = (await decode_click(bundle, 8, 16, 16, modality=Modality.CT)).route
+    assert (other.used, other.top) == ("general", "lesion")
+    assert other.scores["cord"] > 0.9
+    named = await decode_click(bundle, 8, 16, 16, modality=Modality.CT, expert="cord")
+    assert (named.route.used, list(named.candidates)) == ("cord", ["expert"])
+
+
+async def test_no_expert_is_chosen_where_all_exclude_the_modality(tmp_path: Path) -> None:
+    bundle = write_test_bundle(tmp_path, experts=("cord",), modalities={"cord": ("MR",)})
+    route = (await decode_click(bundle, 16, 16, 16, modality=Modality.CT)).route
+    assert (route.used, route.top, route.s_top, route.tau) == ("general", None, None, 0.5)
+    assert route.scores["cord"] > 0.9
+
+
+@pytest.mark.parametrize("experts", [(), ("cord",)])
+async def test_distance_grows_away_from_the_reference(
+    tmp_path: Path, experts: tuple[str, ...]
+) -> None:
+    bundle = write_test_bundle(tmp_path, experts=experts, reference=True)
+    near, far = [(await decode_click(bundle, x, 16, 16)).route.distance for x in (16, 30)]
+    assert near == pytest.approx(0, abs=0.02)
+    deviation = np.linspace(0.25, 0.75, 9).std()
+    assert far == pytest.approx((30 / SIDE - 0.75) / deviation, abs=0.04)
+    general = await decode_click(bundle, 30, 16, 16, expert="general")
+    assert general.route.distance == far
+
+
+def test_damaged_reference_features_are_refused(tmp_path: Path) -> None:
+    bundle = write_test_bundle(tmp_path, reference=True)
+    path = bundle.path / bundle.manifest.models["decoder_general"] / FEATURES_FILE
+    path.write_bytes(b"no features")
+    with pytest.raises(BundleInvalid, match=FEATURES_FILE):
+        LocalEngine(load_bundle(tmp_path, verify=False), OPTIONS)
 
 
 async def test_image_that_does_not_fit_is_an_engine_error(engine: LocalEngine) -> None:

@@ -7,15 +7,17 @@ from numpy.typing import NDArray
 
 from sammoe.bundle import Bundle
 from sammoe.engine import Choice, Decoded, DecoderInputs, Engine
+from sammoe.volume.volume import Modality
 
 
 class WatchedEngine:
-    """Counts calls; encodes wait until ``open`` is set; keeps the last decoder inputs."""
+    """Counts calls; encodes wait until ``open`` is set; keeps what was decoded last."""
 
     def __init__(self, engine: Engine, *, opened: bool = True) -> None:
         self._engine = engine
         self.encodes = 0
         self.inputs: DecoderInputs | None = None
+        self.modality: Modality | None = None
         self.open = asyncio.Event()
         if opened:
             self.open.set()
@@ -30,10 +32,14 @@ class WatchedEngine:
         return await self._engine.encode(image)
 
     async def decode(
-        self, embedding: NDArray[np.float16], inputs: DecoderInputs, choice: Choice
+        self,
+        embedding: NDArray[np.float16],
+        inputs: DecoderInputs,
+        choice: Choice,
+        modality: Modality = Modality.UNKNOWN,
     ) -> Decoded:
-        self.inputs = inputs
-        return await self._engine.decode(embedding, inputs, choice)
+        self.inputs, self.modality = inputs, modality
+        return await self._engine.decode(embedding, inputs, choice, modality)
 
     async def close(self) -> None:
         await self._engine.close()
