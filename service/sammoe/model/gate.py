@@ -9,6 +9,10 @@ from sammoe.model.config import SamMed3DConfig
 from sammoe.model.layers import MlpBlock
 from sammoe.model.transformer import CrossAttention
 
+STANDARD_LIMIT = 8.0
+"""Heads see standardised features clipped to this: the reference features end there too, and what
+lies further out says no more than that it is far."""
+
 
 class PaperGate(nn.Module):
     """The gating network of the SAM-Med3D-MoE paper (arXiv 2407.04938, section 2.2, figure 3).
@@ -108,17 +112,25 @@ class ExpertHeads(nn.Module):
         for name in names:
             self.add(name)
 
-    def add(self, name: str) -> nn.Module:
-        """A fresh head F -> hidden -> 1 at the end of the outputs; returns it for training."""
+    def add(self, name: str, head: nn.Sequential | None = None) -> nn.Sequential:
+        """Put a trained head, or a fresh one for training, at the end of the outputs; return it."""
         if name in self.heads:
             raise ValueError(f"there is a head called {name!r}")
-        features = len(self.mean)
-        self.heads[name] = nn.Sequential(
-            nn.Linear(features, self.width), nn.ReLU(), nn.Linear(self.width, 1)
-        )
-        return self.heads[name]
+        added = head if head is not None else new_head(len(self.mean), self.width)
+        self.heads[name] = added
+        return added
+
+    def standardise(self, features: Tensor) -> Tensor:
+        """``gate_features`` [B, F] as the heads read them: within +-``STANDARD_LIMIT``."""
+        standard = (features - self.mean) / self.deviation
+        return standard.clamp(-STANDARD_LIMIT, STANDARD_LIMIT)
 
     def forward(self, features: Tensor) -> Tensor:
         """``gate_features`` [B, F] -> logits [B, m]; each one's sigmoid is its expert's score."""
-        standard = (features - self.mean) / self.deviation
+        standard = self.standardise(features)
         return torch.cat([head(standard) for head in self.heads.values()], dim=-1)
+
+
+def new_head(features: int, hidden: int = 64) -> nn.Sequential:
+    """A fresh head, features -> hidden -> 1."""
+    return nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, 1))

@@ -97,3 +97,10 @@ def test_heads_standardise_and_have_the_published_size() -> None:
 
     torch.testing.assert_close(heads(features * 4 + 2), plain(features), atol=1e-5, rtol=1e-5)
     assert sum(p.numel() for p in heads.parameters()) == 480 * 64 + 64 + 64 + 1
+
+
+def test_features_far_out_count_as_at_the_limit() -> None:
+    heads = ExpertHeads(torch.zeros(10), torch.ones(10), ["cord"], hidden=4)
+
+    assert torch.equal(heads(torch.full((1, 10), 9.0)), heads(torch.full((1, 10), 1e6)))
+    assert not torch.equal(heads(torch.full((1, 10), 7.0)), heads(torch.full((1, 10), 9.0)))
