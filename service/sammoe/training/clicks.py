@@ -34,13 +34,14 @@ def corrective_clicks(
     error = (logits > 0) != wanted
     settled = ~error.flatten(1).any(1)
     error = torch.where(settled[:, None, None, None], target >= target.amax((1, 2, 3), True), error)
-    noise = torch.rand(error.shape, generator=generator)
-    careful = torch.rand(b, generator=generator) < deep
+    device = error.device
+    noise = torch.rand(error.shape, generator=generator).to(device)
+    careful = (torch.rand(b, generator=generator) < deep).to(device)
     depth = torch.maximum(_depth(error & wanted), _depth(error & ~wanted))
     appeal = torch.where(careful[:, None, None, None], depth + 0.05 * noise, noise)
     place = appeal.masked_fill(~error, -1.0).flatten(1).argmax(1)
     cell = torch.stack([place // cells**2, place // cells % cells, place % cells], dim=1)
-    jitter = torch.rand(b, 3, generator=generator)
+    jitter = torch.rand(b, 3, generator=generator).to(device)
     coords = (cell + jitter) * (image_size / cells) - 0.5
     positive = wanted.flatten(1).gather(1, place[:, None])[:, 0] | settled
     return coords, positive.long()

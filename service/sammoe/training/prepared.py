@@ -28,6 +28,7 @@ from sammoe.volume.window import Window, WindowRule
 
 _VERSION = 1  # of what is in a file
 _TENSORS = ("embeddings", "targets", "clicks", "boxes", "boxed")
+_NO_CASE = torch.empty(0, dtype=torch.long)
 
 
 @dataclass(frozen=True)
@@ -239,8 +240,13 @@ def _prepare(
         part = load_file(path)
         part["case"] = torch.full((len(part["embeddings"]),), number)
         parts.append(part)
-    shown = [part for part in parts if len(part["case"])] or parts[:1]
+    # torch.cat takes no empty list, and nothing empty beside what has another shape.
+    shown = [part for part in parts if len(part["case"])] or [{**_nothing(), "case": _NO_CASE}]
     return {name: torch.cat([part[name] for part in shown]) for name in [*_TENSORS, "case"]}
+
+
+def _nothing() -> dict[str, Tensor]:
+    return {name: torch.empty(0) for name in _TENSORS}
 
 
 @torch.no_grad()
@@ -249,7 +255,7 @@ def _encode(
 ) -> dict[str, Tensor]:
     """Tensors of a case's file. ``shared``: equal windows show the same."""
     if not views:
-        return dict.fromkeys(_TENSORS, torch.empty(0))
+        return _nothing()
     device = next(encoder.parameters()).device
     known: dict[Window, Tensor] = {}
     embeddings = []
@@ -260,7 +266,7 @@ def _encode(
         embeddings.append(known[view.window])
     return {
         "embeddings": torch.stack(embeddings),
-        "targets": torch.from_numpy(np.stack([v.target for v in views])).half(),
+        "targets": torch.from_numpy(np.stack([v.target for v in views])).half().contiguous(),
         "clicks": torch.from_numpy(np.stack([v.clicks for v in views])),
         "boxes": torch.from_numpy(np.stack([v.box for v in views])),
         "boxed": torch.tensor([v.boxed for v in views]),

@@ -23,7 +23,8 @@ class Simulation:
     clicks
         Answers per prompt.
     boxes
-        Share of prompts that start with a box (jittered half of the time) in place of a click.
+        Share of prompts that start with a box (jittered half of the time) in place of a click,
+        unless the batch says which do.
     priors
         Share of prompts that start from a spoilt mask, as one that a user brought along.
     """
@@ -44,12 +45,13 @@ def run(
 
     Prompts are fed as serving feeds them: all clicks so far, the clipped logits of the answer
     before, zeros at click 1 unless there is a prior, a padding token exactly when there is no box.
-    Either way a prompt has one token more than answers, so that both kinds share a batch.
+    Either way a prompt has one token more than answers, so that both kinds share a batch. The
+    generator is the CPU's, wherever the model is.
     """
-    coords, labels = _first_tokens(batch, simulation, generator)
+    size = model.config.image_size
+    coords, labels = _first_tokens(batch, simulation, size, generator)
     prior = _first_prior(batch.targets, simulation, generator)
     dense_pe = model.prompt_encoder.get_dense_pe()
-    size = model.config.image_size
     for answer in range(simulation.clicks):
         sparse, dense = model.prompt_encoder.embed_prompt(coords, labels, prior[:, None])
         logits, _ = model.mask_decoder(embedding, dense_pe, sparse, dense, multimask_output=False)
@@ -65,20 +67,27 @@ def run(
 
 
 def _first_tokens(
-    batch: Batch, simulation: Simulation, generator: torch.Generator
+    batch: Batch, simulation: Simulation, size: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Two tokens: click and padding, or the two corners of a box."""
     b = len(batch.clicks)
     corners = batch.boxes.reshape(b, 2, 3)
     sides = (corners[:, 1] - corners[:, 0] + 1)[:, None]
+    device = corners.device
     loose = torch.rand(b, 1, 1, generator=generator) < 0.5
-    shift = 0.1 * (2 * torch.rand(b, 2, 3, generator=generator) - 1) * sides
-    corners = corners + shift * loose
+    shift = 0.1 * (2 * torch.rand(b, 2, 3, generator=generator) - 1)
+    corners = corners + (shift * loose).to(device) * sides
     point = torch.stack([batch.clicks, torch.zeros_like(batch.clicks)], dim=1)
-    boxed = torch.rand(b, 1, generator=generator) < simulation.boxes
+    if batch.boxed is None:
+        boxed = (torch.rand(b, 1, generator=generator) < simulation.boxes).to(device)
+    else:
+        boxed = batch.boxed[:, None]
+        corners = corners.clamp(-0.5, size - 0.5)  # As serving cuts a box to its window.
     coords = torch.where(boxed[..., None], corners, point)
     labels = torch.where(
-        boxed, torch.tensor([BOX_FIRST, BOX_LAST]), torch.tensor([POSITIVE, PADDING])
+        boxed,
+        torch.tensor([BOX_FIRST, BOX_LAST], device=device),
+        torch.tensor([POSITIVE, PADDING], device=device),
     )
     return coords, labels
 
@@ -89,9 +98,10 @@ def _first_prior(targets: Tensor, simulation: Simulation, generator: torch.Gener
     given = torch.rand(b, 1, 1, 1, generator=generator) < simulation.priors
     if not given.any():
         return torch.zeros_like(targets)
+    given = given.to(targets.device)
     shifts = [int(s) for s in torch.randint(-2, 3, (3,), generator=generator)]
     moved = torch.roll(targets, shifts, dims=(1, 2, 3))[:, None]
-    coarse = torch.randn(b, 1, 6, 6, 6, generator=generator)
+    coarse = torch.randn(b, 1, 6, 6, 6, generator=generator).to(targets.device)
     dents = F.interpolate(coarse, size=(cells, cells, cells), mode="trilinear")
     blurred = F.avg_pool3d(moved, 3, stride=1, padding=1)
     spoilt = (8 * (blurred - 0.5) + 1.5 * dents)[:, 0].clamp(-4, 4)

@@ -4,12 +4,14 @@ Half of the windows are those of a first click, half those of a box. Clicks and 
 the scan's own voxels and go to the window by serving's functions.
 """
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sammoe.errors import NoForeground
 from sammoe.training.augmentation import Mask, augmented
 from sammoe.training.sampling import Cube, occupancy
 from sammoe.volume.crop import crop, resample_window
@@ -104,10 +106,11 @@ def random_views(
         low, high = np.log(_RANDOM_BOX_MM)
         half = np.exp(rng.uniform(low, high, 3)) / spacing / 2
         corners = np.array([middle - half, middle + half])
-        if not number % 2:
-            yield _by_click(volume, allowed, places, corners, rule, rng)
-        elif view := _by_box(volume, allowed, places, corners, rule, rng, jitter=False):
-            yield view
+        with contextlib.suppress(NoForeground):  # A window of lung or fat alone, in CT.
+            if not number % 2:
+                yield _by_click(volume, allowed, places, corners, rule, rng)
+            elif view := _by_box(volume, allowed, places, corners, rule, rng, jitter=False):
+                yield view
 
 
 def body(volume: Volume) -> Mask:

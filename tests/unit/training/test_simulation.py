@@ -4,7 +4,7 @@ import torch
 
 from sammoe.training.mixture import Batch, collate
 from sammoe.training.simulation import Simulation, run
-from tests.unit.training.small import CELLS, Cubes, network
+from tests.unit.training.small import CELLS, SIDE, Cubes, network
 
 
 @pytest.fixture
@@ -34,6 +34,30 @@ def test_points_boxes_and_priors_are_told_apart(batch: Batch) -> None:
     points, boxes, priors = (answers(batch, kind)[0] for kind in kinds)
     assert not torch.equal(points, boxes)
     assert not torch.equal(points, priors)
+
+
+def test_a_batch_may_say_which_prompts_are_boxes(batch: Batch) -> None:
+    masks = {}
+    for share in (0.0, 1.0):
+        some = batch._replace(boxed=torch.tensor([True, False] * 3))
+        masks[share] = answers(some, Simulation(1, share, 0.0))[0]
+    assert torch.equal(masks[0.0], masks[1.0])
+    points = answers(batch._replace(boxed=torch.zeros(6, dtype=torch.bool)), Simulation(1))[0]
+    assert not torch.equal(points[0], masks[0.0][0])
+    assert torch.allclose(points[1], masks[0.0][1])
+
+
+def test_boxes_of_known_kind_are_cut_to_the_window_as_in_serving(batch: Batch) -> None:
+    boxed = torch.ones(6, dtype=torch.bool)
+    inside = torch.tensor([-0.5] * 3 + [SIDE - 0.5] * 3).expand(6, 6)
+    beyond = torch.tensor([-50.0] * 3 + [50.0] * 3).expand(6, 6)
+    masks = [
+        answers(batch._replace(boxed=boxed, boxes=boxes), Simulation(1, priors=0.0))[0]
+        for boxes in (inside, beyond)
+    ]
+    # Jitter may bring a corner of the smaller box inside: half of the prompts have none.
+    same = (masks[0] - masks[1]).abs().amax((1, 2, 3)) < 1e-5
+    assert same.any()
 
 
 def test_the_same_generator_simulates_the_same_user(batch: Batch) -> None:
