@@ -20,7 +20,7 @@ CLASSES = {"ball": 1, "cube": 2}
 def write_scan(path: Path, voxels: NDArray[Any], affine: NDArray[np.float64] = AFFINE) -> Path:
     """A NIfTI file; folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    nib.save(nib.Nifti1Image(voxels, affine), path)  # type: ignore[attr-defined, no-untyped-call]
+    nib.save(nib.Nifti1Image(voxels, affine), path)  # type: ignore[no-untyped-call]
     return path
 
 

@@ -42,7 +42,8 @@ def test_a_batch_may_say_which_prompts_are_boxes(batch: Batch) -> None:
         some = batch._replace(boxed=torch.tensor([True, False] * 3))
         masks[share] = answers(some, Simulation(1, share, 0.0))[0]
     assert torch.equal(masks[0.0], masks[1.0])
-    points = answers(batch._replace(boxed=torch.zeros(6, dtype=torch.bool)), Simulation(1))[0]
+    none = Simulation(1, priors=0.0)
+    points = answers(batch._replace(boxed=torch.zeros(6, dtype=torch.bool)), none)[0]
     assert not torch.equal(points[0], masks[0.0][0])
     assert torch.allclose(points[1], masks[0.0][1])
 
