@@ -124,6 +124,19 @@ async def test_an_expert_can_be_named_and_tau_be_set(service: Service) -> None:
     assert (alone["route"]["fused"], alone["route"]["top"]) == (False, EXPERT)
 
 
+async def test_what_makes_an_answer_doubtful_is_told_and_kept(service: Service) -> None:
+    volume = await service.volume()
+    clear = (await service.click(volume)).json()
+    assert clear["warnings"] == []
+    beside = point(30.4, 30, 20, label=0)
+    refined = (await service.click(volume, parent=clear["id"], **beside)).json()
+    (doubt,) = refined["warnings"]
+    assert doubt["code"] == "prompt_not_met"
+    assert doubt["detail"].startswith("1 of 2 points")
+    kept = (await service.http.get(f"/v1/segmentations/{refined['id']}")).json()
+    assert kept["warnings"] == refined["warnings"]
+
+
 async def test_segmentations_are_listed_newest_first_in_pages(service: Service) -> None:
     volume, other = await service.volume(), await service.volume(1)
     ids = [await service.segmentation(volume) for _ in range(3)]

@@ -1,11 +1,15 @@
 import logging
 import re
+from pathlib import Path
 
 import pytest
 
 from sammoe import __version__
+from sammoe.api.capabilities import Capabilities
 from sammoe.bundle import Bundle
 from sammoe.segmentation import Workspace
+from sammoe.settings import Settings
+from tests.bundles import write_test_bundle
 from tests.contract.service import EXPERT, Service, point
 
 PATIENT = "Doe^John"
@@ -22,7 +26,9 @@ async def test_capabilities_tell_what_is_served(service: Service, bundle: Bundle
         {"spacing_mm": 1.5, "width_mm": 48.0},
         {"spacing_mm": 3.0, "width_mm": 96.0},
     ]
-    assert answer["prompts"]["boxes"] is bundle.manifest.model.boxes
+    assert answer["prompts"]["boxes"] == "native"
+    assert answer["routing"] == bundle.manifest.routing.model_dump()
+    assert answer["experts"][0]["classes"] == []
     assert answer["limits"]["upload_bytes"] == 1 << 30
 
 
@@ -30,6 +36,12 @@ async def test_capabilities_follow_the_settings(workspace: Workspace) -> None:
     async with Service.over(workspace, upload_limit_mib=3, json_limit_kib=5) as service:
         limits = (await service.http.get("/v1/capabilities")).json()["limits"]
     assert (limits["upload_bytes"], limits["json_bytes"]) == (3 << 20, 5 << 10)
+
+
+async def test_bundle_without_experts_and_boxes_tells_so(tmp_path: Path) -> None:
+    told = Capabilities.of(write_test_bundle(tmp_path, boxes=False), Settings.load({}))
+    assert told.routing is None
+    assert told.prompts.boxes == "mapped"
 
 
 async def test_alive_and_ready(service: Service) -> None:

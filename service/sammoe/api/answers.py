@@ -3,14 +3,13 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from sammoe.api.schemas import Box, PointIn
+from sammoe.segmentation.doubts import MODALITY_UNKNOWN
 from sammoe.store.records import SegmentationRecord, VolumeRecord
 from sammoe.volume.measure import Measures
 from sammoe.volume.volume import Modality
-from sammoe.volume.window import source_to_window
 
 Indices = tuple[int, int, int]
 Row = tuple[float, float, float, float]
@@ -19,6 +18,8 @@ Identifier = Annotated[str, Field(examples=["06dt2k9m3g1v8s5b0hf4q7n2ac"])]
 
 class Doubt(BaseModel):
     """Something that makes an answer doubtful."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     code: str = Field(description="stable", examples=["modality_unknown"])
     detail: str
@@ -40,7 +41,7 @@ class VolumeOut(BaseModel):
     @classmethod
     def of(cls, record: VolumeRecord) -> Self:
         """From the store's record."""
-        geometry = record.geometry
+        geometry, unknown = record.geometry, record.modality is Modality.UNKNOWN
         return cls(
             id=record.id,
             created=record.created,
@@ -50,7 +51,7 @@ class VolumeOut(BaseModel):
             affine=record.affine,
             modality=record.modality.value,
             modality_source=record.modality_source.value,
-            warnings=_doubts(record),
+            warnings=(Doubt.model_validate(MODALITY_UNKNOWN),) if unknown else (),
         )
 
 
@@ -75,10 +76,15 @@ class RouteOut(BaseModel):
     used: str = Field(description="`general` or an expert's name")
     fused: bool = Field(description="whether the general mask was mixed in")
     scores: dict[str, float] = Field(description="the gate's score for each expert")
-    top: str | None
+    top: str | None = Field(description="best expert among those for the scan's modality")
     s_top: float | None
-    tau: float | None
-    check: str | None
+    tau: float | None = Field(description="what s_top had to exceed")
+    check: str | None = Field(
+        description="whether the expert's mask fits the prompt: `accepted`, `rejected`, or `failed`"
+        " where its decoder gave none; null where none was made"
+    )
+    agreement: float | None = Field(description="Dice of the general mask and the expert's")
+    distance: float | None = Field(description="from the prompts that the model was tested with")
 
 
 class WindowOut(BaseModel):
@@ -151,39 +157,6 @@ class SegmentationPage(BaseModel):
     next: str | None = Field(description="`cursor` of the next page; null at the end")
 
 
-def _doubts(volume: VolumeRecord) -> tuple[Doubt, ...]:
-    if volume.modality is not Modality.UNKNOWN:
-        return ()
-    return (
-        Doubt(
-            code="modality_unknown",
-            detail="Nothing tells CT from MR here: intensities are used as they are. Upload with"
-            " ?modality=CT or ?modality=MR.",
-        ),
-    )
-
-
-def _shortcomings(record: SegmentationRecord, volume: VolumeRecord) -> tuple[Doubt, ...]:
-    found = []
-    if record.voxel_count == 0:
-        found.append(
-            Doubt(code="mask_empty", detail="Nothing was found for this prompt: try another place.")
-        )
-    box, window = record.prompt.box, record.windows[0].window
-    if box is not None:
-        corners = source_to_window(volume.geometry, window, np.array(box))
-        if corners.min() < -0.5 or corners.max() > window.side - 0.5:
-            width = window.side * window.spacing
-            found.append(
-                Doubt(
-                    code="box_clipped",
-                    detail=f"The box is larger than the largest window, {width:g} mm: the mask is"
-                    " cut where the window ends.",
-                )
-            )
-    return tuple(found)
-
-
 def _segmentation(record: SegmentationRecord, volume: VolumeRecord) -> dict[str, Any]:
     prompt = record.prompt
     return {
@@ -204,5 +177,5 @@ def _segmentation(record: SegmentationRecord, volume: VolumeRecord) -> dict[str,
         "timings_ms": {name: round(value, 3) for name, value in record.timings_ms.items()},
         "voxel_count": record.voxel_count,
         "volume_ml": round(record.voxel_count * volume.geometry.voxel_ml, 6),
-        "warnings": _doubts(volume) + _shortcomings(record, volume),
+        "warnings": [Doubt.model_validate(doubt) for doubt in record.warnings],
     }

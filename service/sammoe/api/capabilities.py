@@ -1,6 +1,6 @@
 """What the service can do, as JSON."""
 
-from typing import Final, Literal, Self
+from typing import Final, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, Field
 
@@ -10,6 +10,8 @@ from sammoe.api.uploads import FORM, OCTETS
 from sammoe.bundle import Bundle
 from sammoe.segmentation import MAX_POINTS
 from sammoe.settings import Settings
+
+T = TypeVar("T")
 
 NOTICE: Final = "Research use only. Not a medical device."
 
@@ -31,6 +33,7 @@ class ExpertOut(BaseModel):
     modalities: tuple[Literal["CT", "MR"], ...]
     training_data: str
     licence: str
+    classes: tuple[str, ...] = Field(description="names of what it segments in data sets")
 
 
 class BundleOut(BaseModel):
@@ -41,7 +44,28 @@ class BundleOut(BaseModel):
     source: str
     training_data: str
     licence: str
-    tau: float
+
+
+class ByPrompt(BaseModel, Generic[T]):
+    """One value for each kind of prompt."""
+
+    box: T = Field(description="with a box, whatever else there is")
+    click: T = Field(description="one click in all")
+    clicks: T = Field(description="several clicks and no box")
+
+
+class RoutingOut(BaseModel):
+    """How the gate's scores become an answer."""
+
+    gate: Literal["heads", "joint", "paper"] = Field(description="kind of gate")
+    fusion: Literal["probability", "logit"] = Field(description="what of two masks is mixed")
+    tau: ByPrompt[float] = Field(description="what the best expert's score must exceed")
+    slack: ByPrompt[float | None] = Field(
+        description="how much worse than the general mask the expert's may fit the prompt (box:"
+        " share of its side; clicks: logits); null: no check"
+    )
+    agreement: float | None = Field(description="below it: `candidates_disagree`")
+    distance: float | None = Field(description="beyond it: `far_from_training`")
 
 
 class SpacingOut(BaseModel):
@@ -55,7 +79,10 @@ class PromptsOut(BaseModel):
     """What a request may show."""
 
     points: Literal[True] = True
-    boxes: bool
+    boxes: Literal["native", "mapped"] = Field(
+        description="`mapped`: the weights know no boxes, so one is shown to them as a click in its"
+        " middle and an ellipsoid to start from"
+    )
     spaces: tuple[str, ...] = ("voxel", "ras", "lps")
 
 
@@ -82,6 +109,7 @@ class Capabilities(BaseModel):
     version: str
     notice: str = NOTICE
     bundle: BundleOut
+    routing: RoutingOut | None = Field(description="null without experts")
     window_voxels: int = Field(description="side of the cube that the networks see")
     spacings: tuple[SpacingOut, ...]
     experts: tuple[ExpertOut, ...]
@@ -102,8 +130,10 @@ class Capabilities(BaseModel):
                 source=provenance.source,
                 training_data=provenance.training_data,
                 licence=provenance.licence,
-                tau=manifest.routing.tau["clicks"],
             ),
+            routing=RoutingOut.model_validate(manifest.routing.model_dump())
+            if manifest.experts
+            else None,
             window_voxels=window.side,
             spacings=tuple(
                 SpacingOut(spacing_mm=spacing, width_mm=spacing * window.side)
@@ -112,7 +142,7 @@ class Capabilities(BaseModel):
             experts=tuple(
                 ExpertOut.model_validate(expert.model_dump()) for expert in manifest.experts
             ),
-            prompts=PromptsOut(boxes=manifest.model.boxes),
+            prompts=PromptsOut(boxes="native" if manifest.model.boxes else "mapped"),
             formats=FormatsOut(upload=(OCTETS, FORM), mask=MASKS),
             limits=LimitsOut(
                 upload_bytes=settings.upload_limit,

@@ -60,19 +60,27 @@ SEGMENTATION: Final[dict[str, Any]] = {
     "route": {
         "used": "general",
         "fused": False,
-        "scores": {},
-        "top": None,
-        "s_top": None,
-        "tau": None,
-        "check": None,
+        "scores": {"spleen": 0.71},
+        "top": "spleen",
+        "s_top": 0.71,
+        "tau": 0.5,
+        "check": "rejected",
+        "agreement": 0.34,
+        "distance": 0.42,
     },
-    "candidates": ["general"],
+    "candidates": ["general", "expert"],
     "windows": [{"spacing": 1.5, "start": [12, 36, 0], "side": 128}],
     "bundle": _DIGEST,
     "timings_ms": {"queue": 0.1, "read": 1.2, "decode": 21.5, "paste": 4.8},
     "voxel_count": 4210,
     "volume_ml": 4.21,
-    "warnings": [],
+    "warnings": [
+        {
+            "code": "candidates_disagree",
+            "detail": "The general mask and that of the expert spleen differ (Dice 0.34): look at"
+            " both.",
+        }
+    ],
 }
 
 SEGMENTATIONS: Final = {"items": [SEGMENTATION], "next": _FIRST_ID}
@@ -96,7 +104,14 @@ CAPABILITIES: Final[dict[str, Any]] = {
         "source": "sammoe train general",
         "training_data": "synthetic torsos and brains",
         "licence": "Apache-2.0",
-        "tau": 0.5,
+    },
+    "routing": {
+        "gate": "heads",
+        "fusion": "probability",
+        "tau": {"box": 0.5, "click": 0.5, "clicks": 0.5},
+        "slack": {"box": 0.05, "click": 4.5, "clicks": 4.5},
+        "agreement": 0.5,
+        "distance": 0.9,
     },
     "window_voxels": 128,
     "spacings": [{"spacing_mm": 1.5, "width_mm": 192.0}],
@@ -105,12 +120,13 @@ CAPABILITIES: Final[dict[str, Any]] = {
             "name": "spleen",
             "label": "Spleen",
             "codes": [{"scheme": "SCT", "value": "78961009", "meaning": "Spleen"}],
-            "modalities": ["CT"],
+            "modalities": ["CT", "MR"],
             "training_data": "labelled scans of one hospital",
             "licence": "Apache-2.0",
+            "classes": ["spleen"],
         }
     ],
-    "prompts": {"points": True, "boxes": True, "spaces": ["voxel", "ras", "lps"]},
+    "prompts": {"points": True, "boxes": "native", "spaces": ["voxel", "ras", "lps"]},
     "formats": {
         "upload": ["application/octet-stream", "multipart/form-data"],
         "scans": ["NIfTI-1", "NIfTI-2", "NRRD"],

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from sammoe.bundle import Bundle, load_bundle
+from sammoe.bundle import Bundle, Routing, load_bundle
 from sammoe.cli.bundles import find_bundle
 from sammoe.cli.progress import steps
 
@@ -36,8 +36,8 @@ def summary(bundle: Bundle) -> str:
         ("digest", bundle.digest),
         ("size", f"{size / 1e6:.1f} MB in {len(manifest.files)} files, all as their SHA-256 says"),
         ("window", f"{window.side} voxels a side; spacings in mm (width): {widths}"),
-        ("boxes", "yes" if manifest.model.boxes else "no"),
-        ("tau", ", ".join(f"{k} {v:g}" for k, v in manifest.routing.tau.items())),
+        ("boxes", "native" if manifest.model.boxes else "mapped to a click and a prior"),
+        *(_routing(manifest.routing) if manifest.experts else ()),
         ("experts", str(len(manifest.experts))),
         *(
             (f"  {expert.name}", f"{expert.label} ({', '.join(expert.modalities)})")
@@ -50,3 +50,12 @@ def summary(bundle: Bundle) -> str:
     ]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def _routing(routing: Routing) -> list[tuple[str, str]]:
+    slack = {kind: "no check" if s is None else f"{s:g}" for kind, s in routing.slack.items()}
+    return [
+        ("gate", f"{routing.gate}; fuses {routing.fusion}"),
+        ("tau", ", ".join(f"{kind} {tau:g}" for kind, tau in routing.tau.items())),
+        ("slack", ", ".join(f"{kind} {text}" for kind, text in slack.items())),
+    ]

@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Segment, write the mask, print its size and where the time went."""
+    """Segment, write the mask, print its size, what makes it doubtful, and where the time went."""
     with steps(4) as progress:
         report = asyncio.run(_segment(args, progress))
     print("\n".join(report))
@@ -98,7 +98,8 @@ async def _segment(args: argparse.Namespace, progress: Steps) -> list[str]:
             progress.begin("writing the mask")
             with _clocked(seconds, "write"):
                 await asyncio.to_thread(args.out.write_bytes, made.rendered or b"")
-    return [_found(args.out, made, volume.geometry), _times(seconds, made)]
+    doubts = [f"{doubt.code}: {doubt.detail}" for doubt in made.record.warnings]
+    return [_found(args.out, made, volume.geometry), *doubts, _times(seconds, made)]
 
 
 def prompt_of(args: argparse.Namespace) -> Prompt:

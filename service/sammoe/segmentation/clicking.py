@@ -15,6 +15,7 @@ import numpy as np
 from sammoe.engine import Choice, Decoded, Engine, WorkerPool
 from sammoe.errors import Conflict, NotFound
 from sammoe.segmentation.answers import Segmented, Timings
+from sammoe.segmentation.doubts import doubts
 from sammoe.segmentation.embedding import Embedder
 from sammoe.segmentation.planning import Parent, Plan, answer, plan
 from sammoe.segmentation.prompt import Prompt
@@ -72,7 +73,9 @@ class Clicker:
         volume, planned = read.value
         embedded = await self._embedder.embed(volume, planned.window)
         started = time.perf_counter()
-        decoded = await self._engine.decode(embedded.embedding, planned.inputs, click.choice)
+        decoded = await self._engine.decode(
+            embedded.embedding, planned.inputs, click.choice, volume.modality
+        )
         decode_ms = 1000 * (time.perf_counter() - started) - decoded.queue_ms
         phases = {
             "queue": read.queue_ms + decoded.queue_ms,
@@ -119,7 +122,8 @@ class Clicker:
         render: Render | None,
     ) -> tuple[SegmentationRecord, Pasted, bytes | None, float]:
         started = time.perf_counter()
-        logits = answer(decoded.candidates)
+        bundle, route = self._engine.bundle, decoded.route
+        logits = answer(decoded.candidates, route)
         pasted = paste(logits, planned.window, volume.geometry)
         pasted_at = time.perf_counter()
         record = SegmentationRecord(
@@ -136,11 +140,12 @@ class Clicker:
                     cells=len(logits),
                 ),
             ),
-            route=RouteRecord.model_validate(decoded.route),
+            route=RouteRecord.model_validate(route),
             choice=ChoiceRecord.model_validate(click.choice),
-            bundle_digest=self._engine.bundle.digest,
+            bundle_digest=bundle.digest,
             timings_ms={**phases, "paste": 1000 * (pasted_at - started)},
             voxel_count=int(np.count_nonzero(pasted.mask)),
+            warnings=doubts(volume, planned.prompt, planned.window, pasted, route, bundle.manifest),
         )
         written = self._writers.submit(self._store.segmentations.put, record, [decoded.candidates])
         try:

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sammoe.engine import DecoderInputs, clip_logits, decoder_inputs
-from sammoe.errors import Conflict, InvalidInput, OutsideWindow, PromptInvalid
+from sammoe.engine import GENERAL, DecoderInputs, Route, clip_logits, decoder_inputs
+from sammoe.errors import Conflict, InvalidInput, OutsideWindow
+from sammoe.segmentation.mapped_boxes import box_as_click_and_prior
 from sammoe.segmentation.prompt import Prompt, Triple, merge
-from sammoe.store import Logits, PromptRecord, SegmentationRecord, VolumeRecord
+from sammoe.store import Logits, PromptRecord, RouteRecord, SegmentationRecord, VolumeRecord
 from sammoe.volume.window import (
     Window,
     WindowRule,
@@ -45,15 +46,19 @@ def plan(
     modality's default spacing. A refinement keeps its parent's window, gets all clicks so far, and
     the parent's answer as prior, clipped to ``LOGIT_LIMIT``.
 
+    For decoders that know no boxes, one is mapped to a click and, in the request that brings it, a
+    prior; see `sammoe.segmentation.mapped_boxes`. To the gate it counts as the click.
+
     Parameters
     ----------
     boxes
-        Whether the bundle's decoders know boxes.
+        Whether decoders get a box as such, which needs a bundle that has embeddings for boxes
+        (``manifest.model.boxes``); else it is mapped.
 
     Raises
     ------
     PromptInvalid, TooLarge
-        See `Prompt.to_index` and `merge`; or there is a box and the bundle takes none.
+        See `Prompt.to_index` and `merge`.
     OutsideWindow
         A point of this prompt, or the whole of its box, lies outside of the window.
     Conflict
@@ -61,8 +66,6 @@ def plan(
     """
     new = prompt.to_index(volume.geometry)
     together = merge(parent.record.prompt if parent else None, new)
-    if together.box is not None and not boxes:
-        raise PromptInvalid("This bundle takes no boxes: give points.", pointer="/box")
     if parent is None:
         window, prior = first_window(volume, together, rule), None
     else:
@@ -76,6 +79,10 @@ def plan(
         box = (corners.min(axis=0), corners.max(axis=0))
         _check_box(*box, window)
     labels = np.array(together.labels, dtype=np.int32)
+    if box is not None and not boxes:
+        middle, ellipsoid = box_as_click_and_prior(box, rule)
+        points, labels = np.vstack([points, middle]), np.append(labels, np.int32(1))
+        prior, box = ellipsoid if new.box is not None else prior, None
     return Plan(together, window, decoder_inputs(points, labels, box, prior, rule))
 
 
@@ -108,12 +115,11 @@ def window_to_warm(
     return first_window(volume, clicks, rule)
 
 
-def answer(candidates: Logits) -> NDArray[np.float32]:
-    """Pick the logits that are the answer: fused, else the expert's, else the general ones."""
-    for name in ("fused", "expert", "general"):
-        if name in candidates:
-            return candidates[name]
-    raise ValueError("no candidate")
+def answer(candidates: Logits, route: Route | RouteRecord) -> NDArray[np.float32]:
+    """Pick the logits that are the answer: what the route says, whatever else was computed."""
+    if route.fused:
+        return candidates["fused"]
+    return candidates["general" if route.used == GENERAL else "expert"]
 
 
 def _window_and_prior(parent: Parent, rule: WindowRule) -> tuple[Window, NDArray[np.float32]]:
@@ -125,7 +131,7 @@ def _window_and_prior(parent: Parent, rule: WindowRule) -> tuple[Window, NDArray
             " segmentation.",
             pointer="/parent",
         )
-    return kept.window, clip_logits(answer(parent.logits[0]))
+    return kept.window, clip_logits(answer(parent.logits[0], parent.record.route))
 
 
 def _check_points(

@@ -292,7 +292,8 @@ class Workspace:
         if candidate != "fused" and candidate not in candidates:
             made = ", ".join(candidates)
             raise CandidateMissing(f"This segmentation did not compute that mask, but: {made}.")
-        chosen = answer(candidates) if candidate == "fused" else candidates[candidate]
+        answered = candidate == "fused"
+        chosen = answer(candidates, record.route) if answered else candidates[candidate]
         return paste(chosen, record.windows[0].window, volume.geometry), volume
 
     def _answer(self, principal: str, name: str) -> tuple[Pasted, Geometry]:

@@ -5,6 +5,7 @@ from sammoe.store.folders import Page
 from sammoe.store.local import LocalStore
 from sammoe.store.records import (
     ChoiceRecord,
+    DoubtRecord,
     Logits,
     PromptRecord,
     RouteRecord,
@@ -19,6 +20,7 @@ from sammoe.store.responses import StoredResponse
 __all__ = [
     "CacheCounters",
     "ChoiceRecord",
+    "DoubtRecord",
     "EmbeddingCache",
     "LocalStore",
     "Logits",

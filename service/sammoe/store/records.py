@@ -139,6 +139,15 @@ class RouteRecord(_Closed):
     s_top: float | None
     tau: float | None
     check: str | None
+    agreement: float | None = None
+    distance: float | None = None
+
+
+class DoubtRecord(_Closed):
+    """Something that makes an answer doubtful: a stable code, and words for people."""
+
+    code: str
+    detail: str
 
 
 class WindowRecord(_Closed):
@@ -164,6 +173,8 @@ class SegmentationRecord(Record):
         Phase -> milliseconds, of the phases before this record was written.
     voxel_count
         Voxels of the answer on the volume's own grid.
+    warnings
+        What makes the answer doubtful; earlier versions of the program kept none.
     """
 
     id: str
@@ -176,6 +187,7 @@ class SegmentationRecord(Record):
     bundle_digest: str
     timings_ms: dict[str, float]
     voxel_count: int
+    warnings: tuple[DoubtRecord, ...] = ()
 
 
 class ResponseRecord(Record):

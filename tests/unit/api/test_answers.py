@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from sammoe.api.answers import SegmentationOut
-from sammoe.store import LocalStore, PromptRecord
+from sammoe.api.answers import SegmentationOut, VolumeOut
+from sammoe.store import DoubtRecord, LocalStore
+from sammoe.volume.volume import Modality
 from tests.records import add_volume, segmentation_record
 
 
@@ -15,22 +16,19 @@ def store(tmp_path: Path) -> Iterator[LocalStore]:
     kept.close()
 
 
-def warnings(store: LocalStore, last: float, voxel_count: int) -> list[str]:
-    """Codes for a box from (0, 0, 5) to (2, 3, last) in a window that begins 6 mm up."""
-    volume = add_volume(store, shape=(3, 4, 50))
-    box = ((0.0, 0.0, 7.0), (2.0, 3.0, last))
-    prompt = PromptRecord(points=(), labels=(), box=box)
-    record = segmentation_record(store, volume, prompt=prompt, voxel_count=voxel_count)
-    return [doubt.code for doubt in SegmentationOut.of(record, volume).warnings]
+def test_an_answer_tells_its_record_s_route_and_warnings(store: LocalStore) -> None:
+    volume = add_volume(store)
+    plain = segmentation_record(store, volume)
+    assert SegmentationOut.of(plain, volume).warnings == ()
+    route = plain.route.model_copy(update={"agreement": 0.25, "distance": 1.5})
+    doubt = DoubtRecord(code="mask_empty", detail="Nothing.")
+    record = plain.model_copy(update={"route": route, "warnings": (doubt,)})
+    told = SegmentationOut.of(record, volume)
+    assert [warning.model_dump() for warning in told.warnings] == [doubt.model_dump()]
+    assert (told.route.agreement, told.route.distance) == (0.25, 1.5)
 
 
-def test_a_box_within_the_window_and_a_mask_raise_no_doubt(store: LocalStore) -> None:
-    assert warnings(store, 15.0, 9) == []
-
-
-def test_a_box_that_the_window_cuts_is_said(store: LocalStore) -> None:
-    assert warnings(store, 40.0, 9) == ["box_clipped"]
-
-
-def test_an_empty_mask_is_said(store: LocalStore) -> None:
-    assert warnings(store, 15.0, 0) == ["mask_empty"]
+def test_a_volume_of_unknown_modality_says_so(store: LocalStore) -> None:
+    assert VolumeOut.of(add_volume(store)).warnings == ()
+    unknown = add_volume(store, modality=Modality.UNKNOWN, file_digest="e" * 64)
+    assert [doubt.code for doubt in VolumeOut.of(unknown).warnings] == ["modality_unknown"]

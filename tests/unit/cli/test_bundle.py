@@ -1,9 +1,11 @@
+import re
 from pathlib import Path
 
 import pytest
 
 from sammoe.bundle import load_bundle
 from sammoe.cli import main
+from tests.bundles import write_test_bundle
 
 
 def test_show_prints_what_the_bundle_holds(
@@ -15,7 +17,20 @@ def test_show_prints_what_the_bundle_holds(
     assert loaded.digest in out
     assert "1.5 (48), 3 (96)" in out
     assert "  spleen" in out
-    assert "boxes     yes" in out
+    assert re.search(r"^boxes +native$", out, re.MULTILINE)
+    assert re.search(r"^gate +heads; fuses probability$", out, re.MULTILINE)
+    assert re.search(r"^tau +box 0.5, click 0.5, clicks 0.5$", out, re.MULTILINE)
+    assert re.search(r"^slack +box no check, click no check", out, re.MULTILINE)
+
+
+def test_show_without_experts_has_no_gate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_test_bundle(tmp_path, boxes=False)
+    assert main(["bundle", "show", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^boxes +mapped", out, re.MULTILINE)
+    assert not re.search(r"^(gate|tau|slack) ", out, re.MULTILINE)
 
 
 def test_show_refuses_a_bundle_that_was_changed(

@@ -54,6 +54,17 @@ def test_the_gate_is_told_of(
     assert "by spleen and general, fused" in capsys.readouterr().out
 
 
+def test_doubts_are_printed(
+    scan: Path, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "mask.nii.gz"
+    words = ["--point", POINT, "--negative", POINT.replace("30", "30.4")]
+    assert segment(scan, bundle, out, *words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(": ")[0] for line in lines[1:-1]] == ["prompt_not_met"]
+    assert "1 of 2 points" in lines[1]
+
+
 def test_millimetres_and_nrrd(scan: Path, bundle: Path, tmp_path: Path) -> None:
     voxel, ras = tmp_path / "voxel.nii.gz", tmp_path / "ras.nrrd"
     x, y, z, _ = scans.AFFINE @ (*scans.INSIDE, 1)

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sammoe.engine import LOGIT_LIMIT
-from sammoe.engine.local import LocalEngine
+from sammoe.engine.local import EngineOptions, LocalEngine
 from sammoe.errors import Conflict, NotFound, StoreUnavailable
 from sammoe.segmentation import Point, Prompt, Workspace
 from sammoe.segmentation.planning import answer
@@ -21,7 +21,8 @@ from sammoe.store.files import Scratch
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.packed import pack
 from sammoe.volume.paste import Pasted
-from tests.bundles import BALL_VOXELS
+from sammoe.volume.volume import Modality
+from tests.bundles import BALL_VOXELS, write_test_bundle
 from tests.scans import INSIDE, SHAPE, nifti
 from tests.unit.segmentation.conftest import OWNER
 from tests.unit.segmentation.engines import WatchedEngine
@@ -36,7 +37,8 @@ def ball_voxels(spacing: float = 1.5) -> float:
 
 
 def logits_of(store: LocalStore, name: str) -> NDArray[np.float32]:
-    return answer(store.segmentations.with_logits(OWNER, name)[1][0])
+    record, logits = store.segmentations.with_logits(OWNER, name)
+    return answer(logits[0], record.route)
 
 
 async def test_click_gives_a_ball_around_it(workspace: Workspace, volume: VolumeRecord) -> None:
@@ -125,6 +127,40 @@ async def test_two_may_refine_one_segmentation(workspace: Workspace, volume: Vol
     )
     assert len({made.record.id for made in both}) == 2
     assert {made.record.parent for made in both} == {first.id}
+
+
+async def test_check_that_rejects_leaves_the_expert_s_mask_as_a_candidate(
+    store: LocalStore, cache: EmbeddingCache, scan: Path, tmp_path: Path
+) -> None:
+    bundle = write_test_bundle(
+        tmp_path / "bundle", experts=("cord",), slack=-5, agreement=0.9, reference=True
+    )
+    engine = LocalEngine(bundle, EngineOptions(encoder_threads=1, decoder_threads=1))
+    workspace = Workspace(engine, store, cache)
+    volume, _ = await workspace.add_volume(OWNER, scan, modality="MR")
+    made = await workspace.segment(OWNER, volume.id, CLICK, tau=0.0)
+    route = made.record.route
+    assert (route.used, route.top, route.check) == ("general", "cord", "rejected")
+    assert route.agreement is not None
+    assert route.distance is not None
+    assert [doubt.code for doubt in made.record.warnings] == ["candidates_disagree"]
+    assert made.record == await workspace.get_segmentation(OWNER, made.record.id)
+    sizes = {}
+    for name in ("fused", "general", "expert"):
+        pasted, _ = await workspace.mask(OWNER, made.record.id, name)
+        sizes[name] = np.count_nonzero(pasted.mask)
+    assert sizes["fused"] == sizes["general"] == made.record.voxel_count < sizes["expert"]
+    # What is refined is what was shown: the general mask.
+    watched = WatchedEngine(engine)
+    again = Workspace(watched, store, cache)
+    await again.segment(OWNER, volume.id, BITE, parent=made.record.id)
+    assert watched.inputs is not None
+    assert watched.modality is Modality.MR
+    _, logits = store.segmentations.with_logits(OWNER, made.record.id)
+    np.testing.assert_array_equal(watched.inputs.mask[0, 0], logits[0]["general"])
+    await again.close()
+    await workspace.close()
+    await engine.close()
 
 
 async def test_parent_must_be_of_this_volume(

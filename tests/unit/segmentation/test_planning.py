@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from sammoe.engine import LOGIT_LIMIT
-from sammoe.errors import Conflict, InvalidInput, OutsideWindow, PromptInvalid
+from sammoe.engine import LOGIT_LIMIT, Route
+from sammoe.errors import Conflict, InvalidInput, OutsideWindow
 from sammoe.segmentation import Point, Prompt
+from sammoe.segmentation.mapped_boxes import box_as_click_and_prior
 from sammoe.segmentation.planning import Parent, answer, plan, window_to_warm
 from sammoe.store import LocalStore, SegmentationRecord, VolumeRecord, WindowRecord
 from sammoe.volume.volume import Modality
@@ -95,12 +96,30 @@ def test_box_larger_than_every_window_is_clipped(volume: VolumeRecord) -> None:
     np.testing.assert_array_equal(planned.inputs.coords[0], [[-0.5] * 3, [31.5] * 3])
 
 
-def test_bundle_without_boxes_says_so(volume: VolumeRecord, parent: Parent) -> None:
-    box = Prompt(box=((70.0, 70.0, 70.0), (80.0, 80.0, 80.0)))
-    for history in (None, parent):
-        with pytest.raises(PromptInvalid, match="takes no boxes") as caught:
-            plan(volume, history, box, RULE, boxes=False)
-        assert caught.value.pointer == "/box"
+def test_box_is_mapped_for_decoders_that_know_none(volume: VolumeRecord) -> None:
+    prompt = Prompt((Point(95, 90, 84, positive=False),), ((90.0, 84.0, 78.0), (105.0, 99.0, 93.0)))
+    native = plan(volume, None, prompt, RULE, boxes=True)
+    mapped = plan(volume, None, prompt, RULE, boxes=False)
+    assert (mapped.window, mapped.prompt) == (native.window, native.prompt)
+    np.testing.assert_array_equal(mapped.inputs.labels, [[0, 1, -1]])
+    lo, hi = native.inputs.coords[0, 1:].astype(np.float64)
+    click, prior = box_as_click_and_prior((lo, hi), RULE)
+    np.testing.assert_allclose(mapped.inputs.coords[0, 1], click, atol=1e-5)
+    np.testing.assert_allclose(mapped.inputs.mask[0, 0], prior, atol=1e-3)
+
+
+def test_mapped_box_is_the_prior_only_in_the_request_that_brings_it(
+    volume: VolumeRecord, parent: Parent
+) -> None:
+    box = ((70.0, 70.0, 70.0), (85.0, 85.0, 85.0))
+    brought = plan(volume, parent, Prompt(box=box), RULE, boxes=False)
+    assert brought.inputs.mask.min() < 0
+    np.testing.assert_array_equal(brought.inputs.labels, [[1, 1, -1]])
+    boxed = Parent(parent.record.model_copy(update={"prompt": brought.prompt}), parent.logits)
+    later = plan(volume, boxed, Prompt((Point(75, 75, 75),)), RULE, boxes=False)
+    np.testing.assert_array_equal(later.inputs.mask, LOGIT_LIMIT)
+    np.testing.assert_array_equal(later.inputs.labels, [[1, 1, 1, -1]])
+    np.testing.assert_array_equal(later.inputs.coords[0, 2], brought.inputs.coords[0, 1])
 
 
 def test_refinement_stays_in_the_window_with_all_clicks(
@@ -158,13 +177,19 @@ def test_parent_of_another_bundle_is_a_conflict(
     assert caught.value.pointer == "/parent"
 
 
-def test_answer_is_the_most_made_of_all() -> None:
-    g, e, f = (np.full((2, 2, 2), n, np.float32) for n in range(3))
-    assert answer({"general": g, "expert": e, "fused": f}) is f
-    assert answer({"general": g, "expert": e}) is e
-    assert answer({"general": g}) is g
-    with pytest.raises(ValueError, match="no candidate"):
-        answer({})
+@pytest.mark.parametrize(
+    ("route", "name"),
+    [
+        (Route(used="cord", fused=True), "fused"),
+        (Route(used="cord"), "expert"),
+        (Route(used="general"), "general"),
+        (Route(used="general", top="cord", check="rejected"), "general"),
+    ],
+)
+def test_answer_is_what_the_route_says(route: Route, name: str) -> None:
+    names = ("general", "expert", "fused")
+    candidates = {n: np.full((2, 2, 2), i, np.float32) for i, n in enumerate(names)}
+    assert answer(candidates, route) is candidates[name]
 
 
 def test_middle_is_warmed_without_a_prompt(volume: VolumeRecord) -> None:

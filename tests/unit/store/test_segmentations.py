@@ -1,12 +1,13 @@
 """Segmentations in the store."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sammoe.errors import NotFound, StoreUnavailable
-from sammoe.store import LocalStore
+from sammoe.store import LocalStore, SegmentationRecord
 from tests.records import OWNER, add_volume, logits, segmentation_record
 
 
@@ -21,6 +22,14 @@ def test_round_trip(store: LocalStore) -> None:
         np.testing.assert_array_equal(windows[0][name], block)
         assert windows[0][name].dtype == np.float32
         assert not windows[0][name].flags.writeable
+
+
+def test_record_of_an_earlier_version_is_read(store: LocalStore) -> None:
+    text = segmentation_record(store, add_volume(store)).model_dump(mode="json")
+    del text["warnings"], text["route"]["agreement"], text["route"]["distance"]
+    record = SegmentationRecord.parse(json.dumps(text).encode())
+    assert record.warnings == ()
+    assert (record.route.agreement, record.route.distance) == (None, None)
 
 
 def test_another_store_reads_the_same(store: LocalStore, root: Path) -> None:

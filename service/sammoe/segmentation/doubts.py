@@ -1,0 +1,153 @@
+"""What makes an answer doubtful: warnings with stable codes, as a pure function of the answer."""
+
+from collections.abc import Iterator
+from typing import Final, Literal
+
+import numpy as np
+
+from sammoe.bundle import Manifest
+from sammoe.engine import Route
+from sammoe.store import DoubtRecord, PromptRecord, RouteRecord, VolumeRecord
+from sammoe.volume.paste import Pasted
+from sammoe.volume.volume import Modality
+from sammoe.volume.window import Window, model_grid, source_to_window
+
+DoubtCode = Literal[
+    "modality_unknown",
+    "modality_untrained",
+    "mask_empty",
+    "box_clipped",
+    "cut_by_window",
+    "prompt_not_met",
+    "candidates_disagree",
+    "far_from_training",
+]
+
+MODALITY_UNKNOWN: Final = DoubtRecord(
+    code="modality_unknown",
+    detail="Nothing tells CT from MR here: intensities are used as they are. Add the scan with its"
+    " modality, CT or MR.",
+)
+
+
+def doubts(
+    volume: VolumeRecord,
+    prompt: PromptRecord,
+    window: Window,
+    pasted: Pasted,
+    route: Route | RouteRecord,
+    manifest: Manifest,
+) -> tuple[DoubtRecord, ...]:
+    """Everything that makes an answer doubtful, in a fixed order.
+
+    Parameters
+    ----------
+    prompt
+        All of it so far, source voxel index.
+    window, pasted, route
+        Where the networks looked, the answer's mask, and how it came about.
+    manifest
+        Of the bundle that answered: its experts' modalities, and the limits of ``agreement`` and
+        ``distance``; without a limit there is no such warning.
+    """
+    if volume.modality is Modality.UNKNOWN:
+        found = [MODALITY_UNKNOWN]
+    else:
+        found = list(_untrained(volume, route, manifest))
+    if not pasted.mask.size:
+        found.append(_doubt("mask_empty", "Nothing was found for this prompt: try another place."))
+    found.extend(_clipped(volume, prompt, window))
+    if _touches_window(volume, window, pasted):
+        found.append(
+            _doubt(
+                "cut_by_window",
+                f"The mask goes on where the {_width(window)} window ends: give a box around all of"
+                " the structure, or segment it in parts.",
+            )
+        )
+    missed = _missed(prompt, pasted)
+    if missed:
+        found.append(
+            _doubt(
+                "prompt_not_met",
+                f"{missed} of {len(prompt.points)} points are on the wrong side of the mask: add"
+                " points near them, or look at the other candidates.",
+            )
+        )
+    found.extend(_doubted_by_route(route, manifest))
+    return tuple(found)
+
+
+def _doubt(code: DoubtCode, detail: str) -> DoubtRecord:
+    return DoubtRecord(code=code, detail=detail)
+
+
+def _untrained(
+    volume: VolumeRecord, route: Route | RouteRecord, manifest: Manifest
+) -> Iterator[DoubtRecord]:
+    for expert in manifest.experts:
+        if expert.name == route.used and volume.modality.value not in expert.modalities:
+            yield _doubt(
+                "modality_untrained",
+                f"The expert {expert.name} was trained on {' and '.join(expert.modalities)}, and"
+                f" this is {volume.modality.value}: compare with the general decoder.",
+            )
+
+
+def _clipped(volume: VolumeRecord, prompt: PromptRecord, window: Window) -> Iterator[DoubtRecord]:
+    if prompt.box is None:
+        return
+    corners = source_to_window(volume.geometry, window, np.array(prompt.box))
+    if corners.min() < -0.5 or corners.max() > window.side - 0.5:
+        yield _doubt(
+            "box_clipped",
+            f"The box goes beyond the {_width(window)} window: the mask is cut where that ends.",
+        )
+
+
+def _touches_window(volume: VolumeRecord, window: Window, pasted: Pasted) -> bool:
+    """Whether the mask has a voxel next to a face of the window within the volume."""
+    if not pasted.mask.size:
+        return False
+    grid = model_grid(volume.geometry, window.spacing)
+    for axis in range(3):
+        source = grid.axes[axis]
+        count = volume.shape[source]
+        voxel = grid.axis_to_model(axis, np.arange(count)) - window.start[axis]
+        inside = np.flatnonzero((voxel >= -0.5) & (voxel <= window.side - 0.5))
+        first = pasted.offset[source]
+        last = first + pasted.mask.shape[source] - 1
+        if 0 < first == inside[0] or count - 1 > last == inside[-1]:
+            return True
+    return False
+
+
+def _missed(prompt: PromptRecord, pasted: Pasted) -> int:
+    """How many points are on the wrong side of the mask, each in the voxel nearest to it."""
+    missed = 0
+    for point, label in zip(prompt.points, prompt.labels, strict=True):
+        # Half a voxel before the first centre still lies in the first voxel.
+        voxel = np.floor(np.array(point) + 0.5).astype(int) - pasted.offset
+        within = bool(((voxel >= 0) & (voxel < pasted.mask.shape)).all())
+        missed += (within and bool(pasted.mask[tuple(voxel)])) != bool(label)
+    return missed
+
+
+def _doubted_by_route(route: Route | RouteRecord, manifest: Manifest) -> Iterator[DoubtRecord]:
+    agreement, distance = manifest.routing.agreement, manifest.routing.distance
+    if agreement is not None and route.agreement is not None and route.agreement < agreement:
+        yield _doubt(
+            "candidates_disagree",
+            f"The general mask and that of the expert {route.top} differ (Dice"
+            f" {route.agreement:.2f}): look at both.",
+        )
+    if distance is not None and route.distance is not None and route.distance > distance:
+        yield _doubt(
+            "far_from_training",
+            f"This prompt is unlike those that the model was tested with (distance"
+            f" {route.distance:.2f}, usual up to {distance:.2f}): check the mask with care.",
+        )
+
+
+def _width(window: Window) -> str:
+    return f"{window.side * window.spacing:g} mm"
