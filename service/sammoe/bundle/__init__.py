@@ -2,6 +2,7 @@
 
 from sammoe.bundle.bundle import MANIFEST_NAME, Bundle, load_bundle
 from sammoe.bundle.digests import file_digest, folder_digest, folder_name
+from sammoe.bundle.features import FEATURES_FILE, ReferenceFeatures, load_reference
 from sammoe.bundle.manifest import (
     ENCODER,
     GATE,
@@ -22,6 +23,7 @@ from sammoe.bundle.writer import add_model, write_manifest
 
 __all__ = [
     "ENCODER",
+    "FEATURES_FILE",
     "GATE",
     "GENERAL_DECODER",
     "MANIFEST_NAME",
@@ -33,6 +35,7 @@ __all__ = [
     "ModelConfig",
     "PromptKind",
     "Provenance",
+    "ReferenceFeatures",
     "Routing",
     "TensorSpec",
     "WindowSettings",
@@ -43,5 +46,6 @@ __all__ = [
     "folder_digest",
     "folder_name",
     "load_bundle",
+    "load_reference",
     "write_manifest",
 ]

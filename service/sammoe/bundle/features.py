@@ -5,11 +5,16 @@ its own, and serving measures against them how far a prompt is from everything s
 """
 
 import io
+import zipfile
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sammoe.bundle.bundle import Bundle
+from sammoe.bundle.manifest import GENERAL_DECODER
+from sammoe.errors import BundleInvalid
 
 FEATURES_FILE = "gate_features.npz"
 """In the general decoder's folder."""
@@ -72,3 +77,25 @@ class ReferenceFeatures:
                 tuple(file["domains"].tolist()),
                 file["domain"].astype(np.int64),
             )
+
+
+def load_reference(bundle: Bundle) -> ReferenceFeatures | None:
+    """The features that ship with a bundle's general decoder; ``None`` where none do.
+
+    Raises
+    ------
+    BundleInvalid
+        The file is damaged, or its features have another length than the bundle's.
+    """
+    name = f"{bundle.manifest.models[GENERAL_DECODER]}/{FEATURES_FILE}"
+    if name not in bundle.manifest.files:
+        return None
+    path = bundle.path / name
+    try:
+        reference = ReferenceFeatures.from_bytes(path.read_bytes())
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise BundleInvalid(f"{path} holds no gate features: {error}") from error
+    wanted = bundle.manifest.model.gate_features
+    if reference.standard.shape[1:] != (wanted,):
+        raise BundleInvalid(f"{path} holds features {reference.standard.shape}, not [n, {wanted}]")
+    return reference

@@ -2,6 +2,14 @@
 
 from sammoe.export.bundles import export_bundle
 from sammoe.export.parts import ExpertDecoder
+from sammoe.export.reading import Networks, load_networks
 from sammoe.export.release import Release, official_windows
 
-__all__ = ["ExpertDecoder", "Release", "export_bundle", "official_windows"]
+__all__ = [
+    "ExpertDecoder",
+    "Networks",
+    "Release",
+    "export_bundle",
+    "load_networks",
+    "official_windows",
+]

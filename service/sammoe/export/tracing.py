@@ -1,8 +1,11 @@
 """From a PyTorch module to an ONNX graph, and what is done to the graph afterwards."""
 
+import hashlib
+import json
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,6 +14,13 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 OPSET = 17
+WEIGHTS = "weights"
+"""Metadata of a graph, JSON, on the tensors of its module that it does not store: ``aliases``, name
+-> name of the stored one that is equal; ``unused``, names of those that it does not read."""
+
+HALF_SUFFIX = ".half"
+"""Ends the name of a tensor that is stored in float16; its Cast's output has the name itself."""
+
 _HALF_FROM = 256  # smaller tensors (norms, biases of small layers) are not worth a Cast
 
 
@@ -21,6 +31,8 @@ def trace(
 
     The first axis of every input and output stays free (B), and so does the second of ``coords``
     and ``labels`` (N). Everything else is fixed to the example's sizes. Outputs are float32.
+    Every tensor that the graph uses keeps its name of the module's ``state_dict``, so that the
+    module can be read back; of equal tensors one is stored and the rest are in :data:`WEIGHTS`.
     """
     free = {name: {0: "B"} for name in (*example, *outputs)}
     for name in {"coords", "labels"} & example.keys():
@@ -41,6 +53,8 @@ def trace(
             output_names=list(outputs),
             dynamic_axes=free,
             opset_version=OPSET,
+            # It would leave transposed weights without a name. ONNX Runtime folds when it loads.
+            do_constant_folding=False,
             dynamo=False,
         )
         model = onnx.load(file.name)
@@ -50,7 +64,25 @@ def trace(
     for info, tensor in zip(model.graph.output, outputs_of(module, example), strict=True):
         sizes = ["B", *tensor.shape[1:]]
         info.CopyFrom(helper.make_tensor_value_info(info.name, TensorProto.FLOAT, sizes))
+    helper.set_model_props(model, {WEIGHTS: json.dumps(_not_stored(model, module))})
     return model
+
+
+def _not_stored(model: onnx.ModelProto, module: nn.Module) -> dict[str, Any]:
+    """Why tensors of the module are not in the graph: the exporter merges equal ones."""
+    state = module.state_dict()
+    held = {tensor.name for tensor in model.graph.initializer}
+    stored = {_content(state[name]): name for name in sorted(held & state.keys())}
+    missing = {name: stored.get(_content(state[name])) for name in state if name not in held}
+    return {
+        "aliases": {name: found for name, found in missing.items() if found},
+        "unused": [name for name, found in missing.items() if not found],
+    }
+
+
+def _content(tensor: Tensor) -> tuple[tuple[int, ...], str, bytes]:
+    values = (tensor + 0).numpy()  # to the exporter, -0 equals 0
+    return values.shape, str(values.dtype), hashlib.sha256(values.tobytes()).digest()
 
 
 @torch.no_grad()
@@ -94,7 +126,7 @@ def halve_storage(model: onnx.ModelProto) -> onnx.ModelProto:
         if values.size < _HALF_FROM or not np.array_equal(half.astype(np.float32), values):
             continue
         name = tensor.name
-        stored = f"{name}.half"
+        stored = f"{name}{HALF_SUFFIX}"
         tensor.CopyFrom(numpy_helper.from_array(half, stored))
         casts.append(helper.make_node("Cast", [stored], [name], to=TensorProto.FLOAT))
     nodes = list(result.graph.node)
