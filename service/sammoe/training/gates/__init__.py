@@ -1,0 +1,1 @@
+"""What chooses between the experts, and how it learns to."""
