@@ -4,6 +4,8 @@ import numpy as np
 import torch
 
 from sammoe.model import SamMed3D, SamMed3DConfig, build_sam_med3d
+from sammoe.training.mixture import collate
+from sammoe.training.prepared import Prepared
 from sammoe.training.sampling import Sample, prompted
 from sammoe.volume.window import WindowRule
 
@@ -47,3 +49,20 @@ class Cubes:
         mask[x : x + 7, y : y + 6, z : z + 5] = True
         image = np.where(mask, 1.5, -0.5) + 0.1 * rng.standard_normal(mask.shape)
         return prompted(image.astype(np.float32), [mask, mask], CELLS, rng)
+
+
+def windows(model: SamMed3D, count: int, seed: int = 0) -> Prepared:
+    """Windows of cubes, every other one for a box; each shows two prompts of one image."""
+    rng = np.random.default_rng(seed)
+    batch = collate([Cubes().draw(rng) for _ in range(count // 2)])
+    with torch.no_grad():
+        embeddings = model.image_encoder(batch.image).half().repeat_interleave(2, 0)
+    return Prepared(
+        embeddings,
+        batch.targets.half(),
+        batch.clicks[:, None],
+        batch.boxes,
+        torch.arange(count) % 2 == 1,
+        torch.arange(count) // 2,
+        tuple(f"cube {i}" for i in range(count // 2)),
+    )

@@ -1,0 +1,56 @@
+"""A run's log: a CSV file, and TensorBoard's where it is installed."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+class RunLog:
+    """Rows by step in ``log.csv`` of a folder.
+
+    Parameters
+    ----------
+    folder
+        Of the run; TensorBoard's files come into ``tensorboard`` in it.
+    columns
+        Beside ``step``, which is the first.
+    """
+
+    def __init__(self, folder: Path, columns: Sequence[str]) -> None:
+        self.path = folder / "log.csv"
+        self.columns = ["step", *columns]
+        self._board = _board(folder / "tensorboard")
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """Add a row; what ``values`` lacks stays empty."""
+        new = not self.path.exists()
+        with self.path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, self.columns)
+            if new:
+                writer.writeheader()
+            writer.writerow({"step": step} | {name: f"{v:.6g}" for name, v in values.items()})
+        if self._board:
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step)
+
+    def cut(self, step: int) -> None:
+        """Drop what a killed run wrote after the state that it is resumed from."""
+        if not self.path.exists():
+            return
+        lines = self.path.read_text().splitlines(keepends=True)
+        kept = [line for line in lines[1:] if int(line.partition(",")[0]) <= step]
+        self.path.write_text("".join([lines[0], *kept]))
+
+    def close(self) -> None:
+        """Let TensorBoard write what it still holds."""
+        if self._board:
+            self._board.close()
+
+
+def _board(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder))

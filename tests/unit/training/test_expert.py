@@ -1,0 +1,213 @@
+import csv
+import sys
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+from sammoe.errors import SettingsInvalid
+from sammoe.model import SamMed3D
+from sammoe.model.mask_decoder import MaskDecoder
+from sammoe.training.expert import ExpertTrainer
+from sammoe.training.expert_recipe import ExpertRecipe
+from sammoe.training.frozen import weights_digest
+from sammoe.training.prepared import Prepared
+from tests.unit.training.small import network, windows
+
+RECIPE = ExpertRecipe(steps=6, batch=4, points=2, lr=3e-3, warmup=2, average=0.8, every=2)
+
+
+@pytest.fixture
+def model() -> SamMed3D:
+    return network()
+
+
+@pytest.fixture
+def some(model: SamMed3D) -> Prepared:
+    return windows(model, 8)
+
+
+@pytest.fixture
+def others(model: SamMed3D) -> Prepared:
+    return windows(model, 4, seed=1)
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((folder / "log.csv").read_text().splitlines()))
+
+
+def same(a: MaskDecoder, b: MaskDecoder) -> bool:
+    return weights_digest(a) == weights_digest(b)
+
+
+def test_it_learns_with_the_decoder_alone(
+    model: SamMed3D, some: Prepared, others: Prepared, tmp_path: Path
+) -> None:
+    before = deepcopy(model)
+    trainer = ExpertTrainer(model, replace(RECIPE, steps=40, every=20), tmp_path)
+    decoder = trainer.train(some, others)
+    assert trainer.scores[-1].mean > trainer.scores[0].mean + 0.3
+    assert not same(decoder, before.mask_decoder)
+    for part in ("image_encoder", "prompt_encoder"):
+        assert weights_digest(getattr(model, part)) == weights_digest(getattr(before, part))
+    assert not decoder.training
+    logged = rows(tmp_path)
+    assert [int(row["step"]) for row in logged] == list(range(1, 41))
+    assert float(logged[-1]["loss"]) < float(logged[0]["loss"])
+    looked = [int(row["step"]) for row in logged if row["dice_box"]]
+    assert looked == [20, 40]
+    assert {row["answers"] for row in logged} == {"1", "2"}
+
+
+def test_each_number_of_answers_occurs_and_few_are_the_rule(
+    model: SamMed3D, tmp_path: Path
+) -> None:
+    trainer = ExpertTrainer(model, ExpertRecipe(), tmp_path)
+    drawn = []
+    for trainer.step in range(400):
+        drawn.append(trainer._answers())
+    assert set(drawn) == set(range(1, 7))
+    assert sum(drawn) / len(drawn) == pytest.approx(2.45, abs=0.3)
+
+
+def test_a_killed_run_ends_where_an_undisturbed_one_does(
+    model: SamMed3D, some: Prepared, others: Prepared, tmp_path: Path
+) -> None:
+    class Killed(Exception):
+        pass
+
+    class Fragile(ExpertTrainer):
+        def _learn(self, windows: Prepared) -> dict[str, float]:
+            if self.step == 5:
+                raise Killed
+            return super()._learn(windows)
+
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    again, third = deepcopy(model), deepcopy(model)
+    undisturbed = ExpertTrainer(model, RECIPE, tmp_path / "a").train(some, others)
+    first = Fragile(again, RECIPE, tmp_path / "b")
+    assert not first.resume()
+    with pytest.raises(Killed):
+        first.train(some, others)
+    second = ExpertTrainer(third, RECIPE, tmp_path / "b")
+    assert second.resume()
+    assert second.step == 4
+    assert same(second.train(some, others), undisturbed)
+    columns = ("step", "lr", "answers", "loss", "dice", "dice_box", "dice_click", "dice_clicks")
+    a, b = ([[row[c] for c in columns] for row in rows(tmp_path / k)] for k in ("a", "b"))
+    assert a == b
+    assert not list(tmp_path.glob("*/*.part"))
+
+
+def test_a_finished_run_is_not_trained_on(
+    model: SamMed3D, some: Prepared, others: Prepared, tmp_path: Path
+) -> None:
+    again = deepcopy(model)
+    decoder = ExpertTrainer(model, RECIPE, tmp_path).train(some, others)
+    trainer = ExpertTrainer(again, RECIPE, tmp_path)
+    assert trainer.resume()
+    assert same(trainer.train(some, others), decoder)
+    assert trainer.step == RECIPE.steps
+    assert len(rows(tmp_path)) == RECIPE.steps
+
+
+def test_a_state_of_other_weights_is_refused(
+    model: SamMed3D, some: Prepared, others: Prepared, tmp_path: Path
+) -> None:
+    ExpertTrainer(model, replace(RECIPE, steps=1), tmp_path).train(some, others)
+    with pytest.raises(SettingsInvalid, match="other weights"):
+        ExpertTrainer(network(seed=3), RECIPE, tmp_path).resume()
+
+
+def test_it_stops_early_and_keeps_the_best(
+    model: SamMed3D, some: Prepared, others: Prepared, tmp_path: Path
+) -> None:
+    """A learning rate that destroys everything: the weights before the first step are the best."""
+    good = deepcopy(model)
+    ExpertTrainer(good, replace(RECIPE, steps=30), tmp_path).train(some, others)
+    (tmp_path / "bad").mkdir()
+    start = deepcopy(good.mask_decoder)
+    recipe = replace(RECIPE, steps=100, lr=3.0, average=0.0, every=1, patience=2)
+    trainer = ExpertTrainer(good, recipe, tmp_path / "bad")
+    decoder = trainer.train(some, others)
+    assert trainer.step < 10
+    best = max(range(len(trainer.scores)), key=lambda i: trainer.scores[i].mean)
+    assert best == 0
+    assert same(decoder, start)
+
+
+def test_without_windows_to_look_at_the_last_weights_are_kept(
+    model: SamMed3D, some: Prepared, tmp_path: Path
+) -> None:
+    nothing = Prepared(*(getattr(some, n)[:0] for n in list(Prepared.__annotations__)[:-1]), ())
+    trainer = ExpertTrainer(model, replace(RECIPE, patience=1, average=0.0), tmp_path)
+    assert same(trainer.train(some, nothing), trainer.model.mask_decoder)
+    assert trainer.step == RECIPE.steps
+
+
+def test_minutes_end_a_run(
+    model: SamMed3D, some: Prepared, others: Prepared, tmp_path: Path
+) -> None:
+    trainer = ExpertTrainer(model, replace(RECIPE, steps=None, minutes=1e-6), tmp_path)
+    trainer.train(some, others)
+    assert trainer.step == 1
+
+
+def test_what_must_not_learn_is_proven(
+    model: SamMed3D, some: Prepared, others: Prepared, tmp_path: Path
+) -> None:
+    trainer = ExpertTrainer(model, replace(RECIPE, steps=1), tmp_path)
+    with torch.no_grad():
+        model.prompt_encoder.no_mask_embed.weight += 1
+    with pytest.raises(RuntimeError, match="only the decoder may learn"):
+        trainer.train(some, others)
+
+
+def test_bfloat16_learns_too(
+    model: SamMed3D, some: Prepared, others: Prepared, tmp_path: Path
+) -> None:
+    trainer = ExpertTrainer(model, replace(RECIPE, bfloat16=True), tmp_path)
+    before = deepcopy(model.mask_decoder)
+    decoder = trainer.train(some, others)
+    assert all(bool(torch.isfinite(p).all()) for p in decoder.parameters())
+    assert not same(trainer.model.mask_decoder, before)
+
+
+def test_a_step_that_comes_out_as_nan_changes_nothing(
+    model: SamMed3D, some: Prepared, tmp_path: Path
+) -> None:
+    trainer = ExpertTrainer(model, RECIPE, tmp_path)
+    before = deepcopy(model.mask_decoder)
+    some.embeddings[:] = torch.nan
+    trainer._learn(some)
+    assert same(model.mask_decoder, before)
+    assert same(trainer.averaged.mask_decoder, before)
+
+
+def test_tensorboard_is_written_where_it_is_installed(
+    model: SamMed3D, some: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[tuple[str, int]] = []
+
+    class Writer:
+        def __init__(self, folder: str) -> None:
+            assert folder == str(tmp_path / "tensorboard")
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            written.append((name, step))
+
+        def close(self) -> None:
+            written.append(("closed", 0))
+
+    board: Any = ModuleType("torch.utils.tensorboard")
+    board.SummaryWriter = Writer
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", board)
+    ExpertTrainer(model, replace(RECIPE, steps=1), tmp_path).train(some, some)
+    assert ("loss", 1) in written
+    assert ("dice_box", 1) in written
+    assert written[-1] == ("closed", 0)
