@@ -99,9 +99,11 @@ def reference_pool(reference: ReferenceFeatures, leave_out: Sequence[str] = ()) 
     return Pool(torch.from_numpy(reference.standard)[rows], domain[rows])
 
 
-def bank_pool(bank: PromptBank, heads: ExpertHeads) -> Pool:
-    """Simulated prompts, by kind."""
-    return Pool(heads.standardise(bank.features), bank.kind)
+def bank_pool(banks: Sequence[PromptBank], heads: ExpertHeads) -> Pool:
+    """Simulated prompts, by bank and kind."""
+    stratum = [len(PROMPT_KINDS) * number + bank.kind for number, bank in enumerate(banks)]
+    features = torch.cat([bank.features for bank in banks])
+    return Pool(heads.standardise(features), torch.cat(stratum))
 
 
 def train_head(own: Pool, others: Sequence[Pool], recipe: HeadRecipe) -> nn.Sequential:

@@ -72,8 +72,7 @@ class Simulator:
     model
         Whose prompt encoder and general decoder are used, frozen, in eval mode.
     others
-        Decoders whose answers are shown, too, as often as the general one's. The logits of the
-        first are those that a bank may keep.
+        Decoders whose answers are shown, too, together as often as the general one's.
     cache
         Folder of the banks.
     """
@@ -85,7 +84,14 @@ class Simulator:
     def labelled(
         self, windows: Prepared, *, count: int, seed: int, masks: bool = False, title: str
     ) -> PromptBank:
-        """``count`` prompts that mean the windows' targets; ``masks``: keep the logits, too."""
+        """``count`` prompts that mean the windows' targets.
+
+        Parameters
+        ----------
+        masks
+            Keep prior and logits, too; the expert's are those of the only other decoder. With
+            several, whose the prompts are is not said, and the general ones stand in their place.
+        """
 
         def begin(rows: Tensor, answers: int, generator: torch.Generator) -> Start:
             clicks = _one_of(windows.clicks[rows], generator)
@@ -184,7 +190,7 @@ class Simulator:
         for answer in range(answers):
             inputs = (embedding, coords, labels, prior)
             logits, features = general(*inputs)
-            expert = others[0](*inputs) if masks else logits
+            expert = others[0](*inputs) if masks and len(others) == 1 else logits
             kept = (prior, logits, expert) if masks else (prior[:0], logits[:0], expert[:0])
             absent = (0, _TOKENS - labels.shape[1])
             yield PromptBank(

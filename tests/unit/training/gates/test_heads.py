@@ -46,8 +46,8 @@ def test_heads_tell_a_separable_task_apart(tmp_path: Path) -> None:
     random = simulator.random(noise(model, 12), count=40, seed=0, title="")
     reference = ReferenceFeatures.of(random.features.numpy(), ("noise",), np.zeros(40, int))
     heads = empty_heads(reference)
-    others = [bank_pool(bank(-1.0, 0), heads), reference_pool(reference)]
-    head = train_head(bank_pool(bank(1.0, 1), heads), [p for p in others if p], RECIPE)
+    others = [bank_pool([bank(-1.0, 0)], heads), reference_pool(reference)]
+    head = train_head(bank_pool([bank(1.0, 1)], heads), [p for p in others if p], RECIPE)
 
     seen = look(head, heads, bank(1.0, 2), bank(-1.0, 3))
 
@@ -103,6 +103,22 @@ def test_strata_are_drawn_equally_often() -> None:
     assert 1.3 < drawn.mean() < 1.7
 
 
+def test_small_banks_count_as_much_as_large_ones(tmp_path: Path) -> None:
+    model = frozen()
+    simulator = Simulator(model, [], tmp_path)
+    banks = [
+        simulator.labelled(cubes(model, 6, seed), count=count, seed=0, title="")
+        for seed, count in ((0, 60), (1, 12))
+    ]
+    reference = ReferenceFeatures.of(banks[0].features.numpy(), ("x",), np.zeros(60, int))
+
+    pool = bank_pool(banks, empty_heads(reference))
+
+    assert len(pool.standard) == 72
+    assert set(pool.stratum[:60].tolist()) == {0, 1, 2}
+    assert set(pool.stratum[60:].tolist()) <= {3, 4, 5}
+
+
 def test_the_reference_can_do_without_the_experts_own_domain() -> None:
     reference = toy_reference()
     whole, left = reference_pool(reference), reference_pool(reference, ["ct", "other"])
@@ -134,6 +150,6 @@ def test_kinds_without_prompts_are_left_out_of_a_look(tmp_path: Path, kind: int)
     some = PromptBank(**(vars(bank) | tensors))
     reference = ReferenceFeatures.of(bank.features.numpy(), ("x",), np.zeros(20, int))
     heads = empty_heads(reference)
-    head = train_head(bank_pool(bank, heads), [bank_pool(bank, heads)], RECIPE)
+    head = train_head(bank_pool([bank], heads), [bank_pool([bank], heads)], RECIPE)
 
     assert list(look(head, heads, some, bank)) == [("box", "click")[kind]]

@@ -1,0 +1,158 @@
+"""From data sets to one expert's head, and how well it does on patients that it has not seen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from sammoe.bundle import Expert, PromptKind, ReferenceFeatures
+from sammoe.errors import DataSetInvalid
+from sammoe.model import SamMed3D
+from sammoe.model.mask_decoder import MaskDecoder
+from sammoe.training.datasets import Part
+from sammoe.training.gates.bank import PromptBank
+from sammoe.training.gates.heads import (
+    HeadRecipe,
+    Look,
+    bank_pool,
+    empty_heads,
+    look,
+    reference_pool,
+    train_head,
+)
+from sammoe.training.gates.prompts import Simulator
+from sammoe.training.gates.sources import Cutter, Source, own_sources
+from sammoe.volume.window import WindowRule
+
+_CALIBRATE = 4  # times fewer prompts than for training
+
+
+@dataclass(frozen=True)
+class NewHead:
+    """A trained head, and how it did on calibration patients by kind of prompt (may be empty)."""
+
+    net: nn.Sequential
+    looks: dict[PromptKind, Look]
+
+
+@dataclass(frozen=True, eq=False)
+class HeadMaker:
+    """Makes heads for one general model.
+
+    Parameters
+    ----------
+    model, reference, rule
+        The bundle's.
+    prompts
+        Own ones, and as many random ones.
+    recipe
+        Its seed is that of the prompts, too.
+    cache
+        Folder of windows and prompts.
+    """
+
+    model: SamMed3D
+    reference: ReferenceFeatures
+    rule: WindowRule
+    prompts: int
+    recipe: HeadRecipe
+    cache: Path
+
+    def make(
+        self,
+        expert: Expert,
+        decoder: MaskDecoder,
+        sources: Sequence[Source],
+        general: Sequence[Source] = (),
+    ) -> NewHead:
+        """Learn from the data sets that have the expert's classes.
+
+        Parameters
+        ----------
+        decoder
+            The expert's: what it answers is what is corrected next, half of the time.
+        general
+            Data sets whose labelled classes, but for the expert's, are told apart from it, too.
+
+        Raises
+        ------
+        DataSetInvalid
+            Nothing of the expert's classes is labelled for training.
+        """
+        own, simulator = own_sources(sources, expert), Simulator(self.model, [decoder], self.cache)
+        heads = empty_heads(self.reference)
+        mine = self._own(simulator, expert, own, "train", self.prompts)
+        if not mine:
+            names = ", ".join(source.name for source in own)
+            raise DataSetInvalid(
+                f"nothing of expert {expert.name} is labelled in the training part of {names}"
+            )
+        others = [
+            bank_pool(self._random(simulator, expert, own, "train", self.prompts), heads),
+            reference_pool(self.reference, [source.name for source in own]),
+        ]
+        if labelled := self._general(simulator, expert, general):
+            others.append(bank_pool(labelled, heads))
+        head = train_head(
+            bank_pool(mine, heads), [pool for pool in others if pool is not None], self.recipe
+        )
+        few = self.prompts // _CALIBRATE
+        seen = self._own(simulator, expert, own, "calibrate", few)
+        other = self._random(simulator, expert, own, "calibrate", few)
+        looks = {}
+        if seen and other:
+            looks = look(head, heads, PromptBank.join(seen), PromptBank.join(other))
+        return NewHead(head, looks)
+
+    def _cutter(self) -> Cutter:
+        return Cutter(self.model.image_encoder, self.rule, self.cache, self.recipe.seed)
+
+    def _own(
+        self, simulator: Simulator, expert: Expert, own: Sequence[Source], part: Part, prompts: int
+    ) -> list[PromptBank]:
+        """One bank per data set that has windows to show."""
+        share = -(-prompts // len(own))
+        banks = []
+        for source in own:
+            windows = self._cutter().labelled(source, part, source.classes_of(expert), share)
+            if len(windows):
+                title = f"{expert.name} in {source.name} ({part})"
+                banks.append(
+                    simulator.labelled(windows, count=share, seed=self.recipe.seed, title=title)
+                )
+        return banks
+
+    def _random(
+        self, simulator: Simulator, expert: Expert, own: Sequence[Source], part: Part, prompts: int
+    ) -> list[PromptBank]:
+        share = -(-prompts // len(own))
+        banks = []
+        for source in own:
+            windows = self._cutter().random(source, part, expert.classes, share)
+            if len(windows):
+                title = f"anything else in {source.name} ({part})"
+                banks.append(
+                    simulator.random(windows, count=share, seed=self.recipe.seed, title=title)
+                )
+        return banks
+
+    def _general(
+        self, simulator: Simulator, expert: Expert, general: Sequence[Source]
+    ) -> list[PromptBank]:
+        classes = [
+            (source, name)
+            for source in general
+            for name in source.dataset.classes
+            if name not in expert.classes
+        ]
+        banks = []
+        for source, name in classes:
+            share = -(-self.prompts // len(classes))
+            windows = self._cutter().labelled(source, "train", [name], share)
+            if len(windows):
+                title = f"{name} in {source.name} (train)"
+                banks.append(
+                    simulator.labelled(windows, count=share, seed=self.recipe.seed, title=title)
+                )
+        return banks

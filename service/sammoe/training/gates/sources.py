@@ -1,0 +1,130 @@
+"""Which of the data sets given hold an expert's own classes, and windows of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sammoe.bundle import Expert
+from sammoe.errors import DataSetInvalid
+from sammoe.model.image_encoder import ImageEncoder
+from sammoe.training.datasets import Case, DataSet, Part, Split, load_dataset, split_patients
+from sammoe.training.prepared import Prepared, RandomWindows, prepare, prepare_random
+from sammoe.volume.window import WindowRule
+
+_PROMPTS_A_WINDOW = 4
+_FEWEST = 2  # windows a case: one for clicks, one for boxes
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A data set, split."""
+
+    dataset: DataSet
+    split: Split
+
+    @property
+    def name(self) -> str:
+        """Of the data set: its image domain."""
+        return self.dataset.name
+
+    def classes_of(self, expert: Expert) -> tuple[str, ...]:
+        """Those that the expert segments."""
+        return tuple(name for name in self.dataset.classes if name in expert.classes)
+
+
+def read_sources(roots: Sequence[Path]) -> list[Source]:
+    """Data sets in the order given.
+
+    Raises
+    ------
+    DataSetInvalid
+        One is none, or two have one name, by which their prompts could not be told apart.
+    """
+    sources: list[Source] = []
+    for root in roots:
+        dataset = load_dataset(root.resolve())
+        if any(source.name == dataset.name for source in sources):
+            raise DataSetInvalid(f"two data sets are called {dataset.name!r}: rename one's folder")
+        sources.append(Source(dataset, split_patients(dataset)))
+    return sources
+
+
+def own_sources(sources: Sequence[Source], expert: Expert) -> list[Source]:
+    """Data sets with a class of the expert, and patients to train on.
+
+    Raises
+    ------
+    DataSetInvalid
+        There is none; the detail says what was looked for, and where.
+    """
+    found = [source for source in sources if source.classes_of(expert) and source.split.train]
+    if not found:
+        known = "; ".join(f"{s.name}: {', '.join(s.dataset.classes)}" for s in sources)
+        wanted = ", ".join(expert.classes) or "none is named in its description"
+        raise DataSetInvalid(
+            f"no data set given has a class of expert {expert.name} ({wanted}); they have {known}"
+        )
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Cutter:
+    """Cuts windows, as many as some prompts need.
+
+    Parameters
+    ----------
+    encoder, rule
+        The bundle's.
+    cache
+        Folder of the windows' embeddings.
+    seed
+        Of the windows.
+    """
+
+    encoder: ImageEncoder
+    rule: WindowRule
+    cache: Path
+    seed: int
+
+    def labelled(
+        self, source: Source, part: Part, classes: Sequence[str], prompts: int
+    ) -> Prepared:
+        """Windows of prompts that mean ``classes``; the training part is augmented."""
+        cases = [
+            case
+            for case in source.split.cases(part)
+            if any(name in case.labels for name in classes)
+        ]
+        return prepare(
+            self.encoder,
+            cases,
+            classes,
+            self.rule,
+            windows=_windows(cases, prompts),
+            seed=self.seed,
+            augment=part == "train",
+            cache=self.cache,
+            title=f"{source.name} {', '.join(classes)} ({part})",
+        )
+
+    def random(
+        self, source: Source, part: Part, avoid: Sequence[str], prompts: int
+    ) -> RandomWindows:
+        """Windows of prompts that mean nothing in particular, and none of ``avoid``."""
+        cases = source.split.cases(part)
+        return prepare_random(
+            self.encoder,
+            cases,
+            self.rule,
+            windows=_windows(cases, prompts),
+            seed=self.seed,
+            cache=self.cache,
+            avoid=avoid,
+            title=f"{source.name} anywhere ({part})",
+        )
+
+
+def _windows(cases: Sequence[Case], prompts: int) -> int:
+    """For each case."""
+    wanted = -(-prompts // (_PROMPTS_A_WINDOW * max(1, len(cases))))
+    return max(_FEWEST, wanted + wanted % 2)
