@@ -1,0 +1,157 @@
+"""All cases of an evaluation, over processes; every case is written down as it is done."""
+
+import asyncio
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from sammoe.bundle import Bundle, Manifest, load_bundle
+from sammoe.engine import Engine
+from sammoe.engine.local import EngineOptions, LocalEngine
+from sammoe.errors import InvalidInput
+from sammoe.training.datasets import Case
+from sammoe.training.evaluation.rows import Row, RowFile
+from sammoe.training.evaluation.sessions import Embeddings, Scene
+from sammoe.training.evaluation.systems import MIXTURES
+from sammoe.training.evaluation.targets import Examiner, Options, Target
+from sammoe.volume.volume import Modality
+
+_engines: dict[str, Engine] = {}
+"""Of a worker process."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A case, and the classes of it that are targets."""
+
+    case: Case
+    classes: tuple[str, ...]
+
+
+def load_bundles(folders: Sequence[Path]) -> dict[str, Bundle]:
+    """The bundles to compare, by their mixture's name in tables.
+
+    Raises
+    ------
+    BundleInvalid
+        See `load_bundle`.
+    InvalidInput
+        Two have a gate of the same mode, or they cut windows differently.
+    """
+    bundles: dict[str, Bundle] = {}
+    for folder in folders:
+        bundle = load_bundle(folder)
+        name = MIXTURES[bundle.manifest.routing.gate]
+        if name in bundles:
+            raise InvalidInput(
+                f"{folder} and {bundles[name].path} both have a gate of mode"
+                f" {bundle.manifest.routing.gate}: evaluate them one after the other"
+            )
+        bundles[name] = bundle
+    if len({bundle.manifest.window.model_dump_json() for bundle in bundles.values()}) > 1:
+        raise InvalidInput("the bundles cut windows differently: evaluate them one by one")
+    return bundles
+
+
+def run_jobs(
+    folders: dict[str, Path],
+    jobs: Sequence[Job],
+    options: Options,
+    rows: RowFile,
+    *,
+    processes: int = 1,
+) -> None:
+    """Evaluate every job whose case is not in ``rows`` yet.
+
+    Parameters
+    ----------
+    folders
+        Mixture's name -> its bundle's folder, from `load_bundles`.
+    processes
+        How many at the same time, each on one thread.
+    """
+    left = [job for job in jobs if not rows.holds(job.case.dataset, job.case.name)]
+    with tqdm(
+        total=len(jobs), initial=len(jobs) - len(left), unit="case", disable=None, smoothing=0
+    ) as bar:
+        for case, found in _answers(folders, left, options, processes):
+            rows.add(case.dataset, case.name, found)
+            bar.update()
+
+
+async def evaluate_case(
+    engines: dict[str, Engine], case: Case, classes: Sequence[str], options: Options
+) -> list[Row]:
+    """Rows of all targets of a case, each class of it by itself.
+
+    Parameters
+    ----------
+    engines
+        Mixture's name -> engine.
+    classes
+        Those that are targets; one that is absent from the case is left out.
+    """
+    volume = case.read_image()
+    masks = case.read_masks(volume)
+    embeddings: Embeddings = {}
+    manifest, rows = next(iter(engines.values())).bundle.manifest, []
+    for name in classes:
+        if name not in masks:
+            continue
+        expert = expert_of(manifest, name, volume.modality)
+        target = Target(case.dataset, case.name, case.patient, name, masks[name], expert)
+        # New scenes for each target: what they remember of decodes is of no use to the next one.
+        scenes = {name: Scene(engine, volume, embeddings) for name, engine in engines.items()}
+        rows += await Examiner(scenes, target, options).rows()
+    return rows
+
+
+def expert_of(manifest: Manifest, structure: str, modality: Modality) -> str:
+    """The expert trained for a class on scans of this modality, or empty: a general class."""
+    for expert in manifest.experts:
+        able = modality is Modality.UNKNOWN or modality.value in expert.modalities
+        if structure in expert.classes and able:
+            return expert.name
+    return ""
+
+
+def _answers(
+    folders: dict[str, Path], jobs: Sequence[Job], options: Options, processes: int
+) -> Iterator[tuple[Case, list[Row]]]:
+    if processes == 1:
+        _load(folders)
+        try:
+            for job in jobs:
+                yield job.case, _evaluate(job, options)
+        finally:
+            _close()
+        return
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, spawn, initializer=_load, initargs=(folders,)) as pool:
+        try:
+            waiting = {pool.submit(_evaluate, job, options): job for job in jobs}
+            for done in as_completed(waiting):
+                yield waiting[done].case, done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _load(folders: dict[str, Path]) -> None:
+    options = EngineOptions(encoder_threads=1, decoder_threads=1, decode_workers=1)
+    for name, folder in folders.items():
+        _engines[name] = LocalEngine(load_bundle(folder, verify=False), options)
+
+
+def _evaluate(job: Job, options: Options) -> list[Row]:
+    return asyncio.run(evaluate_case(_engines, job.case, job.classes, options))
+
+
+def _close() -> None:
+    for engine in _engines.values():
+        asyncio.run(engine.close())
+    _engines.clear()

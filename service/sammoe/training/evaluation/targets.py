@@ -1,0 +1,248 @@
+"""One target: every prompt to every system, as rows."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+import numpy as np
+
+from sammoe.engine import Route
+from sammoe.errors import OutsideWindow
+from sammoe.segmentation import Point, Prompt
+from sammoe.segmentation.doubts import doubts
+from sammoe.segmentation.planning import Plan
+from sammoe.store import DoubtRecord
+from sammoe.training.evaluation.judging import Judge, Judged, Logits
+from sammoe.training.evaluation.metrics import Mask
+from sammoe.training.evaluation.rows import NAN, Row
+from sammoe.training.evaluation.sessions import Scene, Shown
+from sammoe.training.evaluation.systems import (
+    VARIANTS,
+    Answered,
+    Baseline,
+    Mixture,
+    Named,
+    System,
+    vary,
+)
+from sammoe.training.evaluation.users import Drawing, anywhere, draw_box, next_click, rng_of
+from sammoe.volume.nifti import write_nifti
+from sammoe.volume.window import Window
+
+FT_ON_GENERAL: Final = 2
+"""Experts asked by name about a class that is none of theirs: so many, drawn for each target."""
+
+_TRIES = 20  # to find a place that shares a window with the points before it
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked of every target.
+
+    Attributes
+    ----------
+    clicks
+        Of a user, and points given at once.
+    user
+        See `User`.
+    downstream
+        Class whose expert is asked about every general class (Table 1, left half), or None.
+    crop
+        Whether Dice inside of the crop is measured too.
+    save
+        Folder for every mask, or None.
+    seed
+        Of the users.
+    """
+
+    clicks: int = 6
+    user: Literal["random", "careful"] = "random"
+    downstream: str | None = None
+    crop: bool = False
+    save: Path | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """A structure to segment: where it comes from, its mask, and whose it is.
+
+    ``expert``: the expert that was trained for it, or empty for a general class.
+    """
+
+    dataset: str
+    case: str
+    patient: str
+    structure: str
+    mask: Mask
+    expert: str = ""
+
+
+class Examiner:
+    """Puts every prompt on one target to every system.
+
+    Parameters
+    ----------
+    scenes
+        Mixture's name -> the scan on that bundle's engine. The first one's general model and
+        experts are the baseline and the named experts.
+    """
+
+    def __init__(self, scenes: dict[str, Scene], target: Target, options: Options) -> None:
+        self._target, self._options = target, options
+        self._first = next(iter(scenes.values()))
+        self._mixtures = [Mixture(scene, name) for name, scene in scenes.items()]
+        self._judge = Judge(target.mask, self._first.volume.geometry)
+        self._words = (options.seed, target.dataset, target.case, target.structure)
+
+    async def rows(self) -> list[Row]:
+        """All of them."""
+        found = []
+        # Mixtures first: their looks hold the general mask, which the baseline then has for free.
+        systems: list[System] = [*self._mixtures, Baseline(self._first)]
+        own = [Named(self._first, self._target.expert)] if self._target.expert else []
+        for drawing in get_args(Drawing):
+            found += await self._once(drawing, 0, self._box(drawing), [*systems, *own])
+        found += await self._once("at_once", self._options.clicks, self._points(), [*systems, *own])
+        for system in [*systems, *own]:
+            found += await self._loop(system)
+        for other in [] if own else self._strangers():
+            found += await self._once("box", 0, self._box("box"), [other])
+            found += await self._loop(other)
+        return found
+
+    async def _once(
+        self, kind: str, clicks: int, prompt: Prompt, systems: Sequence[System]
+    ) -> list[Row]:
+        planned, found = self._first.plan(prompt), []
+        for system in systems:
+            answered = await system.answer(planned)
+            found.append(self._row(system, kind, clicks, answered, planned))
+            if isinstance(system, Mixture) and kind in {"box", "at_once"}:
+                found += self._variants(system, found[-1], answered, planned)
+        return found
+
+    async def _loop(self, system: System) -> list[Row]:
+        found, target = [], self._target.mask
+        shown: Shown | None = None
+        mask = np.zeros_like(target)
+        for number in range(1, self._options.clicks + 1):
+            index, positive = next_click(
+                mask,
+                target,
+                self._reach(shown.window if shown else None),
+                self._judge.geometry.spacing,
+                rng_of(*self._words, number),
+                careful=self._options.user == "careful",
+            )
+            prompt = Prompt(points=(Point(*index, positive=positive),))
+            planned = self._first.plan(prompt, shown)
+            answered = await system.answer(planned)
+            found.append(self._row(system, "loop", number, answered, planned))
+            shown = Shown(planned, answered.logits)
+            mask = self._judge(answered.logits, planned.window).mask
+        return found
+
+    def _strangers(self) -> Iterator[Named]:
+        """Experts to ask about a class that is none of theirs, for what they have forgotten."""
+        manifest = self._first.engine.bundle.manifest
+        modality = self._first.volume.modality.value
+        able = [e.name for e in manifest.experts if modality in (*e.modalities, "unknown")]
+        drawn = rng_of(*self._words, "experts").permutation(able).tolist()
+        first = [e.name for e in manifest.experts if self._options.downstream in e.classes]
+        for name in list(dict.fromkeys([*first, *drawn]))[:FT_ON_GENERAL]:
+            yield Named(self._first, name)
+
+    def _box(self, drawing: Drawing) -> Prompt:
+        rng = rng_of(*self._words, drawing)
+        return Prompt(box=draw_box(self._target.mask, drawing, rng))
+
+    def _points(self) -> Prompt:
+        """Positive points anywhere in the target that one window holds together."""
+        rng, target = rng_of(*self._words, "points"), self._target.mask
+        points = [Point(*anywhere(target, rng))]
+        near = target & self._reach(self._first.plan(Prompt(points=tuple(points))).window)
+        for _ in range(_TRIES * self._options.clicks):
+            if len(points) == self._options.clicks:
+                break
+            tried = (*points, Point(*anywhere(near, rng)))
+            try:
+                self._first.plan(Prompt(points=tried))
+            except OutsideWindow:
+                continue
+            points = list(dict.fromkeys(tried))
+        return Prompt(points=tuple(points))
+
+    def _reach(self, window: Window | None) -> Mask:
+        return self._first.reachable(window)
+
+    def _row(
+        self, system: System, kind: str, clicks: int, answered: Answered, planned: Plan
+    ) -> Row:
+        judged = self._judge(answered.logits, planned.window)
+        route = answered.route
+        row = replace(
+            self._blank(system.name, kind, clicks, judged),
+            nsd=judged.nsd,
+            used=route.used,
+            top=route.top or "",
+            s_top=_number(route.s_top),
+            check=route.check or "",
+            warnings=";".join(doubt.code for doubt in self._doubts(system, planned, judged, route)),
+            agreement=_number(route.agreement),
+            distance=_number(route.distance),
+            dice_general=self._dice(answered.general, planned),
+            dice_expert=self._dice(answered.expert, planned),
+            dice_crop=judged.dice_crop if self._options.crop else NAN,
+        )
+        if self._options.save is not None:
+            self._save(self._options.save, row, judged)
+        return row
+
+    def _variants(
+        self, system: Mixture, row: Row, answered: Answered, planned: Plan
+    ) -> Iterator[Row]:
+        routing = system.scene.engine.bundle.manifest.routing
+        for variant in VARIANTS:
+            logits = vary(variant, answered, planned.inputs, system.side, routing)
+            judged = self._judge(logits, planned.window)
+            name = f"{system.name}: {variant.name}"
+            yield self._blank(name, row.prompt, row.clicks, judged)
+
+    def _blank(self, system: str, kind: str, clicks: int, judged: Judged) -> Row:
+        target = self._target
+        return Row(
+            dataset=target.dataset,
+            case=target.case,
+            patient=target.patient,
+            structure=target.structure,
+            group="own" if target.expert else "general",
+            expert=target.expert,
+            system=system,
+            prompt=kind,
+            clicks=clicks,
+            dice=judged.dice,
+        )
+
+    def _doubts(
+        self, system: System, planned: Plan, judged: Judged, route: Route
+    ) -> tuple[DoubtRecord, ...]:
+        manifest = system.scene.engine.bundle.manifest
+        return doubts(
+            self._first.volume, planned.prompt, planned.window, judged.pasted, route, manifest
+        )
+
+    def _dice(self, logits: Logits | None, planned: Plan) -> float:
+        return NAN if logits is None else self._judge(logits, planned.window).dice
+
+    def _save(self, folder: Path, row: Row, judged: Judged) -> None:
+        system = f"{row.system}_{row.used}" if row.system == "ft_expert" else row.system
+        path = folder / system / row.dataset / row.case
+        path.mkdir(parents=True, exist_ok=True)
+        content = write_nifti(judged.pasted.full(self._judge.geometry.shape), self._judge.geometry)
+        (path / f"{row.structure}_{row.prompt}_{row.clicks}.nii.gz").write_bytes(content)
+
+
+def _number(value: float | None) -> float:
+    return NAN if value is None else value
