@@ -61,7 +61,7 @@ TASKS = (
         "MR",
         _STS,
         "CC BY 3.0",
-        40,
+        30,
     ),
     Task(
         "sarcoma_ct",
@@ -71,7 +71,7 @@ TASKS = (
         "CT",
         _STS,
         "CC BY 3.0",
-        40,
+        30,
     ),
     Task(
         "pancreas",
@@ -81,7 +81,7 @@ TASKS = (
         "CT",
         _PHANTOMS,
         "Apache-2.0",
-        16,
+        12,
     ),
     Task(
         "oesophagus",
@@ -91,7 +91,7 @@ TASKS = (
         "CT",
         _PHANTOMS,
         "Apache-2.0",
-        16,
+        12,
     ),
 )
 LR = "5e-4"
@@ -151,8 +151,8 @@ def mixture(tasks: Sequence[Task], domains: Sequence[str], args: argparse.Namesp
 
 
 def _expert(task: Task, bundle: Path, args: argparse.Namespace) -> Step:
-    folder = args.out / task.name
-    words = ["train", "expert", "--bundle", bundle, "--task", task.name]
+    folder = Path(args.out / task.name)
+    words: list[str | Path] = ["train", "expert", "--bundle", bundle, "--task", task.name]
     words += [*_sets(task.sets, args.data), "--cache", args.out / "cache", "--out", folder]
     words += ["--label", task.label, "--code", task.code, "--modality", task.modality]
     words += ["--training-data", task.data, "--licence", task.licence]
