@@ -46,11 +46,7 @@ def read_volume(
     NoForeground
         The voxels are not finite, all equal, or none is above 0.
     """
-    if isinstance(source, bytes):
-        voxels, geometry = _read(as_file(source), filename, limits)
-    else:
-        with source.open("rb") as file:
-            voxels, geometry = _read(file, filename, limits)
+    voxels, geometry = read_grid(source, filename=filename, limits=limits)
     check_voxels(voxels)
     if modality != "auto":
         return Volume(voxels, geometry, Modality(modality), ModalitySource.USER)
@@ -58,6 +54,16 @@ def read_volume(
     known = guessed is not Modality.UNKNOWN
     learnt_by = ModalitySource.RULE if known else ModalitySource.UNKNOWN
     return Volume(voxels, geometry, guessed, learnt_by)
+
+
+def read_grid(
+    source: Path | bytes, *, filename: str | None = None, limits: ReadLimits = ReadLimits()
+) -> tuple[NDArray[Any], Geometry]:
+    """Voxels [i, j, k] of any content, as of a label map, and where they lie; see `read_volume`."""
+    if isinstance(source, bytes):
+        return _read(as_file(source), filename, limits)
+    with source.open("rb") as file:
+        return _read(file, filename, limits)
 
 
 def _read(

@@ -1,18 +1,20 @@
 """Labelled scans as values: nothing is read before it is asked for."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sammoe.errors import DataSetInvalid, SammoeError
-from sammoe.volume.reading import read_volume
+from sammoe.volume.reading import read_grid, read_volume
 from sammoe.volume.volume import Modality, Volume
 
 Mask = NDArray[np.bool_]
+_Read = TypeVar("_Read")
 _SAME_PLACE_MM = 0.1  # between the corners of an image and of its labels
 
 
@@ -57,8 +59,8 @@ class Case:
         DataSetInvalid
             The file can not be used; the detail names it.
         """
-        asked = "auto" if self.modality is Modality.UNKNOWN else self.modality.value
-        return _read(self.image, asked)
+        asked: Any = "auto" if self.modality is Modality.UNKNOWN else self.modality.value
+        return _read(self.image, partial(read_volume, modality=asked))
 
     def read_masks(self, image: Volume) -> dict[str, Mask]:
         """Masks bool [i, j, k] on the image's grid, of every class that is present.
@@ -91,20 +93,20 @@ class Case:
         return masks
 
     def _read_labels(self, path: Path, image: Volume) -> NDArray[Any]:
-        labels = _read(path, "auto")
-        if labels.geometry.shape != image.geometry.shape:
+        voxels, geometry = _read(path, read_grid)
+        if geometry.shape != image.geometry.shape:
             raise DataSetInvalid(
-                f"{path} has {labels.geometry.shape} voxels, its image {image.geometry.shape}"
+                f"{path} has {geometry.shape} voxels, its image {image.geometry.shape}"
             )
-        corners = np.array([[0, 0, 0], np.array(labels.geometry.shape) - 1])
-        apart = labels.geometry.index_to_ras(corners) - image.geometry.index_to_ras(corners)
+        corners = np.array([[0, 0, 0], np.array(geometry.shape) - 1])
+        apart = geometry.index_to_ras(corners) - image.geometry.index_to_ras(corners)
         if np.abs(apart).max() > _SAME_PLACE_MM:
             raise DataSetInvalid(
                 f"{path} lies elsewhere than its image, by up to {np.abs(apart).max():.1f} mm"
             )
-        if not np.array_equal(labels.voxels, np.rint(labels.voxels)):
+        if not np.array_equal(voxels, np.rint(voxels)):
             raise DataSetInvalid(f"{path} holds values that are no whole numbers: not a label map")
-        return labels.voxels
+        return voxels
 
 
 @dataclass(frozen=True)
@@ -140,9 +142,9 @@ class DataSet:
                 raise DataSetInvalid(f"{self.root} has no class {name!r}; it has: {known}")
 
 
-def _read(path: Path, modality: Any) -> Volume:
+def _read(path: Path, reader: Callable[[Path], _Read]) -> _Read:
     try:
-        return read_volume(path, modality=modality)
+        return reader(path)
     except OSError as error:
         raise DataSetInvalid(f"{path} can not be read: {error.strerror}") from error
     except SammoeError as error:

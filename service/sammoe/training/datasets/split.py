@@ -83,6 +83,6 @@ def _read(path: Path) -> dict[str, str]:
         parts = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise DataSetInvalid(f"{path} can not be read: {error}") from error
-    if not isinstance(parts, dict) or not set(parts.values()) <= set(get_args(Part)):
+    if not isinstance(parts, dict) or any(p not in get_args(Part) for p in parts.values()):
         raise DataSetInvalid(f"{path} must say train, calibrate or test for each patient")
     return parts
