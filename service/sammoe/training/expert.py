@@ -166,10 +166,10 @@ class ExpertTrainer:
         """Score the averaged weights, and keep them if they are the best so far."""
         scores = validate(self.averaged, calibrate, self.recipe.batch, self.ranks)
         self.scores.append(scores)
-        if not len(calibrate) or self._best_look() == len(self.scores) - 1:
+        if not len(calibrate) or self.best_look() == len(self.scores) - 1:
             self.best = deepcopy(self.averaged.mask_decoder.state_dict())
 
-    def _best_look(self) -> int:
+    def best_look(self) -> int:
         """The last one that gained; without windows to look at, always the last."""
         best = 0
         for number, scores in enumerate(self.scores):
@@ -178,7 +178,7 @@ class ExpertTrainer:
         return best
 
     def _stuck(self) -> bool:
-        return len(self.scores) - 1 - self._best_look() >= self.recipe.patience
+        return len(self.scores) - 1 - self.best_look() >= self.recipe.patience
 
     def _frozen(self) -> str:
         parts = (self.model.image_encoder, self.model.prompt_encoder)

@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from sammoe.model import build_sam_med3d
 from sammoe.training.mixture import Batch, collate
 from sammoe.training.simulation import Simulation, run
-from tests.unit.training.small import CELLS, SIDE, Cubes, network
+from tests.unit.training.small import CELLS, CONFIG, SIDE, Cubes, network
 
 
 @pytest.fixture
@@ -59,6 +62,32 @@ def test_boxes_of_known_kind_are_cut_to_the_window_as_in_serving(batch: Batch) -
     # Jitter may bring a corner of the smaller box inside: half of the prompts have none.
     same = (masks[0] - masks[1]).abs().amax((1, 2, 3)) < 1e-5
     assert same.any()
+
+
+def test_models_without_box_embeddings_get_boxes_as_serving_maps_them(batch: Batch) -> None:
+    torch.manual_seed(0)
+    model = build_sam_med3d(replace(CONFIG, box_embeddings=False))
+    seen: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+    embed = model.prompt_encoder.embed_prompt
+
+    def spy(coords: torch.Tensor, labels: torch.Tensor, masks: torch.Tensor) -> object:
+        seen.append((coords, labels, masks))
+        return embed(coords, labels, masks)
+
+    model.prompt_encoder.embed_prompt = spy  # type: ignore[method-assign, assignment]
+    some = batch._replace(boxed=torch.tensor([True, False] * 3))
+    generator = torch.Generator().manual_seed(0)
+    users = Simulation(2, priors=0.0)
+    list(run(model, model.image_encoder(batch.image), some, users, generator))
+    coords, labels, masks = seen[0]
+    assert labels.tolist() == [[1, -1]] * 6
+    assert torch.equal(coords[1, 0], batch.clicks[1])
+    corners = batch.boxes.reshape(6, 2, 3)
+    sides = corners[0, 1] - corners[0, 0] + 1
+    assert ((coords[0, 0] - corners[0].mean(0)).abs() <= 0.1 * sides).all()
+    assert masks[0].max() == 4
+    assert not masks[1].any()
+    assert seen[1][1].shape == (6, 3)
 
 
 def test_the_same_generator_simulates_the_same_user(batch: Batch) -> None:
