@@ -13,7 +13,7 @@ from sammoe.training.gates.bank import PromptBank
 from sammoe.training.gates.lessons import Lessons
 from sammoe.training.gates.paper import GateRecipe, Routed, TrainedGate, route, train_gate
 from sammoe.training.gates.prompts import Simulator
-from sammoe.training.gates.sources import Cutter, Source, own_sources
+from sammoe.training.gates.sources import Cutter, Source, nothing_labelled, own_sources
 from sammoe.training.prepared import Prepared
 from sammoe.volume.window import WindowRule
 
@@ -68,36 +68,45 @@ class GateMaker:
             An expert's classes are in none of them, or with ``none_of_them`` every class is some
             expert's.
         """
-        lessons = self._lessons(sources, "train", self.prompts, none_of_them=none_of_them)
-        if lessons is None or (none_of_them and not bool((lessons.choice == lessons.none).any())):
+        parts, none = self._parts(sources, "train", self.prompts, none_of_them), len(self.experts)
+        if none_of_them and not any(choice == none for _, _, choice in parts):
             raise DataSetInvalid(
                 "a joint gate learns from labelled general classes too, and every class here is"
                 " some expert's: give a data set with others, or use --mode heads"
             )
         trained = train_gate(
-            self.model, self.decoders, lessons, self.recipe, none_of_them=none_of_them
+            self.model,
+            self.decoders,
+            Lessons.of(parts, none),
+            self.recipe,
+            none_of_them=none_of_them,
         )
-        few = self.prompts // _CALIBRATE
-        seen = self._lessons(sources, "calibrate", few, none_of_them=True)
-        routed = {} if seen is None else route(trained.gate, self.model.prompt_encoder, seen)
+        seen = self._parts(sources, "calibrate", self.prompts // _CALIBRATE, True)
+        routed = {}
+        if seen:
+            routed = route(trained.gate, self.model.prompt_encoder, Lessons.of(seen, none))
         return NewGate(trained, routed)
 
-    def _lessons(
-        self, sources: Sequence[Source], part: Part, prompts: int, *, none_of_them: bool
-    ) -> Lessons | None:
+    def _parts(
+        self, sources: Sequence[Source], part: Part, prompts: int, none_of_them: bool
+    ) -> list[_Part]:
         parts = list(self._of_experts(sources, part, prompts))
         if none_of_them:
             parts += self._of_nobody(sources, part, prompts * len(self.experts))
-        return Lessons.of(parts, len(self.experts)) if parts else None
+        return parts
 
     def _of_experts(self, sources: Sequence[Source], part: Part, prompts: int) -> Iterator[_Part]:
         for number, expert in enumerate(self.experts):
-            own = own_sources(sources, expert)
+            own, any_windows = own_sources(sources, expert), False
             simulator = Simulator(self.model, [self.decoders[expert.name]], self.cache)
             for source in own:
                 share = -(-prompts // len(own))
                 classes = source.classes_of(expert)
-                yield from self._bank(simulator, source, part, classes, share, number)
+                for made in self._bank(simulator, source, part, classes, share, number):
+                    any_windows = True
+                    yield made
+            if part == "train" and not any_windows:
+                raise nothing_labelled(expert, own)
 
     def _of_nobody(self, sources: Sequence[Source], part: Part, prompts: int) -> Iterator[_Part]:
         taken = {name for expert in self.experts for name in expert.classes}

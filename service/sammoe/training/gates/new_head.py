@@ -7,7 +7,6 @@ from pathlib import Path
 from torch import nn
 
 from sammoe.bundle import Expert, PromptKind, ReferenceFeatures
-from sammoe.errors import DataSetInvalid
 from sammoe.model import SamMed3D
 from sammoe.model.mask_decoder import MaskDecoder
 from sammoe.training.datasets import Part
@@ -22,7 +21,7 @@ from sammoe.training.gates.heads import (
     train_head,
 )
 from sammoe.training.gates.prompts import Simulator
-from sammoe.training.gates.sources import Cutter, Source, own_sources
+from sammoe.training.gates.sources import Cutter, Source, nothing_labelled, own_sources
 from sammoe.volume.window import WindowRule
 
 _CALIBRATE = 4  # times fewer prompts than for training
@@ -84,10 +83,7 @@ class HeadMaker:
         heads = empty_heads(self.reference)
         mine = self._own(simulator, expert, own, "train", self.prompts)
         if not mine:
-            names = ", ".join(source.name for source in own)
-            raise DataSetInvalid(
-                f"nothing of expert {expert.name} is labelled in the training part of {names}"
-            )
+            raise nothing_labelled(expert, own)
         others = [
             bank_pool(self._random(simulator, expert, own, "train", self.prompts), heads),
             reference_pool(self.reference, [source.name for source in own]),

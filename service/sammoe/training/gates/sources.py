@@ -67,6 +67,14 @@ def own_sources(sources: Sequence[Source], expert: Expert) -> list[Source]:
     return found
 
 
+def nothing_labelled(expert: Expert, own: Sequence[Source]) -> DataSetInvalid:
+    """The error of data sets that know an expert's classes, and show none for training."""
+    names = ", ".join(source.name for source in own)
+    return DataSetInvalid(
+        f"nothing of expert {expert.name} is labelled in the training part of {names}"
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Cutter:
     """Cuts windows, as many as some prompts need.
