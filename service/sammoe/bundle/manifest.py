@@ -192,12 +192,25 @@ class Provenance(_Closed):
     details: dict[str, JsonValue] = {}
 
 
+class SelfTest(_Closed):
+    """What a seeded prompt must come to; see :mod:`sammoe.bundle.self_test`.
+
+    ``outputs``: name of an output -> samples of it. ``tolerance``: largest difference, relative to
+    the larger of 1 and the largest sample.
+    """
+
+    seed: int
+    tolerance: float = Field(gt=0, allow_inf_nan=False)
+    outputs: dict[str, tuple[Finite, ...]]
+
+
 class Manifest(_Closed):
     """The whole of ``bundle.json``.
 
     ``models``: plain name (``image_encoder``, ``decoder_general``, ``decoder_<expert>``, ``gate``)
     -> folder. ``files``: path relative to the bundle, with ``/``, -> SHA-256; every file of every
-    model folder. ``experts``: in order, the order of the gate's scores.
+    model folder. ``experts``: in order, the order of the gate's scores. ``self_test``: a bundle
+    without one can be run, but not published.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -209,6 +222,7 @@ class Manifest(_Closed):
     files: dict[str, Sha256]
     experts: tuple[Expert, ...] = ()
     provenance: Provenance
+    self_test: SelfTest | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:

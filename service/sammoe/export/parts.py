@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from sammoe.model.gate_features import TOKENS
 from sammoe.model.mask_decoder import MaskDecoder
 
 Gate = ExpertHeads | PaperGate
+GateMode = Literal["heads", "joint", "paper"]
 Example = Mapping[str, Tensor]
 
 # Triton's copies per device, and ONNX Runtime's threads within one operator of each.
@@ -70,21 +72,48 @@ def parts_of(
     names = [expert.expert.name for expert in experts]
     if gate is None and names:
         raise BundleInvalid("experts need a gate that chooses between them")
-    if gate is not None:
-        outputs = list(gate.heads) if isinstance(gate, ExpertHeads) else [""] * gate.experts
-        if len(outputs) != len(names) or (isinstance(gate, ExpertHeads) and outputs != names):
-            raise BundleInvalid(f"the gate's scores do not belong to the experts {names}")
-    prompts = model.prompt_encoder
-    parts = {
-        ENCODER: _encoder(model),
-        GENERAL_DECODER: _decoder(model, DecoderGraph(prompts, model.mask_decoder, features=True)),
-    }
+    graph = DecoderGraph(model.prompt_encoder, model.mask_decoder, features=True)
+    parts = {ENCODER: _encoder(model), GENERAL_DECODER: _decoder(model, graph)}
     for expert in experts:
-        graph = DecoderGraph(prompts, expert.decoder, features=False)
-        parts[decoder_name(expert.expert.name)] = _decoder(model, graph)
+        parts[decoder_name(expert.expert.name)] = expert_part(model, expert.decoder)
     if gate is not None:
-        parts[GATE] = _gate(model, gate, len(names))
+        parts[GATE] = gate_part(model, gate, names)
     return parts
+
+
+def expert_part(model: SamMed3D, decoder: MaskDecoder) -> Part:
+    """A task's decoder behind the prompt encoder of the others."""
+    return _decoder(model, DecoderGraph(model.prompt_encoder, decoder, features=False))
+
+
+def gate_part(model: SamMed3D, gate: Gate, names: Sequence[str]) -> Part:
+    """The gate between these experts.
+
+    Raises
+    ------
+    BundleInvalid
+        Its scores are not theirs.
+    """
+    found = list(gate.heads) if isinstance(gate, ExpertHeads) else [""] * gate.experts
+    if len(found) != len(names) or (isinstance(gate, ExpertHeads) and found != list(names)):
+        raise BundleInvalid(f"the gate's scores do not belong to the experts {list(names)}")
+    outputs = [TensorSpec("scores", "TYPE_FP32", (len(names),))]
+    config = model.config
+    if isinstance(gate, PaperGate):
+        graph = PaperGateGraph(model.prompt_encoder, gate)
+        return Part(graph, prompt_examples(config), _prompt_specs(config), outputs, _DECODERS)
+    width = TOKENS * config.prompt_dim
+    generator = torch.Generator().manual_seed(0)
+    examples = [{"gate_features": torch.randn(b, width, generator=generator)} for b in (1, 2)]
+    inputs = [TensorSpec("gate_features", "TYPE_FP32", (width,))]
+    return Part(HeadsGraph(gate), examples, inputs, outputs, _DECODERS)
+
+
+def gate_mode(gate: Gate) -> GateMode:
+    """What ``routing.gate`` calls a gate of this form."""
+    if isinstance(gate, ExpertHeads):
+        return "heads"
+    return "joint" if gate.out.out_features > gate.experts else "paper"
 
 
 def _encoder(model: SamMed3D) -> Part:
@@ -106,19 +135,6 @@ def _decoder(model: SamMed3D, graph: DecoderGraph) -> Part:
     if graph.features:
         outputs.append(TensorSpec("gate_features", "TYPE_FP32", (TOKENS * config.prompt_dim,)))
     return Part(graph, prompt_examples(config), _prompt_specs(config), outputs, _DECODERS)
-
-
-def _gate(model: SamMed3D, gate: Gate, count: int) -> Part:
-    config = model.config
-    outputs = [TensorSpec("scores", "TYPE_FP32", (count,))]
-    if isinstance(gate, PaperGate):
-        graph = PaperGateGraph(model.prompt_encoder, gate)
-        return Part(graph, prompt_examples(config), _prompt_specs(config), outputs, _DECODERS)
-    width = TOKENS * config.prompt_dim
-    generator = torch.Generator().manual_seed(0)
-    examples = [{"gate_features": torch.randn(b, width, generator=generator)} for b in (1, 2)]
-    inputs = [TensorSpec("gate_features", "TYPE_FP32", (width,))]
-    return Part(HeadsGraph(gate), examples, inputs, outputs, _DECODERS)
 
 
 def _prompt_specs(config: SamMed3DConfig) -> list[TensorSpec]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import onnx
@@ -22,7 +23,7 @@ from sammoe.bundle import (
 from sammoe.errors import BundleInvalid
 from sammoe.export.tracing import HALF_SUFFIX, WEIGHTS
 from sammoe.model import SamMed3D, SamMed3DConfig, build_sam_med3d
-from sammoe.model.gate import ExpertHeads, PaperGate
+from sammoe.model.gate import ExpertHeads, PaperGate, new_head
 from sammoe.model.mask_decoder import MaskDecoder
 
 _Module = TypeVar("_Module", bound=nn.Module)
@@ -30,16 +31,28 @@ _Module = TypeVar("_Module", bound=nn.Module)
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """Tensors of a graph's module, float32, by name, and the names of those that it never reads."""
+    """What a graph holds of its module.
+
+    Attributes
+    ----------
+    tensors
+        By name, float32.
+    unused
+        Names of those that the graph never reads and therefore lacks.
+    half
+        Whether the graph stores float16.
+    """
 
     tensors: dict[str, Tensor]
     unused: frozenset[str]
+    half: bool
 
     def within(self, prefix: str) -> "State":
         """The part under ``prefix``, named without it."""
         return State(
             {k.removeprefix(prefix): v for k, v in self.tensors.items() if k.startswith(prefix)},
             frozenset(k.removeprefix(prefix) for k in self.unused if k.startswith(prefix)),
+            self.half,
         )
 
 
@@ -116,11 +129,15 @@ def read_gate(bundle: Bundle) -> ExpertHeads | PaperGate:
         return _fill(bundle, GATE, gate, state.within("gate."))
     state = state.within("heads.")
     tensors = state.tensors
-    first = f"heads.{names[0]}.0.weight"
-    if first not in tensors:
-        raise BundleInvalid(f"{bundle.model_path(GATE)} holds no head for {names[0]}")
-    mean, deviation, width = tensors["mean"], tensors["deviation"], len(tensors[first])
-    heads = _seeded(lambda: ExpertHeads(mean, deviation, names, hidden=width))
+    layers = {name: tensors.get(f"heads.{name}.0.weight") for name in names}
+    missing = [name for name, layer in layers.items() if layer is None]
+    if missing:
+        raise BundleInvalid(f"{bundle.model_path(GATE)} holds no head for {', '.join(missing)}")
+    heads = ExpertHeads(tensors["mean"], tensors["deviation"])
+    for name, layer in layers.items():
+        assert layer is not None
+        hidden, features = layer.shape
+        heads.add(name, _seeded(partial(new_head, features, hidden)))
     return _fill(bundle, GATE, heads, state)
 
 
@@ -144,12 +161,14 @@ def read_state(bundle: Bundle, plain: str) -> State:
             " its checkpoint (sammoe export)"
         )
     tensors: dict[str, Tensor] = {}
+    half = False
     for tensor in model.graph.initializer:
+        half = half or tensor.name.endswith(HALF_SUFFIX)
         values = torch.from_numpy(numpy_helper.to_array(tensor).copy())
         tensors[tensor.name.removesuffix(HALF_SUFFIX)] = values.float()
     rest = json.loads(properties[WEIGHTS])
     tensors |= {name: tensors[stored].clone() for name, stored in rest["aliases"].items()}
-    return State(tensors, frozenset(rest["unused"]))
+    return State(tensors, frozenset(rest["unused"]), half)
 
 
 def _read_decoder(bundle: Bundle, plain: str, config: SamMed3DConfig) -> MaskDecoder:

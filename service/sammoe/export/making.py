@@ -1,0 +1,86 @@
+"""Making graphs and putting them into a folder, each checked against its network first."""
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from pydantic import JsonValue
+from torch import nn
+
+from sammoe.bundle import ENCODER, MANIFEST_NAME, load_bundle
+from sammoe.errors import BundleInvalid
+from sammoe.export.parity import EXACT, HALF, graph_difference, rounding_difference
+from sammoe.export.parts import Part
+from sammoe.export.tracing import halve_storage, round_output, round_weights, trace
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A finished graph.
+
+    Attributes
+    ----------
+    files
+        Of its model folder: path within -> content.
+    module
+        What the graph computes: the network, its weights rounded where the graph's are.
+    measured
+        How far the graph is from its network and, with float16 weights, that from the original.
+    """
+
+    files: dict[str, bytes | Path]
+    module: nn.Module
+    measured: dict[str, JsonValue]
+
+
+def make(plain: str, part: Part, *, half: bool) -> Made:
+    """Export one part.
+
+    Raises
+    ------
+    ExportMismatch
+        The graph differs from its network by more than its bound.
+    """
+    module, measured = part.module, dict[str, JsonValue]()
+    if half:
+        module = copy.deepcopy(part.module)
+        round_weights(module)
+        measured["rounding"] = rounding_difference(plain, part.module, module, part.examples)
+    graph = trace(module, part.examples[-1], [spec.name for spec in part.outputs])
+    if half:
+        graph = halve_storage(graph)
+    measured["graph"] = graph_difference(plain, graph, module, part.examples)
+    if plain == ENCODER:
+        # Inside the graph: a cached embedding and a fresh one are the same bytes.
+        graph = round_output(graph)
+    return Made(_files(part, graph), module, measured)
+
+
+def bounds(*, half: bool) -> dict[str, JsonValue]:
+    """Of what :attr:`Made.measured` holds."""
+    return {"graph": EXACT, "rounding": HALF} if half else {"graph": EXACT}
+
+
+def folders_before(out: Path, *, replace: bool) -> set[str]:
+    """Model folders of the bundle that is to be replaced.
+
+    Raises
+    ------
+    BundleInvalid
+        ``out`` holds a bundle and ``replace`` is not given, or it holds other things.
+    """
+    if not out.exists() or not any(out.iterdir()):
+        return set()
+    if not (out / MANIFEST_NAME).is_file():
+        raise BundleInvalid(f"{out} holds other things: choose an empty folder")
+    if not replace:
+        raise BundleInvalid(f"{out} holds a bundle: choose another folder, or --replace it")
+    return set(load_bundle(out, verify=False).manifest.models.values())
+
+
+def _files(part: Part, graph: onnx.ModelProto) -> dict[str, bytes | Path]:
+    return {
+        "config.pbtxt": part.config().encode(),
+        "1/model.onnx": graph.SerializeToString(deterministic=True),
+    }
