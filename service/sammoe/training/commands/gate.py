@@ -15,6 +15,7 @@ from sammoe.bundle import (
     Expert,
     load_bundle,
 )
+from sammoe.bundle.finding import find_bundle
 from sammoe.errors import BundleInvalid, CheckpointInvalid, SettingsInvalid
 from sammoe.export.reading import Networks, load_networks
 from sammoe.model.checkpoint import load_checkpoint, save_checkpoint
@@ -40,9 +41,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     head, gate = HeadRecipe(), GateRecipe()
     parser.add_argument("--mode", choices=("heads", "joint", "paper"), default="heads")
-    parser.add_argument("--bundle", type=Path, required=True, help="general model, and experts")
     parser.add_argument(
-        "--data", type=Path, nargs="+", required=True, metavar="DIR", help="labelled data sets"
+        "--bundle", type=Path, help="general model, and experts (default: model_repo)"
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="DIR",
+        help="labelled data sets",
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
@@ -53,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--also-general",
         type=Path,
         nargs="+",
+        action="extend",
         default=[],
         metavar="DIR",
         help="data sets whose other labelled classes are told apart from the expert's (heads)",
@@ -82,7 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Train as asked."""
     torch.set_num_threads(args.threads)
-    bundle = load_bundle(args.bundle)
+    bundle = load_bundle(find_bundle(args.bundle))
     networks = load_networks(bundle)
     networks.model.requires_grad_(False)
     if args.mode == "heads":
@@ -123,7 +133,7 @@ def _head(args: argparse.Namespace, bundle: Bundle, networks: Networks) -> None:
     save_head(path, expert.name, made.net, bundle.manifest.files[features])
     checkpoint = args.checkpoint or "EXPERT.safetensors"
     print(
-        f"{path}: head of {expert.name}; next: sammoe bundle add-expert --bundle {bundle.path}"
+        f"{path}: head of {expert.name}; next: sammoe bundle add-expert {bundle.path}"
         f" --checkpoint {checkpoint} --head {path} --out ..."
     )
 
@@ -168,7 +178,10 @@ def _gate(args: argparse.Namespace, bundle: Bundle, networks: Networks) -> None:
     save_gate(path, made.trained.gate, args.mode, names, networks.model.config)
     if args.train_experts:
         _save_experts(out, bundle, networks, made.trained.experts)
-    print(f"{path}: gate over {len(names)} experts")
+    print(
+        f"{path}: gate over {len(names)} experts;"
+        f" next: sammoe bundle set-gate {bundle.path} --gate {path} --out ..."
+    )
 
 
 def _expert(

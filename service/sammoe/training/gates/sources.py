@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from sammoe.bundle import Expert
 from sammoe.errors import DataSetInvalid
 from sammoe.model.image_encoder import ImageEncoder
@@ -11,7 +13,7 @@ from sammoe.training.datasets import Case, DataSet, Part, Split, load_dataset, s
 from sammoe.training.prepared import Prepared, RandomWindows, prepare, prepare_random
 from sammoe.volume.window import WindowRule
 
-_PROMPTS_A_WINDOW = 4
+_PROMPTS_A_WINDOW = 2
 _FEWEST = 2  # windows a case: one for clicks, one for boxes
 
 
@@ -77,7 +79,7 @@ def nothing_labelled(expert: Expert, own: Sequence[Source]) -> DataSetInvalid:
 
 @dataclass(frozen=True, eq=False)
 class Cutter:
-    """Cuts windows, as many as some prompts need.
+    """Cuts windows, as many as some prompts need, of as many cases as possible.
 
     Parameters
     ----------
@@ -86,7 +88,7 @@ class Cutter:
     cache
         Folder of the windows' embeddings.
     seed
-        Of the windows.
+        Of cases and windows.
     """
 
     encoder: ImageEncoder
@@ -98,17 +100,18 @@ class Cutter:
         self, source: Source, part: Part, classes: Sequence[str], prompts: int
     ) -> Prepared:
         """Windows of prompts that mean ``classes``; the training part is augmented."""
-        cases = [
+        known = [
             case
             for case in source.split.cases(part)
             if any(name in case.labels for name in classes)
         ]
+        cases, windows = self._spread(known, prompts)
         return prepare(
             self.encoder,
             cases,
             classes,
             self.rule,
-            windows=_windows(cases, prompts),
+            windows=windows,
             seed=self.seed,
             augment=part == "train",
             cache=self.cache,
@@ -119,20 +122,22 @@ class Cutter:
         self, source: Source, part: Part, avoid: Sequence[str], prompts: int
     ) -> RandomWindows:
         """Windows of prompts that mean nothing in particular, and none of ``avoid``."""
-        cases = source.split.cases(part)
+        cases, windows = self._spread(source.split.cases(part), prompts)
         return prepare_random(
             self.encoder,
             cases,
             self.rule,
-            windows=_windows(cases, prompts),
+            windows=windows,
             seed=self.seed,
             cache=self.cache,
             avoid=avoid,
             title=f"{source.name} anywhere ({part})",
         )
 
-
-def _windows(cases: Sequence[Case], prompts: int) -> int:
-    """For each case."""
-    wanted = -(-prompts // (_PROMPTS_A_WINDOW * max(1, len(cases))))
-    return max(_FEWEST, wanted + wanted % 2)
+    def _spread(self, cases: Sequence[Case], prompts: int) -> tuple[list[Case], int]:
+        """Cases, some of them if there are many, and how many windows of each."""
+        wanted = -(-prompts // _PROMPTS_A_WINDOW)
+        order = np.random.default_rng(self.seed).permutation(len(cases)).tolist()
+        chosen = sorted(order[: -(-wanted // _FEWEST)])
+        each = -(-wanted // max(1, len(chosen)))
+        return [cases[number] for number in chosen], max(_FEWEST, each + each % 2)

@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from sammoe.training.gates import sources
+from sammoe.training.gates.sources import Cutter, own_sources, read_sources
+from sammoe.training.prepared import Prepared, RandomWindows
+from tests.datasets import write_nnunet
+from tests.unit.export import tiny
+from tests.unit.training.gates.worlds import frozen
+from tests.unit.training.small import RULE
+
+CASES = tuple("abcdefghij")
+BALL = tiny.CORD.model_copy(update={"classes": ("ball", "sphere")})
+
+
+@pytest.fixture
+def cutter(tmp_path: Path) -> Cutter:
+    return Cutter(frozen().image_encoder, RULE, tmp_path / "cache", seed=0)
+
+
+def test_an_experts_data_sets_are_those_with_its_classes(tmp_path: Path) -> None:
+    found = read_sources(
+        [
+            write_nnunet(tmp_path / "clinic", CASES),
+            write_nnunet(tmp_path / "ward", CASES, classes={"cube": 2}),
+        ]
+    )
+
+    own = own_sources(found, BALL)
+
+    assert [source.name for source in own] == ["clinic"]
+    assert own[0].classes_of(BALL) == ("ball",)
+
+
+def test_prompts_come_from_as_many_patients_as_possible(cutter: Cutter, tmp_path: Path) -> None:
+    source = read_sources([write_nnunet(tmp_path / "clinic", CASES)])[0]
+    patients = len(source.split.train)
+
+    few = cutter.labelled(source, "train", ["ball"], 6)
+    many = cutter.labelled(source, "train", ["ball"], 6 * 2 * patients)
+
+    assert isinstance(few, Prepared)
+    assert len(set(few.case.tolist())) == 2
+    assert set(few.names) < {case.name for case in source.split.train}
+    assert len(set(many.case.tolist())) == patients
+    assert few.case.bincount().tolist() == [2, 2]
+    assert len(many) >= 6 * patients
+    assert few.boxed.float().mean() == many.boxed.float().mean() == 0.5
+
+
+def test_random_windows_are_of_the_part_that_was_asked_for(cutter: Cutter, tmp_path: Path) -> None:
+    source = read_sources([write_nnunet(tmp_path / "clinic", CASES)])[0]
+
+    windows = cutter.random(source, "calibrate", ["ball"], 4)
+
+    assert isinstance(windows, RandomWindows)
+    assert set(windows.names) <= {case.name for case in source.split.calibrate}
+    assert windows.domains == ("clinic",)
+
+
+def test_only_training_windows_are_augmented(
+    cutter: Cutter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = read_sources([write_nnunet(tmp_path / "clinic", CASES)])[0]
+    asked: list[bool] = []
+
+    def prepare(*given: object, augment: bool, **more: object) -> torch.Tensor:
+        asked.append(augment)
+        return torch.empty(0)
+
+    monkeypatch.setattr(sources, "prepare", prepare)
+    for part in ("train", "calibrate"):
+        cutter.labelled(source, part, ["ball"], 4)
+    assert asked == [True, False]
