@@ -1,14 +1,76 @@
-"""``sammoe train negatives``."""
+"""``sammoe train negatives``: features of random prompts, which ship with a general model."""
 
 import argparse
+from pathlib import Path
 
-DETAIL = ""
+import numpy as np
+import torch
+
+from sammoe.bundle import ReferenceFeatures, load_bundle
+from sammoe.bundle.finding import find_bundle
+from sammoe.errors import DataSetInvalid
+from sammoe.export.mixing import with_reference
+from sammoe.export.reading import load_networks
+from sammoe.training.gates.bank import PromptBank
+from sammoe.training.gates.prompts import Simulator
+from sammoe.training.gates.sources import Cutter, read_sources
+
+DETAIL = (
+    "Needed once for a general model. No label is used: prompts are drawn anywhere in the training"
+    " patients' scans of every data set given, as many in each. Give one data set for each kind of"
+    " image that will be served (CT and MR, every body part), for a gate can leave alone only what"
+    " it has seen. The new bundle is like the old one, with these prompts' features (a few MB)"
+    " beside the general decoder; heads made for other features do not fit it."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
+    parser.add_argument("--bundle", type=Path, help="of a general model (default: model_repo)")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="DIR",
+        help="folders of scans",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of the new bundle")
+    parser.add_argument("--count", type=int, default=2000, help="prompts (default 2000)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--cache", type=Path, default=Path("runs/cache"), help="embeddings (default runs/cache)"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="for torch (default 1)")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Run it."""
-    raise NotImplementedError
+    """Write the bundle."""
+    torch.set_num_threads(args.threads)
+    bundle = load_bundle(find_bundle(args.bundle))
+    sources = read_sources(args.data)
+    networks = load_networks(bundle)
+    model = networks.model.requires_grad_(False)
+    cutter = Cutter(model.image_encoder, bundle.manifest.window_rule(), args.cache, args.seed)
+    simulator = Simulator(model, [], args.cache)
+    share = -(-args.count // len(sources))
+    banks: list[PromptBank] = []
+    domain: list[int] = []
+    for number, source in enumerate(sources):
+        windows = cutter.random(source, "train", (), share)
+        if not len(windows):
+            raise DataSetInvalid(f"{source.dataset.root} shows no body to point at: leave it out")
+        title = f"anything in {source.name}"
+        banks.append(simulator.random(windows, count=share, seed=args.seed, title=title))
+        domain += [number] * share
+    reference = ReferenceFeatures.of(
+        PromptBank.join(banks).features.numpy(),
+        tuple(source.name for source in sources),
+        np.array(domain),
+    )
+    with_reference(bundle, reference, out=args.out)
+    print(
+        f"{args.out}: {len(domain)} random prompts of {len(sources)} data sets;"
+        f" next: sammoe train expert --bundle {args.out} --task ..."
+    )

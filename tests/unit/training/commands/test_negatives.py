@@ -1,0 +1,84 @@
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sammoe.bundle import load_bundle
+from sammoe.bundle.features import load_reference
+from sammoe.errors import DataSetInvalid
+from sammoe.export import export_bundle
+from sammoe.training.commands import negatives
+from sammoe.training.gates import sources
+from tests.datasets import write_nnunet
+from tests.unit.export import tiny
+
+CASES = ("a", "b", "c", "d")
+
+
+def arguments(*words: object) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    negatives.add_arguments(parser)
+    return parser.parse_args([str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of a general model alone."""
+    folder = tmp_path_factory.mktemp("plain") / "bundle"
+    return export_bundle(tiny.model(tiny.DETAILED), folder, tiny.RELEASE).path
+
+
+def test_a_bundle_gets_features_of_prompts_in_every_data_set(
+    plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = [write_nnunet(tmp_path / name, CASES) for name in ("clinic", "ward")]
+    common = ("--bundle", plain, "--data", *data, "--count", 30, "--cache", tmp_path / "cache")
+
+    negatives.run(arguments(*common, "--out", tmp_path / "out"))
+
+    assert "30 random prompts of 2 data sets" in capsys.readouterr().out
+    reference = load_reference(load_bundle(tmp_path / "out"))
+    assert reference is not None
+    assert reference.domains == ("clinic", "ward")
+    assert np.bincount(reference.domain).tolist() == [15, 15]
+    assert reference.standard.shape == (30, 5 * tiny.DETAILED.prompt_dim)
+    assert 0.5 < reference.standard.std() < 1.5
+
+    negatives.run(arguments(*common, "--out", tmp_path / "again"))
+    again = load_reference(load_bundle(tmp_path / "again"))
+    assert again is not None
+    assert again.to_bytes() == reference.to_bytes()
+
+
+def test_only_patients_for_training_are_looked_at(
+    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_nnunet(tmp_path / "clinic", CASES)
+    seen: list[str] = []
+
+    def prepare(encoder: object, cases: object, *given: object, **more: object) -> None:
+        seen.extend(case.name for case in cases)  # type: ignore[attr-defined]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sources, "prepare_random", prepare)
+    with pytest.raises(KeyboardInterrupt):
+        negatives.run(arguments("--bundle", plain, "--data", data, "--out", tmp_path / "out"))
+    split = sources.read_sources([data])[0].split
+    assert seen == [case.name for case in split.train]
+    assert len(seen) < len(CASES)
+
+
+def test_scans_of_nothing_are_refused(
+    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_nnunet(tmp_path / "clinic", CASES)
+    monkeypatch.setattr(sources, "prepare_random", lambda *given, **more: ())
+    with pytest.raises(DataSetInvalid, match="clinic shows no body"):
+        negatives.run(arguments("--bundle", plain, "--data", data, "--out", tmp_path / "out"))
+
+
+def test_data_sets_of_one_name_are_refused(plain: Path, tmp_path: Path) -> None:
+    data = [write_nnunet(tmp_path / part / "clinic", CASES) for part in ("a", "b")]
+    with pytest.raises(DataSetInvalid, match="two data sets are called 'clinic'"):
+        negatives.run(arguments("--bundle", plain, "--data", *data, "--out", tmp_path / "out"))
