@@ -47,19 +47,32 @@ def write_nnunet(
     patients: Mapping[str, str] | None = None,
 ) -> Path:
     """An nnU-Net folder (version 2) of `scan` for each name; returns ``root``."""
-    for name in cases:
-        image, labels = scan(name)
-        write_scan(root / "imagesTr" / f"{name}_0000.nii.gz", image)
-        write_scan(root / "labelsTr" / f"{name}.nii.gz", labels)
+    scans = {name: scan(name) for name in cases}
+    write_labelled(root, scans, classes, modality=modality)
+    if patients is not None:
+        (root / "patients.json").write_text(json.dumps(patients))
+    return root
+
+
+def write_labelled(
+    root: Path,
+    scans: Mapping[str, tuple[NDArray[Any], NDArray[np.uint8]]],
+    classes: Mapping[str, Any],
+    affine: NDArray[np.float64] = AFFINE,
+    *,
+    modality: str = "MR",
+) -> Path:
+    """An nnU-Net folder (version 2) of these images and label maps; returns ``root``."""
+    for name, (image, labels) in scans.items():
+        write_scan(root / "imagesTr" / f"{name}_0000.nii.gz", image, affine)
+        write_scan(root / "labelsTr" / f"{name}.nii.gz", labels, affine)
     about = {
         "channel_names": {"0": modality},
         "labels": {"background": 0, **classes},
-        "numTraining": len(cases),
+        "numTraining": len(scans),
         "file_ending": ".nii.gz",
     }
     (root / "dataset.json").write_text(json.dumps(about))
-    if patients is not None:
-        (root / "patients.json").write_text(json.dumps(patients))
     return root
 
 
