@@ -1,4 +1,7 @@
 import csv
+import os
+import signal
+import subprocess
 import sys
 from copy import deepcopy
 from dataclasses import replace
@@ -74,30 +77,50 @@ def test_each_number_of_answers_occurs_and_few_are_the_rule(
     assert sum(drawn) / len(drawn) == pytest.approx(2.45, abs=0.3)
 
 
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from sammoe.training.expert import ExpertTrainer
+from tests.unit.training.small import network, windows
+from tests.unit.training.test_expert import RECIPE
+
+class Killed(ExpertTrainer):
+    def _learn(self, windows):
+        if self.step == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super()._learn(windows)
+
+torch.set_num_threads(1)
+model = network()
+Killed(model, RECIPE, Path(sys.argv[1])).train(windows(model, 8), windows(model, 4, seed=1))
+"""
+
+
 def test_a_killed_run_ends_where_an_undisturbed_one_does(
     model: SamMed3D, some: Prepared, others: Prepared, tmp_path: Path
 ) -> None:
-    class Killed(Exception):
-        pass
-
-    class Fragile(ExpertTrainer):
-        def _learn(self, windows: Prepared) -> dict[str, float]:
-            if self.step == 5:
-                raise Killed
-            return super()._learn(windows)
-
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    again, third = deepcopy(model), deepcopy(model)
-    undisturbed = ExpertTrainer(model, RECIPE, tmp_path / "a").train(some, others)
-    first = Fragile(again, RECIPE, tmp_path / "b")
-    assert not first.resume()
-    with pytest.raises(Killed):
-        first.train(some, others)
-    second = ExpertTrainer(third, RECIPE, tmp_path / "b")
-    assert second.resume()
-    assert second.step == 4
-    assert same(second.train(some, others), undisturbed)
+    again = deepcopy(model)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        undisturbed = ExpertTrainer(model, RECIPE, tmp_path / "a").train(some, others)
+        killed = subprocess.run(
+            [sys.executable, "-c", _KILLED, str(tmp_path / "b")],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        assert len(rows(tmp_path / "b")) == 5
+        trainer = ExpertTrainer(again, RECIPE, tmp_path / "b")
+        assert trainer.resume()
+        assert trainer.step == 4
+        assert same(trainer.train(some, others), undisturbed)
+    finally:
+        torch.set_num_threads(threads)
     columns = ("step", "lr", "answers", "loss", "dice", "dice_box", "dice_click", "dice_clicks")
     a, b = ([[row[c] for c in columns] for row in rows(tmp_path / k)] for k in ("a", "b"))
     assert a == b
@@ -108,7 +131,9 @@ def test_a_finished_run_is_not_trained_on(
     model: SamMed3D, some: Prepared, others: Prepared, tmp_path: Path
 ) -> None:
     again = deepcopy(model)
-    decoder = ExpertTrainer(model, RECIPE, tmp_path).train(some, others)
+    first = ExpertTrainer(model, RECIPE, tmp_path)
+    assert not first.resume()
+    decoder = first.train(some, others)
     trainer = ExpertTrainer(again, RECIPE, tmp_path)
     assert trainer.resume()
     assert same(trainer.train(some, others), decoder)

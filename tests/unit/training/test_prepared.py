@@ -188,6 +188,19 @@ def test_a_scan_without_anything_to_see_is_named(
         made(encoder, cases, tmp_path / "cache")
 
 
+def test_a_target_in_the_dark_is_named(
+    encoder: Counting, cases: tuple[Case, ...], tmp_path: Path
+) -> None:
+    voxels = np.zeros(SHAPE, np.int16)
+    voxels[0, 0, 0] = 9
+    write_scan(cases[0].image, voxels)
+    near = replace(
+        RULE, spacings=(0.5, 1.0), default_spacing=dict.fromkeys(RULE.default_spacing, 0.5)
+    )
+    with pytest.raises(DataSetInvalid, match="anna_0000.*Nothing to see here"):
+        made(encoder, cases[:1], tmp_path / "cache", rule=near)
+
+
 def test_a_file_that_went_away_is_named(
     encoder: Counting, cases: tuple[Case, ...], tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ from sammoe.model import build_sam_med3d
 from sammoe.model.checkpoint import load_checkpoint, save_checkpoint
 from sammoe.training import cli
 from sammoe.training.frozen import weights_digest
+from sammoe.training.ranks import Ranks
 from tests.datasets import write_nnunet
 from tests.unit.export import tiny
 
@@ -144,3 +145,15 @@ def test_scans_without_the_task_are_refused_by_folder(bundle: Bundle, tmp_path: 
     data = write_nnunet(tmp_path / "clinic", NAMES[:3], classes={"ball": 1, "cube": 2, "disc": 3})
     with pytest.raises(DataSetInvalid, match=r"clinic: no patient for training shows disc"):
         train(bundle, data, "--task", "disc")
+
+
+def test_only_the_first_process_writes_and_prints(
+    bundle: Bundle,
+    data: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Ranks, "start", lambda device: Ranks(rank=1))
+    out = train(bundle, data, "--task", "ball")
+    assert capsys.readouterr().out == ""
+    assert not list(out.iterdir())
