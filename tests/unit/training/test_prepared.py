@@ -197,7 +197,7 @@ def test_a_target_in_the_dark_is_named(
     near = replace(
         RULE, spacings=(0.5, 1.0), default_spacing=dict.fromkeys(RULE.default_spacing, 0.5)
     )
-    with pytest.raises(DataSetInvalid, match="anna_0000.*Nothing to see here"):
+    with pytest.raises(DataSetInvalid, match=r"anna_0000.*Nothing to see here"):
         made(encoder, cases[:1], tmp_path / "cache", rule=near)
 
 
