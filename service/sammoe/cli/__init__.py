@@ -66,8 +66,11 @@ COMMANDS: Final = {
         "add_export_arguments",
         "run_export",
     ),
-    "bundle": Command("look at a bundle", "sammoe.cli.bundle"),
+    "bundle": Command("look at a bundle, change it, publish it", "sammoe.cli.bundle"),
     "train": Command("train networks", "sammoe.training.cli"),
+    "evaluate": Command(
+        "measure how well bundles segment, on test patients", "sammoe.training.commands.evaluate"
+    ),
 }
 
 

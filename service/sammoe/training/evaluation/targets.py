@@ -47,7 +47,7 @@ class Options:
     user
         See `User`.
     downstream
-        Class whose expert is asked about every general class (Table 1, left half), or None.
+        Expert that is asked about every general class (Table 1, left half), or None.
     crop
         Whether Dice inside of the crop is measured too.
     save
@@ -150,7 +150,7 @@ class Examiner:
         modality = self._first.volume.modality.value
         able = [e.name for e in manifest.experts if modality in (*e.modalities, "unknown")]
         drawn = rng_of(*self._words, "experts").permutation(able).tolist()
-        first = [e.name for e in manifest.experts if self._options.downstream in e.classes]
+        first = [e.name for e in manifest.experts if e.name == self._options.downstream]
         for name in list(dict.fromkeys([*first, *drawn]))[:FT_ON_GENERAL]:
             yield Named(self._first, name)
 

@@ -102,7 +102,7 @@ async def test_equal_questions_get_equal_answers(
 async def test_masks_crops_careful_users_and_a_downstream_class(
     engine: LocalEngine, dataset: DataSet, tmp_path: Path
 ) -> None:
-    case, options = dataset.cases[1], Options(2, "careful", "none", crop=True, save=tmp_path)
+    case, options = dataset.cases[1], Options(2, "careful", "other", crop=True, save=tmp_path)
     found = await evaluate_case({"ours": engine}, case, ("cube",), options)
     assert all(np.isfinite(r.dice_crop) for r in found if ":" not in r.system)
     # The expert of the downstream class is among those that are asked.

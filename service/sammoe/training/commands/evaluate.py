@@ -1,0 +1,144 @@
+"""``sammoe evaluate``: how well bundles segment, as tables."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+from sammoe.bundle import Bundle, Manifest
+from sammoe.errors import DataSetInvalid, ExpertUnknown, InvalidInput
+from sammoe.training.datasets import Part, load_dataset, split_patients
+from sammoe.training.evaluation.rows import RowFile
+from sammoe.training.evaluation.running import Job, load_bundles, run_jobs
+from sammoe.training.evaluation.tables import About, write_tables
+from sammoe.training.evaluation.targets import Options
+
+_PROTOCOL = "sam-med3d"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.description = (
+        "Every labelled structure of the test patients is segmented through the served pipeline,"
+        " with boxes and with clicks of a simulated user, by the general model (Baseline), by each"
+        " structure's own expert (FT-expert) and by the mixture behind each bundle's gate. Answers"
+        " are in OUT/rows.csv, tables in OUT/tables.md and as CSV, plots beside them. A run that"
+        " was stopped goes on where it was when started again."
+    )
+    parser.add_argument(
+        "--bundle", type=Path, nargs="+", action="extend", default=[], metavar="DIR",
+        help="bundles of the same experts, each behind a gate of another mode; the first one's"
+        " general model and experts are the Baseline and the FT-expert",
+    )  # fmt: skip
+    parser.add_argument(
+        "--data", type=Path, nargs="+", action="extend", default=[], metavar="DIR",
+        help="data sets: nnU-Net or SAM-Med3D folders",
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="for rows, tables and plots")
+    parser.add_argument(
+        "--tables", type=Path, metavar="FOLDER", help="only make the tables of FOLDER again"
+    )
+    parser.add_argument(
+        "--part", choices=get_args(Part), default="test", help="of the patients (default test)"
+    )
+    parser.add_argument(
+        "--class", dest="classes", nargs="+", action="extend", default=[], metavar="NAME",
+        help="classes to segment (default: all)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--downstream", metavar="NAME", help="expert or class that is Table 1's downstream task"
+    )
+    parser.add_argument(
+        "--seen", nargs="+", action="extend", default=[], metavar="CLASS",
+        help="general classes whose labels the gate learnt from (default: none)",
+    )  # fmt: skip
+    parser.add_argument("--clicks", type=int, default=6, help="of a user (default 6)")
+    parser.add_argument(
+        "--user", choices=("random", "careful"), default="random",
+        help="clicks anywhere in the error (default, as SAM-Med3D does), or where it is deepest",
+    )  # fmt: skip
+    parser.add_argument(
+        "--protocol", choices=(_PROTOCOL,),
+        help="one more table, by the measure of published SAM-Med3D numbers",
+    )  # fmt: skip
+    parser.add_argument("--save", type=Path, metavar="DIR", help="keep every mask as NIfTI")
+    parser.add_argument("--limit-cases", type=int, metavar="N", help="of each data set")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
+    parser.add_argument("--seed", type=int, default=0, help="of the users (default 0)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Evaluate, or make tables again."""
+    if args.tables:
+        print(write_tables(args.tables))
+        return
+    if not (args.bundle and args.data and args.out):
+        raise InvalidInput("give --bundle, --data and --out; or --tables FOLDER")
+    if args.clicks < 1 or args.jobs < 1:
+        raise InvalidInput("--clicks and --jobs must be 1 or more")
+    bundles = load_bundles(args.bundle)
+    manifest = next(iter(bundles.values())).manifest
+    options = Options(
+        clicks=args.clicks,
+        user=args.user,
+        downstream=_downstream(manifest, args.downstream),
+        crop=args.protocol == _PROTOCOL,
+        save=args.save,
+        seed=args.seed,
+    )
+    _about(args, bundles, options).write(args.out)
+    jobs = find_jobs(args.data, args.part, args.classes, args.limit_cases)
+    folders = {name: bundle.path for name, bundle in bundles.items()}
+    run_jobs(folders, jobs, options, RowFile(args.out), processes=args.jobs)
+    print(write_tables(args.out))
+
+
+def find_jobs(
+    data: Sequence[Path], part: Part, classes: Sequence[str], limit: int | None
+) -> list[Job]:
+    """Cases of a part, with the classes that are wanted of each.
+
+    Raises
+    ------
+    DataSetInvalid
+        See `load_dataset`; or a class is in none of the data sets, or there is no case.
+    """
+    jobs, known = [], set()
+    for root in data:
+        dataset = load_dataset(root)
+        known |= set(dataset.classes)
+        wanted = tuple(name for name in dataset.classes if not classes or name in classes)
+        cases = split_patients(dataset).cases(part) if wanted else ()
+        jobs += [Job(case, wanted) for case in cases[:limit]]
+    unknown = [name for name in classes if name not in known]
+    if unknown:
+        raise DataSetInvalid(f"no data set has the class {', '.join(unknown)}")
+    if not jobs:
+        raise DataSetInvalid(f"no data set has a case of the part {part}")
+    return jobs
+
+
+def _downstream(manifest: Manifest, name: str | None) -> str | None:
+    """The expert of that name, or of the class of that name."""
+    if name is None:
+        return None
+    for expert in manifest.experts:
+        if name == expert.name or name in expert.classes:
+            return expert.name
+    known = ", ".join(expert.name for expert in manifest.experts) or "none"
+    raise ExpertUnknown(f"--downstream {name}: the bundle has no such expert; it has: {known}")
+
+
+def _about(args: argparse.Namespace, bundles: dict[str, Bundle], options: Options) -> About:
+    return About(
+        part=args.part,
+        bundles={
+            name: f"{bundle.manifest.name} {bundle.digest[:12]}" for name, bundle in bundles.items()
+        },
+        clicks=options.clicks,
+        user=options.user,
+        crop=options.crop,
+        seed=options.seed,
+        downstream=options.downstream,
+        seen=tuple(args.seen),
+    )

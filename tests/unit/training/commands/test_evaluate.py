@@ -1,0 +1,121 @@
+from pathlib import Path
+
+import pytest
+
+from sammoe.bundle import load_bundle, write_manifest
+from sammoe.cli import FAILED, main
+from sammoe.training.evaluation.rows import read_rows
+from tests.bundles import write_test_bundle
+from tests.datasets import write_nnunet
+from tests.unit.training.evaluation.conftest import write_mixture
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_nnunet(tmp_path_factory.mktemp("data") / "balls", [f"c{n}" for n in range(10)])
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_mixture(tmp_path_factory.mktemp("heads"), tau=0.97, slack=2.0).path
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_mixture(tmp_path_factory.mktemp("paper"), gate="paper").path
+
+
+def evaluate(*words: object) -> int:
+    return main(["evaluate", *map(str, words)])
+
+
+def test_two_bundles_side_by_side(
+    bundle: Path, paper: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    words = ("--bundle", bundle, paper, "--data", data, "--out", out, "--clicks", 2, "--jobs", 2)
+    assert evaluate(*words, "--downstream", "ball", "--seen", "cube") == 0
+    assert str(out / "tables.md") in capsys.readouterr().out
+    rows = read_rows(out / "rows.csv")
+    assert {row.system for row in rows if ":" not in row.system} == {
+        "baseline",
+        "ft_expert",
+        "ours",
+        "paper",
+    }
+    assert len({row.case for row in rows}) == 2  # a fifth is for tests
+    text = (out / "tables.md").read_text()
+    assert "The downstream task is round." in text
+    assert "Table 2: the selector, paper gate" in text
+    # Started again, nothing is left to do; the tables can be had alone.
+    written = (out / "rows.csv").read_bytes()
+    (out / "tables.md").unlink()
+    assert evaluate(*words, "--downstream", "round", "--seen", "cube") == 0
+    assert (out / "rows.csv").read_bytes() == written
+    assert (out / "tables.md").read_text() == text
+    (out / "tables.md").unlink()
+    assert evaluate("--tables", out) == 0
+    assert (out / "tables.md").read_text() == text
+
+
+def test_one_class_of_one_case_of_another_part(bundle: Path, data: Path, tmp_path: Path) -> None:
+    words = ("--bundle", bundle, "--data", data, "--out", tmp_path / "out", "--jobs", 1)
+    some = ("--part", "calibrate", "--limit-cases", 1, "--class", "cube", "--clicks", 1)
+    save = tmp_path / "masks"
+    assert evaluate(*words, *some, "--protocol", "sam-med3d", "--save", save) == 0
+    rows = read_rows(tmp_path / "out" / "rows.csv")
+    assert {row.structure for row in rows} == {"cube"}
+    assert len({row.case for row in rows}) == 1
+    assert len(list(save.rglob("cube_box_0.nii.gz"))) == 4  # baseline, ours, two experts
+    text = (tmp_path / "out" / "tables.md").read_text()
+    assert "no result" in text
+    assert "SAM-Med3D's own protocol" in text
+
+
+def test_a_general_model_alone(tmp_path: Path, data: Path) -> None:
+    write_test_bundle(tmp_path / "bundle")
+    words = ("--bundle", tmp_path / "bundle", "--data", data, "--out", tmp_path / "out")
+    assert evaluate(*words, "--jobs", 1, "--clicks", 1, "--limit-cases", 1) == 0
+    assert "| Baseline |" in (tmp_path / "out" / "tables.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ((), "give --bundle, --data and --out"),
+        (("BUNDLE", "--clicks", "0"), "must be 1 or more"),
+        (("BUNDLE", "--downstream", "spleen"), "--downstream spleen"),
+        (("BUNDLE", "--class", "spleen"), "no data set has the class spleen"),
+        (("BUNDLE", "BUNDLE"), "both have a gate of mode heads"),
+        (("BUNDLE", "WIDER"), "cut windows differently"),
+        (("--tables", "OUT"), "holds no evaluation"),
+    ],
+)
+def test_what_can_not_be_done_is_said_in_one_line(
+    words: tuple[str, ...],
+    complaint: str,
+    bundle: Path,
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    wider = write_mixture(tmp_path / "wider", gate="joint").path
+    manifest = load_bundle(wider).manifest
+    window = manifest.window.model_copy(update={"snap_mm": (3.0, 6.0)})
+    write_manifest(wider, manifest.model_copy(update={"window": window}))
+    names = {"BUNDLE": bundle, "WIDER": wider, "OUT": tmp_path / "out"}
+    given = [str(names.get(word, word)) for word in words]
+    if words and words[0] == "BUNDLE":
+        given = ["--bundle", *given, "--data", str(data), "--out", str(tmp_path / "out")]
+    assert evaluate(*given) == FAILED
+    found = capsys.readouterr().err.splitlines()
+    assert len(found) == 1
+    assert complaint in found[0]
+
+
+def test_a_data_set_without_test_patients(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_nnunet(tmp_path / "one", ["c0"])
+    assert evaluate("--bundle", bundle, "--data", data, "--out", tmp_path / "out") == FAILED
+    assert "has a case of the part test" in capsys.readouterr().err
