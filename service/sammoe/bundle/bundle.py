@@ -33,8 +33,13 @@ class Bundle:
         """SHA-256 (hex) of a model's ONNX file: the encoder's is part of every embedding's key."""
         return self.manifest.files[f"{self.manifest.models[plain]}/1/model.onnx"]
 
+    def in_short(self) -> str:
+        """One line for people: folder, name, size, digest."""
+        size = sum((self.path / name).stat().st_size for name in self.manifest.files)
+        return f"{self.path}: {self.manifest.name}, {size / 1e6:.1f} MB, digest {self.digest[:12]}"
 
-def load_bundle(path: Path, *, verify: bool = True) -> Bundle:
+
+def load_bundle(path: Path, *, verify: bool = True, name: str = MANIFEST_NAME) -> Bundle:
     """Read ``path/bundle.json`` and check the folder against it.
 
     Parameters
@@ -44,6 +49,8 @@ def load_bundle(path: Path, *, verify: bool = True) -> Bundle:
     verify
         Also compare the SHA-256 of every file (about a second for 400 MB). Without it only names
         and presence are checked.
+    name
+        Of the manifest's file.
 
     Raises
     ------
@@ -51,7 +58,7 @@ def load_bundle(path: Path, *, verify: bool = True) -> Bundle:
         The manifest is missing, malformed or of an unknown schema version; a file is missing,
         changed, or lies in a model folder without being listed. The detail names the file.
     """
-    manifest_path = path / MANIFEST_NAME
+    manifest_path = path / name
     try:
         text = manifest_path.read_bytes()
     except OSError as error:

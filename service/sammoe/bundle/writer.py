@@ -55,9 +55,14 @@ def add_model(
 
 def write_manifest(root: Path, manifest: Manifest) -> None:
     """Write ``bundle.json`` last and atomically: a bundle has all its files or no manifest."""
-    temporary = root / f".{MANIFEST_NAME}.new"
-    with temporary.open("w", encoding="utf-8") as stream:
-        stream.write(manifest.model_dump_json(indent=2) + "\n")
+    put(root / MANIFEST_NAME, (manifest.model_dump_json(indent=2) + "\n").encode())
+
+
+def put(path: Path, content: bytes) -> None:
+    """Write a file beside its place and then replace what is there, in one step."""
+    temporary = path.with_name(f".{path.name}.new")
+    with temporary.open("wb") as stream:
+        stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
-    temporary.replace(root / MANIFEST_NAME)
+    temporary.replace(path)

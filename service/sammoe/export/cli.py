@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from sammoe.bundle import Bundle, Provenance, file_digest
+from sammoe.bundle import Provenance, file_digest
 from sammoe.errors import CheckpointInvalid
 from sammoe.export.bundles import export_bundle
 from sammoe.export.release import Release, official_windows
@@ -82,11 +82,4 @@ def _write(model: SamMed3D, release: Release, args: argparse.Namespace) -> None:
         bundle = export_bundle(
             model, args.out, release, half=args.half, replace=args.replace, report=report
         )
-    print(_summary(bundle))
-
-
-def _summary(bundle: Bundle) -> str:
-    size = sum((bundle.path / name).stat().st_size for name in bundle.manifest.files)
-    return (
-        f"{bundle.path}: {bundle.manifest.name}, {size / 1e6:.1f} MB, digest {bundle.digest[:12]}"
-    )
+    print(bundle.in_short())

@@ -19,7 +19,7 @@ from sammoe.bundle import (
 )
 from sammoe.errors import BundleInvalid
 from sammoe.export.parts import Gate
-from sammoe.export.reading import Networks, load_networks
+from sammoe.export.reading import load_networks
 from sammoe.export.rewriting import assemble, paths_of, rewrite
 from sammoe.model.gate import ExpertHeads
 from sammoe.model.heads_file import HeadFile
@@ -60,13 +60,14 @@ def with_expert(
     experts = (*bundle.manifest.experts, expert)
     if expert.name in networks.experts:
         raise BundleInvalid(f"{bundle.path} has an expert called {expert.name}: remove it first")
-    _check_head(bundle, networks, expert.name, head)
+    check_head(bundle, expert.name, head)
     gate = networks.gate
     if gate is None:
         assert networks.reference is not None
         mean, deviation = networks.reference.mean, networks.reference.deviation
         gate = ExpertHeads(torch.from_numpy(mean), torch.from_numpy(deviation))
-    assert isinstance(gate, ExpertHeads)
+    if not isinstance(gate, ExpertHeads):
+        raise BundleInvalid(_joint(bundle, "adding"))
     gate.add(expert.name, head.net)
     networks.experts[expert.name] = decoder
     return rewrite(bundle, networks, experts, gate, out=out, replace=replace)
@@ -150,10 +151,16 @@ def with_routing(bundle: Bundle, routing: Routing, *, out: Path, replace: bool =
     return assemble(bundle, manifest, {}, out=out, replace=replace)
 
 
-def _check_head(bundle: Bundle, networks: Networks, name: str, head: HeadFile) -> None:
+def check_head(bundle: Bundle, name: str, head: HeadFile) -> None:
+    """Refuse a head that was not trained for this expert on this bundle's general model.
+
+    Raises
+    ------
+    BundleInvalid
+        It is another expert's, the bundle has no reference features, or the head was trained with
+        others.
+    """
     manifest = bundle.manifest
-    if networks.gate is not None and not isinstance(networks.gate, ExpertHeads):
-        raise BundleInvalid(_joint(bundle, "adding"))
     if head.name != name:
         raise BundleInvalid(f"the head is for the expert {head.name}, not for {name}")
     features = manifest.files.get(f"{manifest.models[GENERAL_DECODER]}/{FEATURES_FILE}")

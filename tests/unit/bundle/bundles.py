@@ -36,8 +36,9 @@ EXPERT = Expert(
 )
 
 
-def write_bundle(root: Path, experts: tuple[Expert, ...] = ()) -> Manifest:
-    """Write a bundle whose model files hold their plain names."""
+def write_bundle(root: Path, experts: tuple[Expert, ...] = (), version: str = "") -> Manifest:
+    """Write a bundle whose model files hold their plain names, all but the encoder's with the
+    version."""
     plain_names = ["image_encoder", "decoder_general"]
     plain_names += [f"decoder_{expert.name}" for expert in experts]
     plain_names += ["gate"] if experts else []
@@ -46,12 +47,12 @@ def write_bundle(root: Path, experts: tuple[Expert, ...] = ()) -> Manifest:
     for plain in plain_names:
         content: dict[str, bytes | Path] = {
             "config.pbtxt": b"backend",
-            "1/model.onnx": plain.encode(),
+            "1/model.onnx": (plain if plain == "image_encoder" else plain + version).encode(),
         }
         models[plain], digests = add_model(root, plain, content)
         files |= digests
     manifest = Manifest(
-        name="test",
+        name=f"test{version}",
         model=MODEL,
         window=WINDOW,
         models=models,

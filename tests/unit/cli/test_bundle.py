@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from sammoe.bundle import load_bundle
+from sammoe.bundle import PROMPT_KINDS, load_bundle, write_manifest
 from sammoe.cli import main
 from tests.bundles import write_test_bundle
 
@@ -43,3 +43,20 @@ def test_show_refuses_a_bundle_that_was_changed(
     (tmp_path / "bundle.json").write_text(text.replace('"click": 0.5', '"click": 5.5'))
     assert main(["bundle", "show", str(tmp_path)]) == 2
     assert "tau" in capsys.readouterr().err
+
+
+def test_show_names_the_classes_of_experts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = write_test_bundle(tmp_path, experts=["spleen", "cord"]).manifest
+    spleen, cord = manifest.experts
+    known = spleen.model_copy(update={"classes": ("spleen", "milt")})
+    routing = manifest.routing.model_copy(update={"slack": dict.fromkeys(PROMPT_KINDS, 0.05)})
+    write_manifest(
+        tmp_path, manifest.model_copy(update={"experts": (known, cord), "routing": routing})
+    )
+    assert main(["bundle", "show", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^  spleen +Spleen \(CT, MR\); classes spleen, milt$", out, re.MULTILINE)
+    assert re.search(r"^  cord +Cord \(CT, MR\)$", out, re.MULTILINE)
+    assert re.search(r"^slack +box 0.05, click 0.05, clicks 0.05$", out, re.MULTILINE)

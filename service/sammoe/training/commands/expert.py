@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from sammoe.bundle import Bundle, Code, Expert, load_bundle
+from sammoe.bundle import Bundle, Expert, load_bundle
 from sammoe.bundle.finding import find_bundle
+from sammoe.bundle.options import code_option
 from sammoe.errors import CheckpointInvalid, DataSetInvalid, SettingsInvalid
 from sammoe.export.reading import load_networks
 from sammoe.model import SamMed3D
@@ -60,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     about.add_argument("--label", help="what people read (default: NAME in words)")
     about.add_argument(
         "--code",
-        type=_code,
+        type=code_option,
         action="append",
         default=[],
         metavar="SCHEME:VALUE:MEANING",
@@ -132,15 +133,6 @@ def run(args: argparse.Namespace) -> None:
         data = " ".join(str(folder) for folder in args.data)
         print(f"next: sammoe train gate --bundle {bundle.path} --data {data} --checkpoint {path}")
     ranks.stop()
-
-
-def _code(text: str) -> Code:
-    parts = text.split(":", 2)
-    if len(parts) != 3 or not all(parts):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not SCHEME:VALUE:MEANING, as SCT:10200004:Liver"
-        )
-    return Code(scheme=parts[0], value=parts[1], meaning=parts[2])
 
 
 def _expert(

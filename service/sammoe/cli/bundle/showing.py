@@ -1,21 +1,13 @@
 """``sammoe bundle show``: what a bundle holds, with every file checked."""
 
 import argparse
-from pathlib import Path
 
-from sammoe.bundle import Bundle, Routing, load_bundle
+from sammoe.bundle import Bundle, Expert, Routing, load_bundle
 from sammoe.cli.bundles import find_bundle
 from sammoe.cli.progress import steps
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """``show [FOLDER]``."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    show = actions.add_parser("show", help="print a bundle's manifest and check its files")
-    show.add_argument("folder", nargs="?", type=Path, help="the bundle (default: model_repo/)")
-
-
-def run(args: argparse.Namespace) -> int:
+def show(args: argparse.Namespace) -> int:
     """Print the bundle; a bundle whose files do not fit its manifest is an error."""
     with steps(1) as progress:
         progress.begin("checking files")
@@ -39,10 +31,7 @@ def summary(bundle: Bundle) -> str:
         ("boxes", "native" if manifest.model.boxes else "mapped to a click and a prior"),
         *(_routing(manifest.routing) if manifest.experts else ()),
         ("experts", str(len(manifest.experts))),
-        *(
-            (f"  {expert.name}", f"{expert.label} ({', '.join(expert.modalities)})")
-            for expert in manifest.experts
-        ),
+        *((f"  {expert.name}", _expert(expert)) for expert in manifest.experts),
         ("source", manifest.provenance.source),
         ("trained", manifest.provenance.training_data),
         ("licence", manifest.provenance.licence),
@@ -50,6 +39,11 @@ def summary(bundle: Bundle) -> str:
     ]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def _expert(expert: Expert) -> str:
+    classes = f"; classes {', '.join(expert.classes)}" if expert.classes else ""
+    return f"{expert.label} ({', '.join(expert.modalities)}){classes}"
 
 
 def _routing(routing: Routing) -> list[tuple[str, str]]:

@@ -1,0 +1,22 @@
+"""Options that several commands share."""
+
+import argparse
+
+from sammoe.bundle.manifest import Code
+
+
+def code_option(text: str) -> Code:
+    """``SCHEME:VALUE:MEANING`` -> a code; for ``type=`` of an argument.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        A part is missing.
+    """
+    parts = text.split(":", 2)
+    if len(parts) != 3 or not all(parts):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not SCHEME:VALUE:MEANING, as SCT:10200004:Liver"
+        )
+    scheme, value, meaning = parts
+    return Code(scheme=scheme, value=value, meaning=meaning)

@@ -1,0 +1,95 @@
+"""Arguments of the actions; importing this costs nothing, whatever the actions need."""
+
+import argparse
+from pathlib import Path
+
+from sammoe.bundle.options import code_option
+
+
+def show(parser: argparse.ArgumentParser) -> None:
+    """``[FOLDER]``."""
+    parser.add_argument("folder", nargs="?", type=Path, help="the bundle (default: model_repo/)")
+
+
+def add_expert(parser: argparse.ArgumentParser) -> None:
+    """A checkpoint, its head, and what the manifest says of it."""
+    _add_folders(parser)
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="with the bundle's encoder and prompt encoder; from sammoe train expert, or your own",
+    )
+    parser.add_argument(
+        "--head", type=Path, required=True, metavar="FILE", help="its head, from sammoe train gate"
+    )
+    about = parser.add_argument_group(
+        "what the manifest says of it", "Checkpoints of sammoe train expert know it already."
+    )
+    about.add_argument("--name", help="a-z, 0-9, _")
+    about.add_argument("--label", help="what people read (default: the name in words)")
+    about.add_argument("--modality", choices=("CT", "MR"), nargs="+", help="that it is for")
+    about.add_argument(
+        "--code",
+        type=code_option,
+        action="append",
+        metavar="SCHEME:VALUE:MEANING",
+        help="coded concept, as SCT:10200004:Liver; may be repeated",
+    )
+    about.add_argument(
+        "--class",
+        dest="classes",
+        nargs="+",
+        metavar="CLASS",
+        help="what data sets call its structure (default: the name)",
+    )
+    about.add_argument("--training-data", help="origin of the scans it was trained on")
+    about.add_argument("--licence", help="of those scans and labels")
+
+
+def remove_expert(parser: argparse.ArgumentParser) -> None:
+    """An expert's name."""
+    _add_folders(parser)
+    parser.add_argument("--name", required=True, help="of the expert")
+
+
+def set_gate(parser: argparse.ArgumentParser) -> None:
+    """One gate, or a head for each expert."""
+    _add_folders(parser)
+    gate = parser.add_mutually_exclusive_group(required=True)
+    gate.add_argument(
+        "--gate", type=Path, metavar="FILE", help="from sammoe train gate --mode joint or paper"
+    )
+    gate.add_argument(
+        "--head",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="from sammoe train gate; one for each expert",
+    )
+
+
+def publish(parser: argparse.ArgumentParser) -> None:
+    """``NEW --to FOLDER``."""
+    parser.add_argument("new", type=Path, metavar="NEW", help="the bundle to publish")
+    parser.add_argument(
+        "--to",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="where bundles are served from; what it holds is kept for rollback",
+    )
+
+
+def rollback(parser: argparse.ArgumentParser) -> None:
+    """``FOLDER``."""
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where a bundle was published")
+
+
+def _add_folders(parser: argparse.ArgumentParser) -> None:
+    show(parser)
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="the new bundle's folder"
+    )
+    parser.add_argument("--replace", action="store_true", help="replace the bundle in DIR")
