@@ -82,21 +82,25 @@ def empty_heads(reference: ReferenceFeatures) -> ExpertHeads:
     return ExpertHeads(mean, deviation)
 
 
-def reference_pool(reference: ReferenceFeatures, leave_out: Sequence[str] = ()) -> Pool | None:
+def reference_pool(reference: ReferenceFeatures, leave_out: Sequence[str] = ()) -> list[Pool]:
     """Random prompts that ship with the general model, by image domain.
 
     Parameters
     ----------
     leave_out
         Domains that hold the expert's own structure: among random prompts there, some are its own.
-        ``None`` is returned where no other domain is left.
+
+    Returns
+    -------
+    list
+        One pool, or none where no other domain is left.
     """
     kept = torch.tensor([name not in leave_out for name in reference.domains], dtype=torch.bool)
     domain = torch.from_numpy(reference.domain)
     rows = kept[domain]
     if not bool(rows.any()):
-        return None
-    return Pool(torch.from_numpy(reference.standard)[rows], domain[rows])
+        return []
+    return [Pool(torch.from_numpy(reference.standard)[rows], domain[rows])]
 
 
 def bank_pool(banks: Sequence[PromptBank], heads: ExpertHeads) -> Pool:

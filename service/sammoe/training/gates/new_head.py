@@ -26,6 +26,9 @@ from sammoe.volume.window import WindowRule
 
 _CALIBRATE = 4  # times fewer prompts than for training
 
+_Target = tuple[Source, tuple[str, ...]]
+"""A data set, and those of its classes that are one structure."""
+
 
 @dataclass(frozen=True)
 class NewHead:
@@ -80,21 +83,20 @@ class HeadMaker:
             Nothing of the expert's classes is labelled for training.
         """
         own, simulator = own_sources(sources, expert), Simulator(self.model, [decoder], self.cache)
+        targets = [(source, source.classes_of(expert)) for source in own]
         heads = empty_heads(self.reference)
-        mine = self._own(simulator, expert, own, "train", self.prompts)
+        mine = self._labelled(simulator, targets, "train", self.prompts)
         if not mine:
             raise nothing_labelled(expert, own)
-        others = [
-            bank_pool(self._random(simulator, expert, own, "train", self.prompts), heads),
-            reference_pool(self.reference, [source.name for source in own]),
-        ]
-        if labelled := self._general(simulator, expert, general):
-            others.append(bank_pool(labelled, heads))
-        head = train_head(
-            bank_pool(mine, heads), [pool for pool in others if pool is not None], self.recipe
+        banks = (
+            self._random(simulator, expert, own, "train", self.prompts),
+            self._labelled(simulator, _general_targets(expert, general), "train", self.prompts),
         )
+        others = [bank_pool(made, heads) for made in banks if made]
+        others += reference_pool(self.reference, [source.name for source in own])
+        head = train_head(bank_pool(mine, heads), others, self.recipe)
         few = self.prompts // _CALIBRATE
-        seen = self._own(simulator, expert, own, "calibrate", few)
+        seen = self._labelled(simulator, targets, "calibrate", few)
         other = self._random(simulator, expert, own, "calibrate", few)
         looks = {}
         if seen and other:
@@ -104,51 +106,40 @@ class HeadMaker:
     def _cutter(self) -> Cutter:
         return Cutter(self.model.image_encoder, self.rule, self.cache, self.recipe.seed)
 
-    def _own(
-        self, simulator: Simulator, expert: Expert, own: Sequence[Source], part: Part, prompts: int
+    def _labelled(
+        self, simulator: Simulator, targets: Sequence[_Target], part: Part, prompts: int
     ) -> list[PromptBank]:
-        """One bank per data set that has windows to show."""
-        share = -(-prompts // len(own))
+        """A bank for each target of which there is anything to show."""
         banks = []
-        for source in own:
-            windows = self._cutter().labelled(source, part, source.classes_of(expert), share)
+        for source, classes in targets:
+            share = -(-prompts // len(targets))
+            windows = self._cutter().labelled(source, part, classes, share)
             if len(windows):
-                title = f"{expert.name} in {source.name} ({part})"
-                banks.append(
-                    simulator.labelled(windows, count=share, seed=self.recipe.seed, title=title)
-                )
+                title = f"{', '.join(classes)} in {source.name} ({part})"
+                seed = self.recipe.seed
+                banks.append(simulator.labelled(windows, count=share, seed=seed, title=title))
         return banks
 
     def _random(
         self, simulator: Simulator, expert: Expert, own: Sequence[Source], part: Part, prompts: int
     ) -> list[PromptBank]:
+        """The same of prompts that are not the expert's."""
         share = -(-prompts // len(own))
         banks = []
         for source in own:
             windows = self._cutter().random(source, part, expert.classes, share)
             if len(windows):
                 title = f"anything else in {source.name} ({part})"
-                banks.append(
-                    simulator.random(windows, count=share, seed=self.recipe.seed, title=title)
-                )
+                seed = self.recipe.seed
+                banks.append(simulator.random(windows, count=share, seed=seed, title=title))
         return banks
 
-    def _general(
-        self, simulator: Simulator, expert: Expert, general: Sequence[Source]
-    ) -> list[PromptBank]:
-        classes = [
-            (source, name)
-            for source in general
-            for name in source.dataset.classes
-            if name not in expert.classes
-        ]
-        banks = []
-        for source, name in classes:
-            share = -(-self.prompts // len(classes))
-            windows = self._cutter().labelled(source, "train", [name], share)
-            if len(windows):
-                title = f"{name} in {source.name} (train)"
-                banks.append(
-                    simulator.labelled(windows, count=share, seed=self.recipe.seed, title=title)
-                )
-        return banks
+
+def _general_targets(expert: Expert, sources: Sequence[Source]) -> list[_Target]:
+    """Every class that is not the expert's, by itself."""
+    return [
+        (source, (name,))
+        for source in sources
+        for name in source.dataset.classes
+        if name not in expert.classes
+    ]

@@ -1,0 +1,69 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sammoe.bundle import ReferenceFeatures
+from sammoe.errors import DataSetInvalid
+from sammoe.training.frozen import weights_digest
+from sammoe.training.gates.heads import HeadRecipe
+from sammoe.training.gates.new_head import HeadMaker, NewHead
+from sammoe.training.gates.sources import read_sources
+from tests.datasets import write_nnunet
+from tests.unit.export import tiny
+from tests.unit.training.gates.worlds import frozen
+from tests.unit.training.small import CONFIG, RULE
+
+CASES = tuple("abcdef")
+BALL = tiny.CORD.model_copy(update={"name": "ball", "classes": ("ball",)})
+FEATURES = np.random.default_rng(0).normal(0, 1, (20, 5 * CONFIG.prompt_dim)).astype(np.float32)
+REFERENCE = ReferenceFeatures.of(FEATURES, ("clinic", "ward"), np.arange(20) % 2)
+
+
+@pytest.fixture
+def maker(tmp_path: Path) -> HeadMaker:
+    recipe = HeadRecipe(steps=3, batch=8)
+    return HeadMaker(frozen(), REFERENCE, RULE, 8, recipe, tmp_path / "cache")
+
+
+def test_a_head_depends_on_its_own_inputs_and_on_all_of_them(
+    maker: HeadMaker, tmp_path: Path
+) -> None:
+    clinic = read_sources([write_nnunet(tmp_path / "clinic", CASES)])
+    ribs = read_sources([write_nnunet(tmp_path / "ribs", CASES, classes={"rib": 2})])
+    decoder = maker.model.mask_decoder
+
+    def digest(made: NewHead) -> str:
+        return weights_digest(made.net)
+
+    first = digest(maker.make(BALL, decoder, clinic))
+    # A data set without own classes, or others' labels in the same scans, have no part in it.
+    assert digest(maker.make(BALL, decoder, [*clinic, *ribs])) == first
+    other = ReferenceFeatures.of(2 * FEATURES[::-1], REFERENCE.domains, REFERENCE.domain)
+    same_constants = replace(
+        REFERENCE, standard=np.where(REFERENCE.domain[:, None] == 0, 5, REFERENCE.standard)
+    )
+    assert digest(replace(maker, reference=same_constants).make(BALL, decoder, clinic)) == first
+    assert digest(replace(maker, reference=other).make(BALL, decoder, clinic)) != first
+    assert digest(maker.make(BALL, frozen(1).mask_decoder, clinic)) != first
+    assert digest(maker.make(BALL, decoder, clinic, general=ribs)) != first
+
+
+def test_data_sets_are_used_alike_and_empty_classes_left_out(
+    maker: HeadMaker, tmp_path: Path
+) -> None:
+    both = read_sources([write_nnunet(tmp_path / name, CASES) for name in ("clinic", "ward")])
+    none = read_sources([write_nnunet(tmp_path / "none", CASES, classes={"cube": 2, "ghost": 7})])
+
+    made = maker.make(BALL, maker.model.mask_decoder, both, general=none)
+
+    assert made.looks
+
+
+def test_an_expert_that_is_nowhere_labelled_gets_no_head(maker: HeadMaker, tmp_path: Path) -> None:
+    ghosts = read_sources(
+        [write_nnunet(tmp_path / "clinic", CASES, classes={"ball": 7, "cube": 2})]
+    )
+    with pytest.raises(DataSetInvalid, match="nothing of expert ball"):
+        maker.make(BALL, maker.model.mask_decoder, ghosts)
