@@ -71,13 +71,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, help="folder (default: the checkpoint's, or runs/gate_NAME)"
     )
     parser.add_argument(
-        "--prompts", type=int, help="simulated prompts of each expert (default 800; joint: 300)"
+        "--prompts",
+        type=int,
+        help="simulated prompts of each expert (default 500; joint, paper: 300)",
     )
     parser.add_argument(
         "--steps", type=int, help=f"default {head.steps}; joint, paper: {gate.steps}"
     )
     parser.add_argument("--lr", type=float, help=f"default {head.lr}; joint, paper: {gate.lr}")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of weights and batches")
+    parser.add_argument("--data-seed", type=int, default=0, help="of the simulated prompts")
     parser.add_argument(
         "--train-experts",
         action="store_true",
@@ -116,9 +119,10 @@ def _head(args: argparse.Namespace, bundle: Bundle, networks: Networks) -> None:
         networks.model,
         networks.reference,
         bundle.manifest.window_rule(),
-        args.prompts or 800,
+        args.prompts or 500,
         recipe,
         args.cache,
+        args.data_seed,
     )
     made = maker.make(expert, decoder, read_sources(args.data), read_sources(args.also_general))
     for kind, look in made.looks.items():
@@ -162,6 +166,7 @@ def _gate(args: argparse.Namespace, bundle: Bundle, networks: Networks) -> None:
         args.prompts or 300,
         recipe,
         args.cache,
+        args.data_seed,
     )
     made = maker.make(read_sources(args.data), none_of_them=args.mode == "joint")
     for kind, routed in made.routed.items():

@@ -41,9 +41,11 @@ class GateMaker:
     prompts
         Of each expert; a joint gate has as many again, of general classes, as of all of them.
     recipe
-        Its seed is that of the prompts, too.
+        Of the training.
     cache
         Folder of windows and prompts.
+    seed
+        Of windows and prompts.
     """
 
     model: SamMed3D
@@ -53,6 +55,7 @@ class GateMaker:
     prompts: int
     recipe: GateRecipe
     cache: Path
+    seed: int = 0
 
     def make(self, sources: Sequence[Source], *, none_of_them: bool) -> NewGate:
         """Learn from every data set given.
@@ -126,10 +129,11 @@ class GateMaker:
         choice: int,
     ) -> Iterator[_Part]:
         """Nothing where no case of the part shows any of the classes."""
-        seed = self.recipe.seed
-        cutter = Cutter(self.model.image_encoder, self.rule, self.cache, seed)
+        cutter = Cutter(self.model.image_encoder, self.rule, self.cache, self.seed)
         windows = cutter.labelled(source, part, classes, prompts)
         if len(windows):
             title = f"{', '.join(classes)} in {source.name} ({part})"
-            bank = simulator.labelled(windows, count=prompts, seed=seed, masks=True, title=title)
+            bank = simulator.labelled(
+                windows, count=prompts, seed=self.seed, masks=True, title=title
+            )
             yield windows, bank, choice

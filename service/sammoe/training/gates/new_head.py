@@ -49,9 +49,11 @@ class HeadMaker:
     prompts
         Own ones, and as many random ones.
     recipe
-        Its seed is that of the prompts, too.
+        Of the training.
     cache
         Folder of windows and prompts.
+    seed
+        Of windows and prompts.
     """
 
     model: SamMed3D
@@ -60,6 +62,7 @@ class HeadMaker:
     prompts: int
     recipe: HeadRecipe
     cache: Path
+    seed: int = 0
 
     def make(
         self,
@@ -104,7 +107,7 @@ class HeadMaker:
         return NewHead(head, looks)
 
     def _cutter(self) -> Cutter:
-        return Cutter(self.model.image_encoder, self.rule, self.cache, self.recipe.seed)
+        return Cutter(self.model.image_encoder, self.rule, self.cache, self.seed)
 
     def _labelled(
         self, simulator: Simulator, targets: Sequence[_Target], part: Part, prompts: int
@@ -116,8 +119,7 @@ class HeadMaker:
             windows = self._cutter().labelled(source, part, classes, share)
             if len(windows):
                 title = f"{', '.join(classes)} in {source.name} ({part})"
-                seed = self.recipe.seed
-                banks.append(simulator.labelled(windows, count=share, seed=seed, title=title))
+                banks.append(simulator.labelled(windows, count=share, seed=self.seed, title=title))
         return banks
 
     def _random(
@@ -130,8 +132,7 @@ class HeadMaker:
             windows = self._cutter().random(source, part, expert.classes, share)
             if len(windows):
                 title = f"anything else in {source.name} ({part})"
-                seed = self.recipe.seed
-                banks.append(simulator.random(windows, count=share, seed=seed, title=title))
+                banks.append(simulator.random(windows, count=share, seed=self.seed, title=title))
         return banks
 
 

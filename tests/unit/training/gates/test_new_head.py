@@ -48,6 +48,7 @@ def test_a_head_depends_on_its_own_inputs_and_on_all_of_them(
     assert digest(replace(maker, reference=other).make(BALL, decoder, clinic)) != first
     assert digest(maker.make(BALL, frozen(1).mask_decoder, clinic)) != first
     assert digest(maker.make(BALL, decoder, clinic, general=ribs)) != first
+    assert digest(replace(maker, seed=1).make(BALL, decoder, clinic)) != first
 
 
 def test_data_sets_are_used_alike_and_empty_classes_left_out(
