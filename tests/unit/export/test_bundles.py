@@ -232,3 +232,4 @@ def test_the_papers_gate_takes_the_decoders_inputs(network: SamMed3D, tmp_path: 
 
     session = onnxruntime.InferenceSession(bundle.model_path("gate"))
     assert [i.name for i in session.get_inputs()] == ["embedding", "coords", "labels", "mask"]
+    assert bundle.manifest.routing.gate == "joint"

@@ -9,6 +9,7 @@ import torch
 
 from sammoe.bundle import Bundle, Code, file_digest, load_bundle
 from sammoe.cli import main
+from sammoe.cli.bundle.verifying import verify
 from sammoe.export import load_networks
 from sammoe.model import SamMed3D
 from sammoe.model.checkpoint import save_checkpoint
@@ -76,6 +77,9 @@ def test_an_expert_is_added_as_its_checkpoint_describes_it(
     found = load_networks(made).experts["new"].state_dict()
     weight = "transformer.layers.0.mlp.lin1.weight"
     assert torch.equal(found[weight], decoder(9).state_dict()[weight].half().float())
+    # What the networks answered, the engine that serves must answer too.
+    assert verify(made) < 0.5
+    assert run("publish", made.path, "--to", tmp_path / "served") == 0
 
 
 def test_the_command_line_has_the_last_word(
@@ -219,6 +223,7 @@ def test_a_gate_is_set_and_heads_again(
 
     assert run("set-gate", two.path, "--gate", gate, "--out", joint) == 0
     assert load_bundle(joint).manifest.routing.gate == "joint"
+    assert verify(load_bundle(joint)) < 0.5
     assert run("set-gate", joint, *heads, "--out", tmp_path / "back") == 0
 
     back = load_bundle(tmp_path / "back")
