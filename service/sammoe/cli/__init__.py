@@ -68,6 +68,10 @@ COMMANDS: Final = {
     ),
     "bundle": Command("look at a bundle, change it, publish it", "sammoe.cli.bundle"),
     "train": Command("train networks", "sammoe.training.cli"),
+    "calibrate": Command(
+        "set when a bundle's experts answer, on held-out patients",
+        "sammoe.training.commands.calibrate",
+    ),
     "evaluate": Command(
         "measure how well bundles segment, on test patients", "sammoe.training.commands.evaluate"
     ),

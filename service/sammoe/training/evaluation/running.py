@@ -2,10 +2,12 @@
 
 import asyncio
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -19,6 +21,10 @@ from sammoe.training.evaluation.sessions import Embeddings, Scene
 from sammoe.training.evaluation.systems import MIXTURES
 from sammoe.training.evaluation.targets import Examiner, Options, Target
 from sammoe.volume.volume import Modality
+
+T = TypeVar("T")
+Engines = Mapping[str, Engine]
+Work = Callable[[Engines, "Job"], Coroutine[Any, Any, list[T]]]
 
 _engines: dict[str, Engine] = {}
 """Of a worker process."""
@@ -58,7 +64,7 @@ def load_bundles(folders: Sequence[Path]) -> dict[str, Bundle]:
 
 
 def run_jobs(
-    folders: dict[str, Path],
+    folders: Mapping[str, Path],
     jobs: Sequence[Job],
     options: Options,
     rows: RowFile,
@@ -75,16 +81,45 @@ def run_jobs(
         How many at the same time, each on one thread.
     """
     left = [job for job in jobs if not rows.holds(job.case.dataset, job.case.name)]
+    work = partial(_evaluate, options=options)
+    for job, found in over_cases(folders, left, work, processes=processes, all_cases=len(jobs)):
+        rows.add(job.case.dataset, job.case.name, found)
+
+
+def over_cases(
+    folders: Mapping[str, Path],
+    jobs: Sequence[Job],
+    work: Work[T],
+    *,
+    processes: int,
+    all_cases: int | None = None,
+) -> Iterator[tuple[Job, list[T]]]:
+    """Do something with every case, on engines that are loaded once a process.
+
+    Parameters
+    ----------
+    folders
+        Name -> bundle's folder; ``work`` gets an engine for each name.
+    work
+        Picklable.
+    all_cases
+        How many the progress bar counts to, where some are done already.
+
+    Yields
+    ------
+    Each job with its results, in the order in which they are done.
+    """
+    total = all_cases or len(jobs)
     with tqdm(
-        total=len(jobs), initial=len(jobs) - len(left), unit="case", disable=None, smoothing=0
+        total=total, initial=total - len(jobs), unit="case", disable=None, smoothing=0
     ) as bar:
-        for case, found in _answers(folders, left, options, processes):
-            rows.add(case.dataset, case.name, found)
+        for done in _results(folders, jobs, work, processes):
+            yield done
             bar.update()
 
 
 async def evaluate_case(
-    engines: dict[str, Engine], case: Case, classes: Sequence[str], options: Options
+    engines: Engines, case: Case, classes: Sequence[str], options: Options
 ) -> list[Row]:
     """Rows of all targets of a case, each class of it by itself.
 
@@ -119,39 +154,43 @@ def expert_of(manifest: Manifest, structure: str, modality: Modality) -> str:
     return ""
 
 
-def _answers(
-    folders: dict[str, Path], jobs: Sequence[Job], options: Options, processes: int
-) -> Iterator[tuple[Case, list[Row]]]:
+def _results(
+    folders: Mapping[str, Path], jobs: Sequence[Job], work: Work[T], processes: int
+) -> Iterator[tuple[Job, list[T]]]:
     if processes == 1:
         _load(folders)
         try:
             for job in jobs:
-                yield job.case, _evaluate(job, options)
+                yield job, _run(work, job)
         finally:
             _close()
         return
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, spawn, initializer=_load, initargs=(folders,)) as pool:
+        waiting = {pool.submit(_run, work, job): job for job in jobs}
         try:
-            waiting = {pool.submit(_evaluate, job, options): job for job in jobs}
             for done in as_completed(waiting):
-                yield waiting[done].case, done.result()
+                yield waiting[done], done.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _load(folders: dict[str, Path]) -> None:
+def _load(folders: Mapping[str, Path]) -> None:
     options = EngineOptions(encoder_threads=1, decoder_threads=1, decode_workers=1)
     for name, folder in folders.items():
         _engines[name] = LocalEngine(load_bundle(folder, verify=False), options)
 
 
-def _evaluate(job: Job, options: Options) -> list[Row]:
-    return asyncio.run(evaluate_case(_engines, job.case, job.classes, options))
+def _run(work: Work[T], job: Job) -> list[T]:
+    return asyncio.run(work(_engines, job))
 
 
 def _close() -> None:
     for engine in _engines.values():
         asyncio.run(engine.close())
     _engines.clear()
+
+
+async def _evaluate(engines: Engines, job: Job, options: Options) -> list[Row]:
+    return await evaluate_case(engines, job.case, job.classes, options)

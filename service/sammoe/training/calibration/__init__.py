@@ -1,0 +1,1 @@
+"""When experts answer: thresholds of a bundle's routing, fitted on held-out patients."""

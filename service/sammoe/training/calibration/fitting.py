@@ -1,0 +1,139 @@
+"""tau and slack: the most for experts' own classes within a budget for all others.
+
+For every kind of prompt, all pairs of a grid are tried: it is arithmetic on the samples. Of the
+pairs that lose no more than the budget on general classes, that of the best Dice on own classes is
+taken; among those that are within `TIE` of it, the tau nearest to 0.5, then the smaller slack.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sammoe.bundle import PROMPT_KINDS, PromptKind
+from sammoe.errors import DataSetInvalid
+from sammoe.training.calibration.samples import Sample
+
+BUDGET: Final = 0.01
+TIE: Final = 0.001
+TAUS: Final = (*(round(0.05 * n, 2) for n in range(1, 20)), 0.97, 0.98, 0.99, 0.995, 1.0)
+"""At 1 no expert answers, so that any budget can be kept."""
+
+SLACKS: Final[dict[PromptKind, tuple[float | None, ...]]] = {
+    "box": (0.0, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, None),
+    "click": (0.0, 0.5, 1.0, 2.0, 3.0, 4.5, 6.0, 8.0, 12.0, None),
+    "clicks": (0.0, 0.5, 1.0, 2.0, 3.0, 4.5, 6.0, 8.0, 12.0, None),
+}
+"""Shares of the box's side; logits. None: no check."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One pair of the grid, with what it gives.
+
+    Attributes
+    ----------
+    own, general
+        Mean Dice over classes.
+    loss
+        Of ``general`` against the general model alone.
+    """
+
+    kind: PromptKind
+    tau: float
+    slack: float | None
+    own: float
+    general: float
+    loss: float
+
+
+class Bench:
+    """The samples of one kind of prompt as arrays.
+
+    Parameters
+    ----------
+    samples
+        Of both groups.
+    kind
+        Others are left out.
+
+    Raises
+    ------
+    DataSetInvalid
+        There is no sample of an expert's own class, or none of a general one.
+    """
+
+    def __init__(self, samples: Sequence[Sample], kind: PromptKind) -> None:
+        self.kind = kind
+        self.samples = [sample for sample in samples if sample.kind == kind]
+        self.own = np.array([bool(s.expert) for s in self.samples], bool)
+        if self.own.all() or not self.own.any():
+            lacking = "general class" if self.own.any() else "class of an expert"
+            raise DataSetInvalid(
+                f"no prompt of the kind {kind!r} on a {lacking}: give data sets that hold both, on"
+                " calibration patients"
+            )
+        self.s_top = np.array([s.s_top for s in self.samples])
+        self.general = np.array([s.general for s in self.samples])
+        self.fused = np.array([s.fused for s in self.samples])
+        # The expert's excess is infinite, or NaN beside an equally empty general mask: no accept.
+        misfits = np.array([s.misfits for s in self.samples])
+        with np.errstate(invalid="ignore"):
+            self._excess = misfits[:, 1] - misfits[:, 0]
+        self._empty = ~np.isfinite(misfits[:, 1])
+        self.weights = np.where(self.own, self._shares(self.own), self._shares(~self.own))
+
+    def answers(self, tau: "float | NDArray[np.float64]", slack: float | None) -> NDArray[np.bool_]:
+        """Which samples the expert answers, bool [n]; ``tau`` may differ for each."""
+        passes: NDArray[np.bool_] = self.s_top > tau
+        if slack is None:
+            return passes
+        fits: NDArray[np.bool_] = (self._excess <= slack) & ~self._empty
+        return passes & fits
+
+    def dice(self, answers: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Dice of every answer."""
+        return np.where(answers, self.fused, self.general)
+
+    def own_dice(self, dice: NDArray[np.float64]) -> float:
+        """Mean over own classes."""
+        return float((self.weights * dice)[self.own].sum())
+
+    def general_dice(self, dice: NDArray[np.float64]) -> float:
+        """Mean over general classes."""
+        return float((self.weights * dice)[~self.own].sum())
+
+    def measure(self, tau: float, slack: float | None) -> Setting:
+        """What a pair gives."""
+        dice = self.dice(self.answers(tau, slack))
+        general = self.general_dice(dice)
+        loss = self.general_dice(self.general) - general
+        return Setting(self.kind, tau, slack, self.own_dice(dice), general, loss)
+
+    def _shares(self, group: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Weights that sum to 1 in a group, equal for each of its classes."""
+        names = [(s.dataset, s.structure) for s in self.samples]
+        counts = Counter(name for name, there in zip(names, group, strict=True) if there)
+        return np.array([1 / (len(counts) * counts[n]) if counts[n] else 0.0 for n in names])
+
+
+def grid(bench: Bench) -> list[Setting]:
+    """Every pair."""
+    return [bench.measure(tau, slack) for slack in SLACKS[bench.kind] for tau in TAUS]
+
+
+def choose(settings: Sequence[Setting], budget: float) -> Setting:
+    """The best pair within the budget; see the module."""
+    affordable = [setting for setting in settings if setting.loss <= budget]
+    best = max(setting.own for setting in affordable)
+    equal = [setting for setting in affordable if setting.own >= best - TIE]
+    return min(equal, key=lambda s: (abs(s.tau - 0.5), np.inf if s.slack is None else s.slack))
+
+
+def benches(samples: Sequence[Sample]) -> list[Bench]:
+    """One for each kind of prompt that there is."""
+    kinds = {sample.kind for sample in samples}
+    return [Bench(samples, kind) for kind in PROMPT_KINDS if kind in kinds]

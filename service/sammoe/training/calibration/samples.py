@@ -1,0 +1,148 @@
+"""Prompts on held-out patients, with both candidates' scores: all that thresholds depend on."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from sammoe.bundle import PromptKind
+from sammoe.engine.selector import agreement, fuse, misfit, prompt_kind
+from sammoe.segmentation import Point, Prompt
+from sammoe.segmentation.planning import Plan
+from sammoe.training.evaluation.judging import Judge, Logits
+from sammoe.training.evaluation.running import Engines, Job, expert_of
+from sammoe.training.evaluation.sessions import LOOK, Embeddings, Scene, Shown
+from sammoe.training.evaluation.targets import Target
+from sammoe.training.evaluation.users import Drawing, draw_box, next_click, rng_of
+
+NAME: Final = "bundle"
+BOXES: Final[tuple[Drawing, ...]] = ("box", "jitter")
+CLICKS: Final = (1, 3, 6)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One prompt and what general model and top expert make of it.
+
+    Attributes
+    ----------
+    dataset, structure, patient
+        Of the target.
+    expert
+        That was trained for it; empty for a general class.
+    kind
+        Of the prompt.
+    top, s_top
+        The gate's best expert, and its score.
+    misfits
+        Of the general mask and of the expert's.
+    general, expert_dice, fused
+        Dice of the general mask, of the top expert's, and of both mixed.
+    agreement
+        Dice of general and expert mask with each other.
+    distance
+        Of the gate features from those that ship; NaN where none do.
+    """
+
+    dataset: str
+    structure: str
+    patient: str
+    expert: str
+    kind: PromptKind
+    top: str
+    s_top: float
+    misfits: tuple[float, float]
+    general: float
+    expert_dice: float
+    fused: float
+    agreement: float
+    distance: float
+
+
+async def sample_case(engines: Engines, job: Job, seed: int) -> list[Sample]:
+    """Samples of every target of a case; ``engines`` holds one engine, `NAME`."""
+    engine, case = engines[NAME], job.case
+    volume = case.read_image()
+    masks = case.read_masks(volume)
+    embeddings: Embeddings = {}
+    samples = []
+    for name in job.classes:
+        if name in masks:
+            expert = expert_of(engine.bundle.manifest, name, volume.modality)
+            target = Target(case.dataset, case.name, case.patient, name, masks[name], expert)
+            sampler = Sampler(Scene(engine, volume, embeddings), target, seed)
+            samples += await sampler.samples()
+    return samples
+
+
+class Sampler:
+    """Prompts for one target.
+
+    Boxes are exact and jittered; clicks go into the error of a mask that is now the general one,
+    now the top expert's, at random, so that neither is favoured by what it was asked.
+    """
+
+    def __init__(self, scene: Scene, target: Target, seed: int) -> None:
+        self._scene, self._target = scene, target
+        self._judge = Judge(target.mask, scene.volume.geometry)
+        self._words = ("calibrate", seed, target.dataset, target.case, target.structure)
+
+    async def samples(self) -> list[Sample]:
+        """Both boxes, and the answers after `CLICKS`."""
+        found: list[Sample | None] = []
+        for drawing in BOXES:
+            box = draw_box(self._target.mask, drawing, rng_of(*self._words, drawing))
+            found.append((await self._look(self._scene.plan(Prompt(box=box))))[0])
+        shown: Shown | None = None
+        mask = np.zeros_like(self._target.mask)
+        for number in range(1, max(CLICKS) + 1):
+            rng = rng_of(*self._words, number)
+            index, positive = next_click(
+                mask,
+                self._target.mask,
+                self._scene.reachable(shown.window if shown else None),
+                self._judge.geometry.spacing,
+                rng,
+                careful=rng.random() < 0.5,
+            )
+            planned = self._scene.plan(Prompt(points=(Point(*index, positive=positive),)), shown)
+            sample, candidates = await self._look(planned)
+            if number in CLICKS:
+                found.append(sample)
+            shown = Shown(planned, candidates[int(rng.integers(len(candidates)))])
+            mask = self._judge(shown.logits, planned.window).mask
+        return [sample for sample in found if sample is not None]
+
+    async def _look(self, planned: Plan) -> tuple[Sample | None, Sequence[Logits]]:
+        """A sample, unless no expert is for this scan; and the masks that could be shown."""
+        decoded = await self._scene.decode(planned, LOOK)
+        route, general = decoded.route, decoded.candidates["general"]
+        expert = decoded.candidates.get("expert")
+        if expert is None or route.top is None or route.s_top is None:
+            return None, [general]
+        manifest, inputs = self._scene.engine.bundle.manifest, planned.inputs
+        fused = fuse(general, expert, route.s_top, manifest.routing.fusion)
+        misfits = [
+            misfit(logits, inputs.coords, inputs.labels, manifest.window.side)
+            for logits in (general, expert)
+        ]
+        dice = [self._judge(logits, planned.window).dice for logits in (general, expert, fused)]
+        target = self._target
+        sample = Sample(
+            dataset=target.dataset,
+            structure=target.structure,
+            patient=target.patient,
+            expert=target.expert,
+            kind=prompt_kind(inputs.labels),
+            top=route.top,
+            s_top=route.s_top,
+            misfits=(misfits[0], misfits[1]),
+            general=dice[0],
+            expert_dice=dice[1],
+            fused=dice[2],
+            agreement=agreement(general, expert),
+            distance=math.nan if route.distance is None else route.distance,
+        )
+        return sample, [general, expert]

@@ -1,0 +1,120 @@
+"""``sammoe calibrate``: when a bundle's experts answer."""
+
+import argparse
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import JsonValue
+
+from sammoe.bundle import Bundle, load_bundle, write_manifest
+from sammoe.errors import BundleInvalid, InvalidInput
+from sammoe.training.calibration.doubt import agreement_limit, answered, distance_limit
+from sammoe.training.calibration.fitting import BUDGET, benches, choose, grid
+from sammoe.training.calibration.per_expert import compare
+from sammoe.training.calibration.report import Calibration, draw_curve, lines, write_curve
+from sammoe.training.calibration.samples import NAME, Sample, sample_case
+from sammoe.training.commands.evaluate import find_jobs
+from sammoe.training.evaluation.running import over_cases
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.description = (
+        "On calibration patients, the thresholds of a bundle's routing are fitted for each kind of"
+        " prompt (box, one click, several): tau, which the gate's score must exceed, and the"
+        " slack by which an expert's mask may fit the prompt worse than the general one. Own"
+        " classes of the experts gain as much as a budget of Dice lost on all other classes"
+        " allows. The limits of two warnings are fitted too. All of it is written into the"
+        " bundle's manifest; the whole grid is in OUT/calibration.csv, a picture beside it."
+    )
+    parser.add_argument("--bundle", type=Path, required=True, metavar="DIR", help="to calibrate")
+    parser.add_argument(
+        "--data", type=Path, nargs="+", action="extend", required=True, metavar="DIR",
+        help="data sets (nnU-Net or SAM-Med3D folders) with own classes of the experts and others",
+    )  # fmt: skip
+    parser.add_argument(
+        "--budget", type=float, default=BUDGET, metavar="DICE",
+        help=f"mean Dice that general classes may lose (default {BUDGET:g})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--per-expert", action="store_true", help="tell what a tau for each expert would give"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="leave the bundle as it is")
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="for grid and picture (default: the bundle)"
+    )
+    parser.add_argument("--limit-cases", type=int, metavar="N", help="of each data set")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
+    parser.add_argument("--seed", type=int, default=0, help="of the prompts (default 0)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Calibrate."""
+    if args.jobs < 1 or args.budget < 0:
+        raise InvalidInput("--jobs must be 1 or more, and --budget not below 0")
+    bundle = load_bundle(args.bundle)
+    if not bundle.manifest.experts:
+        raise BundleInvalid(f"{args.bundle} has no experts: there is nothing to calibrate")
+    samples = _samples(args)
+    found = calibrate(samples, args.budget)
+    told = [
+        compare(samples, setting.kind, setting.slack, args.budget)
+        for setting in (found.chosen if args.per_expert else ())
+    ]
+    print(*lines(found, told), sep="\n")
+    if not args.dry_run:
+        _write(bundle, found, samples)
+    if args.out or not args.dry_run:
+        folder = args.out or args.bundle
+        folder.mkdir(parents=True, exist_ok=True)
+        print(write_curve(found, folder))
+        if picture := draw_curve(found, folder):
+            print(picture)
+
+
+def calibrate(samples: Sequence[Sample], budget: float) -> Calibration:
+    """Choose every threshold.
+
+    Raises
+    ------
+    DataSetInvalid
+        There are no samples of own classes, or none of others.
+    """
+    found = benches(samples)
+    grids = [grid(bench) for bench in found]
+    chosen = [choose(settings, budget) for settings in grids]
+    answers = answered(found, chosen)
+    return Calibration(
+        budget, found, grids, chosen, agreement_limit(answers), distance_limit(answers)
+    )
+
+
+def _samples(args: argparse.Namespace) -> list[Sample]:
+    jobs = find_jobs(args.data, "calibrate", (), args.limit_cases)
+    work = partial(sample_case, seed=args.seed)
+    folders = {NAME: args.bundle}
+    done = {
+        (job.case.dataset, job.case.name): samples
+        for job, samples in over_cases(folders, jobs, work, processes=args.jobs)
+    }
+    # In the data sets' order, not in that in which processes were done.
+    return [sample for job in jobs for sample in done[job.case.dataset, job.case.name]]
+
+
+def _write(bundle: Bundle, found: Calibration, samples: Sequence[Sample]) -> None:
+    manifest = bundle.manifest
+    about: dict[str, JsonValue] = {
+        "budget": found.budget,
+        "patients": len({sample.patient for sample in samples}),
+        "data": list[JsonValue](sorted({sample.dataset for sample in samples})),
+        "own": {setting.kind: round(setting.own, 4) for setting in found.chosen},
+        "general_lost": {setting.kind: round(setting.loss, 4) for setting in found.chosen},
+    }
+    details = manifest.provenance.details | {"calibration": about}
+    changes: dict[str, Any] = {
+        "routing": found.routing(manifest.routing),
+        "provenance": manifest.provenance.model_copy(update={"details": details}),
+    }
+    write_manifest(bundle.path, manifest.model_copy(update=changes))

@@ -1,0 +1,119 @@
+import csv
+from pathlib import Path
+
+import pytest
+
+from sammoe.bundle import PROMPT_KINDS, Manifest, load_bundle
+from sammoe.cli import FAILED, main
+from sammoe.training.calibration.fitting import SLACKS, TAUS
+from sammoe.training.calibration.report import Calibration, lines
+from sammoe.training.commands.calibrate import calibrate
+from tests.bundles import write_test_bundle
+from tests.datasets import write_nnunet
+from tests.unit.training.calibration.samples import population
+from tests.unit.training.evaluation.conftest import write_mixture
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_nnunet(tmp_path_factory.mktemp("data") / "balls", [f"c{n}" for n in range(24)])
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    return write_mixture(tmp_path / "bundle", reference=True, distance=9.0).path
+
+
+def run(*words: object) -> int:
+    return main(["calibrate", *map(str, words)])
+
+
+def manifest_of(bundle: Path) -> Manifest:
+    return load_bundle(bundle).manifest
+
+
+def test_the_manifest_gets_what_was_found(
+    bundle: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = manifest_of(bundle)
+    assert run("--bundle", bundle, "--data", data, "--jobs", 2, "--budget", 0.02) == 0
+    after = manifest_of(bundle)
+    assert (
+        after.model_copy(update={"routing": before.routing, "provenance": before.provenance})
+        == before
+    )
+    assert after.routing != before.routing
+    assert set(after.routing.tau.values()) <= set(TAUS)
+    assert after.routing.gate == before.routing.gate
+    about = after.provenance.details["calibration"]
+    assert isinstance(about, dict)
+    assert about["patients"] == 3
+    lost = about["general_lost"]
+    assert isinstance(lost, dict)
+    assert all(isinstance(value, float) and value <= 0.02 for value in lost.values())
+    with (bundle / "calibration.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == len(TAUS) * sum(map(len, SLACKS.values()))
+    chosen = {row["kind"]: float(row["tau"]) for row in rows if row["chosen"] == "1"}
+    assert chosen == after.routing.tau
+    assert (bundle / "calibration.png").stat().st_size > 1000
+    out = capsys.readouterr().out
+    assert "budget of Dice lost on general classes: 0.02" in out
+    assert "calibration.png" in out
+
+
+def test_a_dry_run_only_tells(
+    bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--bundle", bundle, "--data", data, "--jobs", 1, "--dry-run", "--limit-cases", 3)
+    before = sorted((path, path.stat().st_mtime_ns) for path in bundle.rglob("*"))
+    assert run(*words) == 0
+    assert sorted((path, path.stat().st_mtime_ns) for path in bundle.rglob("*")) == before
+    first = capsys.readouterr().out
+    assert "| clicks |" in first
+    assert run(*words, "--out", tmp_path / "curve", "--per-expert") == 0
+    told = capsys.readouterr().out
+    assert told.startswith(first)
+    assert "a tau for each expert" in told
+    assert (tmp_path / "curve" / "calibration.csv").exists()
+
+
+def test_what_is_printed() -> None:
+    samples = [sample for kind in PROMPT_KINDS for sample in population(kind)]
+    found = calibrate(samples, 0.01)
+    assert isinstance(found, Calibration)
+    text = list(lines(found, []))
+    assert "| box | 0.5 | 0 | 0.300 | 0.700 | 0.0000 | 0.700, lost 0.1200 |" in text
+    assert any("no limit tells" in line for line in text)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [(("--jobs", "0"), "--jobs must be 1"), (("--budget", "-1"), "not below 0")],
+)
+def test_arguments_are_checked(
+    words: tuple[str, ...],
+    complaint: str,
+    bundle: Path,
+    data: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("--bundle", bundle, "--data", data, *words) == FAILED
+    assert complaint in capsys.readouterr().err
+
+
+def test_a_bundle_without_experts(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_test_bundle(tmp_path / "general")
+    assert run("--bundle", tmp_path / "general", "--data", data) == FAILED
+    assert "nothing to calibrate" in capsys.readouterr().err
+
+
+def test_data_without_general_classes(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [f"c{n}" for n in range(6)]
+    data = write_nnunet(tmp_path / "only", names, classes={"ball": 1})
+    assert run("--bundle", bundle, "--data", data, "--jobs", 1) == FAILED
+    assert "on a general class" in capsys.readouterr().err
