@@ -90,7 +90,7 @@ def test_the_service_lists_and_routes_to_it(grown: Path, tmp_path: Path) -> None
             content=scan.read_bytes(),
             headers={"Content-Type": "application/octet-stream"},
         )
-        body = {"points": [{"x": x, "y": y, "z": z}], "space": "voxel"}
+        body = {"points": [{"position": [x, y, z], "label": 1}], "space": "voxel"}
         made = http.post(f"/v1/volumes/{added.json()['id']}/segmentations", json=body).json()
     assert made["route"]["top"] == TASK
     assert made["route"]["used"] == TASK
