@@ -107,15 +107,19 @@ class GeneralTrainer:
                 dices.append(float(dice_score(logits.detach(), batch.targets).mean()))
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimiser.step()
+        # bfloat16 kernels now and then return NaN on a CPU; such a step teaches nothing.
+        if torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0).isfinite():
+            self.optimiser.step()
+            self._update_average()
+        return losses, dices
+
+    def _update_average(self) -> None:
         decay = min(self.recipe.average, (self.step + 1) / (self.step + 10))
         with torch.no_grad():
             for mine, theirs in zip(
                 self.average.state_dict().values(), self.model.state_dict().values(), strict=True
             ):
                 mine.lerp_(theirs, 1 - decay)
-        return losses, dices
 
     def _users(self) -> Simulation:
         """Users of this step: they give up after one answer, or two, or at the recipe's last."""
