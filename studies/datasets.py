@@ -9,6 +9,7 @@ sarcoma_mr       soft-tissue sarcoma of limbs, T1                               
 sarcoma_ct       the same patients, CT                                                  people
 torsos           phantoms as CT: organs, and four structures that are rare in training  synthesis
 torsos_mr        phantoms as MR                                                         synthesis
+torsos_seen      the CT phantoms again, with half of the organs: for gates that need labels synthesis
 torsos_fifteen   the CT phantoms again, with fifteen other structures as classes        synthesis
 ch2bet           a real head, for tests alone                                           AAL atlas
 totalseg_ct      a real CT, for tests alone                                             a network
@@ -60,6 +61,9 @@ SINGLE_ORGANS = {
     "gallbladder": (Part.GALLBLADDER,),
     "psoas_right": (Part.PSOAS_R,),
 }
+SEEN = ("liver", "spleen", "kidney_right", "stomach", "heart", "aorta")
+"""Organs whose labels a joint gate learns from; the others are never labelled for it."""
+
 RARE = {
     "cord": (Part.CORD,),
     "oesophagus": (Part.OESOPHAGUS,),
@@ -100,7 +104,10 @@ def main() -> int:
     args = parser.parse_args()
     torsos(args.out / "torsos", args.torsos, Modality.CT)
     torsos(args.out / "torsos_mr", args.torsos_mr, Modality.MR)
-    relabelled(args.out / "torsos", args.out / "torsos_fifteen")
+    organs, rare = organ_labels(), part_labels(RARE)
+    seen = {name: values for name, values in organs.items() if name in SEEN}
+    relabelled(args.out / "torsos", args.out / "torsos_seen", seen | rare)
+    relabelled(args.out / "torsos", args.out / "torsos_fifteen", organs | part_labels(FIFTEEN))
     if (args.data / "hippocampus").is_dir():
         cohort(args.data, "hippocampus", args.out / "hippocampus", "MR", HIPPOCAMPUS)
     if (args.data / "sts_mr_t1").is_dir():
@@ -112,6 +119,17 @@ def main() -> int:
     ch2bet(args.templates, args.out / "ch2bet")
     totalseg_ct(args.data, args.out / "totalseg_ct")
     return 0
+
+
+def organ_labels() -> dict[str, list[int]]:
+    """General class of a torso -> values in its label map."""
+    whole = {name: list(map(int, WHOLES[key].parts)) for name, key in ORGANS.items()}
+    return whole | part_labels(SINGLE_ORGANS)
+
+
+def part_labels(parts: Mapping[str, Sequence[Part]]) -> dict[str, list[int]]:
+    """Class -> values of its parts."""
+    return {name: list(map(int, ids)) for name, ids in parts.items()}
 
 
 def cohort(data: Path, folder: str, out: Path, modality: str, labels: Labels) -> None:
@@ -137,9 +155,7 @@ def _cohort_parts(data: Path, folder: str) -> dict[str, str]:
 
 def torsos(out: Path, count: int, modality: Modality) -> None:
     """Phantoms; number n depends on the modality and n alone."""
-    parts = {whole: list(map(int, WHOLES[key].parts)) for whole, key in ORGANS.items()}
-    singles = {name: list(map(int, ids)) for name, ids in (SINGLE_ORGANS | RARE).items()}
-    _begin(out, modality.value, parts | singles)
+    _begin(out, modality.value, organ_labels() | part_labels(RARE))
     for n in tqdm(range(count), desc=out.name):
         path = out / "labelsTr" / f"torso_{n:03d}.nii.gz"
         if path.exists():
@@ -153,15 +169,13 @@ def torsos(out: Path, count: int, modality: Modality) -> None:
     _write_json(out / FILE, assign(f"torso_{n:03d}" for n in range(count)))
 
 
-def relabelled(source: Path, out: Path) -> None:
-    """The same scans and label maps under the names of the fifteen structures."""
+def relabelled(source: Path, out: Path, labels: Labels) -> None:
+    """The same scans and label maps with other classes."""
     out.mkdir(parents=True, exist_ok=True)
     for name in ("imagesTr", "labelsTr", FILE):
         if not (out / name).exists():
             (out / name).symlink_to(os.path.relpath(source / name, out))
-    organs = {whole: list(map(int, WHOLES[key].parts)) for whole, key in ORGANS.items()}
-    fifteen = {name: list(map(int, ids)) for name, ids in FIFTEEN.items()}
-    _describe(out, "CT", organs | fifteen)
+    _describe(out, "CT", labels)
 
 
 def heads(data: Path, out: Path) -> None:

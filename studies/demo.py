@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from studies.datasets import SEEN
+from studies.heads import HEAD_CLASSES
 from studies.steps import Step, run
 
 
@@ -100,6 +102,9 @@ LR = "5e-4"
 DOMAINS = ("torsos", "torsos_mr", "heads", "hippocampus", "sarcoma_mr", "sarcoma_ct")
 """Data sets of every kind of image that the demo serves: random prompts come from all of them."""
 
+LABELLED = ("hippocampus", "heads", "sarcoma_mr", "sarcoma_ct", "torsos_seen")
+"""What joint and paper gates learn from: the experts' classes, and half of the general ones."""
+
 TESTED = ("hippocampus", "heads", "sarcoma_mr", "sarcoma_ct", "torsos")
 
 
@@ -111,8 +116,17 @@ def main() -> int:
     bundle = mixture(TASKS, DOMAINS, args)
     tested = _sets(TESTED, args.data)
     run([Step(["calibrate", "--bundle", bundle, *tested], bundle / "calibration.png")])
-    others = [gate_bundle(bundle, mode, TESTED, args) for mode in ("joint", "paper")]
-    words: list[str | Path] = ["evaluate", "--bundle", bundle, *others, *tested, "--downstream", "sarcoma_mr"]
+    others = [gate_bundle(bundle, mode, LABELLED, args) for mode in ("joint", "paper")]
+    words: list[str | Path] = [
+        "evaluate",
+        "--bundle",
+        bundle,
+        *others,
+        *tested,
+        "--downstream",
+        "sarcoma_mr",
+    ]
+    words += ["--seen", *SEEN, *HEAD_CLASSES]
     run([Step([*words, "--out", args.out / "tables"], args.out / "tables" / "tables.md")])
     return 0
 
@@ -138,6 +152,7 @@ def mixture(tasks: Sequence[Task], domains: Sequence[str], args: argparse.Namesp
     run([Step(["export", args.general, "--out", bare, "--half"], bare / "bundle.json")])
     run([_expert(task, bare, args) for task in tasks], args.jobs)
     words = ["train", "negatives", "--bundle", bare, *_sets(domains, args.data)]
+    words += ["--cache", args.out / "cache"]
     run([Step([*words, "--out", negatives], negatives / "bundle.json")])
     run([_head(task, negatives, args) for task in tasks], args.jobs)
     bundle = Path(negatives)
@@ -165,7 +180,7 @@ def _head(task: Task, bundle: Path, args: argparse.Namespace) -> Step:
     folder = args.out / task.name
     words = ["train", "gate", "--mode", "heads", "--bundle", bundle, *_sets(task.sets, args.data)]
     words += ["--checkpoint", folder / "expert.safetensors", "--out", folder]
-    words += ["--seed", str(args.seed)]
+    words += ["--cache", args.out / "cache", "--prompts", "360", "--seed", str(args.seed)]
     return Step(words, folder / "head.safetensors")
 
 
@@ -174,7 +189,7 @@ def gate_bundle(bundle: Path, mode: str, sets: Sequence[str], args: argparse.Nam
     folder, made = args.out / f"gate_{mode}", Path(args.out / f"bundle_{mode}")
     gate = folder / "gate.safetensors"
     train = ["train", "gate", "--mode", mode, "--bundle", bundle, *_sets(sets, args.data)]
-    train += ["--out", folder, "--seed", str(args.seed)]
+    train += ["--out", folder, "--cache", args.out / "cache", "--seed", str(args.seed)]
     words = ["bundle", "set-gate", bundle, "--gate", gate, "--out", made]
     run([Step(train, gate), Step(words, made / "bundle.json")])
     return made
