@@ -9,7 +9,7 @@ sarcoma_mr       soft-tissue sarcoma of limbs, T1                               
 sarcoma_ct       the same patients, CT                                                  people
 torsos           phantoms as CT: organs, and four structures that are rare in training  synthesis
 torsos_mr        phantoms as MR                                                         synthesis
-torsos_seen      the CT phantoms again, with half of the organs: for gates that need labels synthesis
+torsos_seen      the CT phantoms again, with half of the organs as classes              synthesis
 torsos_fifteen   the CT phantoms again, with fifteen other structures as classes        synthesis
 ch2bet           a real head, for tests alone                                           AAL atlas
 totalseg_ct      a real CT, for tests alone                                             a network
