@@ -5,17 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
 from sammoe.bundle import PromptKind
 from sammoe.engine.selector import agreement, fuse, misfit, prompt_kind
 from sammoe.segmentation import Point, Prompt
 from sammoe.segmentation.planning import Plan
-from sammoe.training.evaluation.judging import Judge, Logits
+from sammoe.training.evaluation.judging import Judge, Judged, Logits
 from sammoe.training.evaluation.running import Engines, Job, expert_of
 from sammoe.training.evaluation.sessions import LOOK, Embeddings, Scene, Shown
 from sammoe.training.evaluation.targets import Target
-from sammoe.training.evaluation.users import Drawing, draw_box, next_click, rng_of
+from sammoe.training.evaluation.users import Drawing, draw_box, rng_of
 
 NAME: Final = "bundle"
 BOXES: Final[tuple[Drawing, ...]] = ("box", "jitter")
@@ -96,23 +94,18 @@ class Sampler:
             box = draw_box(self._target.mask, drawing, rng_of(*self._words, drawing))
             found.append((await self._look(self._scene.plan(Prompt(box=box))))[0])
         shown: Shown | None = None
-        mask = np.zeros_like(self._target.mask)
+        judged: Judged | None = None
         for number in range(1, max(CLICKS) + 1):
             rng = rng_of(*self._words, number)
-            index, positive = next_click(
-                mask,
-                self._target.mask,
-                self._scene.reachable(shown.window if shown else None),
-                self._judge.geometry.spacing,
-                rng,
-                careful=rng.random() < 0.5,
-            )
+            reach = self._scene.reachable(shown.window if shown else None)
+            careful = bool(rng.random() < 0.5)
+            index, positive = self._judge.next_click(judged, reach, rng, careful=careful)
             planned = self._scene.plan(Prompt(points=(Point(*index, positive=positive),)), shown)
             sample, candidates = await self._look(planned)
             if number in CLICKS:
                 found.append(sample)
             shown = Shown(planned, candidates[int(rng.integers(len(candidates)))])
-            mask = self._judge(shown.logits, planned.window).mask
+            judged = self._judge(shown.logits, planned.window)
         return [sample for sample in found if sample is not None]
 
     async def _look(self, planned: Plan) -> tuple[Sample | None, Sequence[Logits]]:

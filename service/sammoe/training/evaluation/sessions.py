@@ -74,6 +74,7 @@ class Scene:
         self._encoder = engine.bundle.model_digest(ENCODER)
         self._embeddings: Embeddings = {} if embeddings is None else embeddings
         self._decoded: dict[tuple[Choice, str], Decoded] = {}
+        self._visible: dict[Window | None, Mask] = {}
 
     @property
     def engine(self) -> Engine:
@@ -123,7 +124,9 @@ class Scene:
 
     def reachable(self, window: Window | None) -> Mask:
         """Where a click is taken; see `visible`."""
-        return visible(window, self._volume.geometry)
+        if window not in self._visible:
+            self._visible[window] = visible(window, self._volume.geometry)
+        return self._visible[window]
 
     async def _embed(self, window: Window) -> NDArray[np.float16]:
         key = f"{self._encoder} {window.key()}"

@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-import numpy as np
-
 from sammoe.engine import Route
 from sammoe.errors import OutsideWindow
 from sammoe.segmentation import Point, Prompt
@@ -26,7 +24,7 @@ from sammoe.training.evaluation.systems import (
     System,
     vary,
 )
-from sammoe.training.evaluation.users import Drawing, anywhere, draw_box, next_click, rng_of
+from sammoe.training.evaluation.users import Drawing, anywhere, draw_box, rng_of
 from sammoe.volume.nifti import write_nifti
 from sammoe.volume.window import Window
 
@@ -124,15 +122,13 @@ class Examiner:
         return found
 
     async def _loop(self, system: System) -> list[Row]:
-        found, target = [], self._target.mask
+        found: list[Row] = []
         shown: Shown | None = None
-        mask = np.zeros_like(target)
+        judged: Judged | None = None
         for number in range(1, self._options.clicks + 1):
-            index, positive = next_click(
-                mask,
-                target,
+            index, positive = self._judge.next_click(
+                judged,
                 self._reach(shown.window if shown else None),
-                self._judge.geometry.spacing,
                 rng_of(*self._words, number),
                 careful=self._options.user == "careful",
             )
@@ -141,7 +137,7 @@ class Examiner:
             answered = await system.answer(planned)
             found.append(self._row(system, "loop", number, answered, planned))
             shown = Shown(planned, answered.logits)
-            mask = self._judge(answered.logits, planned.window).mask
+            judged = self._judge(answered.logits, planned.window)
         return found
 
     def _strangers(self) -> Iterator[Named]:

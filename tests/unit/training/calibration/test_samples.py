@@ -7,9 +7,7 @@ from sammoe.engine.local import EngineOptions, LocalEngine
 from sammoe.training.calibration.samples import NAME, Sample, sample_case
 from sammoe.training.datasets import DataSet
 from sammoe.training.evaluation.running import Job
-from tests.unit.training.evaluation.conftest import dataset, engine, mixture, write_mixture
-
-__all__ = ["dataset", "engine", "mixture"]
+from tests.unit.training.evaluation.conftest import write_mixture
 
 
 @pytest.fixture(scope="module")

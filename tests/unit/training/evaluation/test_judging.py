@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 from sammoe.training.evaluation.judging import Judge
 from sammoe.training.evaluation.metrics import dice, surface_dice
 from sammoe.training.evaluation.protocol import dice_in_crop
+from sammoe.training.evaluation.users import next_click, rng_of
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.paste import paste
 from sammoe.volume.window import Window, source_to_window, window_to_source
@@ -36,7 +37,8 @@ def test_scores_are_those_of_the_whole_mask_and_made_once() -> None:
     judge = Judge(ball(), GEOMETRY)
     judged = judge(logits(11.0), WINDOW)
     mask = paste(logits(11.0), WINDOW, GEOMETRY).full(SHAPE).astype(bool)
-    assert np.array_equal(judged.mask, mask)
+    assert np.array_equal(judged.shown, mask[judged.region])
+    assert (mask | ball()).sum() == (mask | ball())[judged.region].sum()
     assert judged.dice == dice(mask, ball())
     assert 0.4 < judged.dice < 1
     assert judged.nsd == surface_dice(mask, ball(), GEOMETRY.spacing)
@@ -72,3 +74,20 @@ def test_what_lies_outside_of_the_crop_is_not_missed() -> None:
     half = Window(1.5, (0, 0, 0), 8)
     everywhere = np.ones((4, 4, 4), np.float32)
     assert dice_in_crop(everywhere, half, GEOMETRY, np.ones(SHAPE, bool)) == 1
+
+
+def test_clicks_are_those_on_the_whole_volume() -> None:
+    judge, everywhere = Judge(ball(), GEOMETRY), np.ones(SHAPE, bool)
+    reach = everywhere.copy()
+    reach[:14] = False
+    nothing = judge(np.full((CELLS,) * 3, -1, np.float32), WINDOW)
+    for judged in (None, nothing, judge(logits(11.0), WINDOW), judge(logits(19.0), WINDOW)):
+        shown = np.zeros(SHAPE, bool)
+        if judged is not None:
+            shown[judged.region] = judged.shown
+        for careful in (True, False):
+            for within in (everywhere, reach):
+                found = judge.next_click(judged, within, rng_of(1), careful=careful)
+                assert found == next_click(
+                    shown, ball(), within, GEOMETRY.spacing, rng_of(1), careful=careful
+                )
