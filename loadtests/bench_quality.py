@@ -37,8 +37,8 @@ from sammoe.training.evaluation import (
     filled_box_score,
     interact,
 )
+from sammoe.training.evaluation.sessions import visible
 from sammoe.volume.crop import crop
-from sammoe.volume.geometry import Geometry
 from sammoe.volume.paste import paste
 from sammoe.volume.prior import mask_to_logits
 from sammoe.volume.reading import read_volume
@@ -101,7 +101,7 @@ class Click:
         return await self._segment(Prompt(box=(lo, hi)))
 
     def reachable(self, shape: tuple[int, ...]) -> Mask:
-        return shown_by(self.window, self.volume.geometry)
+        return visible(self.window, self.volume.geometry)
 
     async def _segment(self, prompt: Prompt) -> Mask:
         made = await self.workspace.segment(PRINCIPAL, self.volume.id, prompt, parent=self.parent)
@@ -136,21 +136,7 @@ class Fixed:
         raise AssertionError("offsets are measured with clicks")
 
     def reachable(self, shape: tuple[int, ...]) -> Mask:
-        return shown_by(self.window, self.volume.geometry)
-
-
-def shown_by(window: Window | None, geometry: Geometry) -> Mask:
-    """Voxels whose centres lie in a window: a click elsewhere is refused; no window, all."""
-    if window is None:
-        return np.ones(geometry.shape, bool)
-    grid, inside = model_grid(geometry, window.spacing), np.ones(geometry.shape, bool)
-    for axis in range(3):
-        source = grid.axes[axis]
-        places = grid.axis_to_model(axis, np.arange(geometry.shape[source])) - window.start[axis]
-        shape = [1, 1, 1]
-        shape[source] = -1
-        inside &= ((places >= -0.5) & (places <= window.side - 0.5)).reshape(shape)
-    return inside
+        return visible(self.window, self.volume.geometry)
 
 
 async def measure(engine: LocalEngine, found: list[Scan], repeats: int) -> None:
