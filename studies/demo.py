@@ -29,11 +29,13 @@ class Task:
     licence: str
     windows: int
     """Embedded per training scan: few for many patients, many for few."""
+    prompts: int = 360
+    """Simulated for the head."""
 
 
 _MSD = "hippocampus task of the Medical Segmentation Decathlon, also pasted into synthetic heads"
 _STS = "soft-tissue sarcoma collection of TCIA"
-_PHANTOMS = "synthetic torso phantoms of this project"
+PHANTOMS = "synthetic torso phantoms of this project"
 TASKS = (
     Task(
         "hippocampus_anterior",
@@ -81,7 +83,7 @@ TASKS = (
         "pancreas",
         "SCT:15776009:Pancreas",
         "CT",
-        _PHANTOMS,
+        PHANTOMS,
         "Apache-2.0",
         12,
     ),
@@ -91,7 +93,7 @@ TASKS = (
         "oesophagus",
         "SCT:32849002:Esophagus",
         "CT",
-        _PHANTOMS,
+        PHANTOMS,
         "Apache-2.0",
         12,
     ),
@@ -180,7 +182,14 @@ def _head(task: Task, bundle: Path, args: argparse.Namespace) -> Step:
     folder = args.out / task.name
     words = ["train", "gate", "--mode", "heads", "--bundle", bundle, *_sets(task.sets, args.data)]
     words += ["--checkpoint", folder / "expert.safetensors", "--out", folder]
-    words += ["--cache", args.out / "cache", "--prompts", "360", "--seed", str(args.seed)]
+    words += [
+        "--cache",
+        args.out / "cache",
+        "--prompts",
+        str(task.prompts),
+        "--seed",
+        str(args.seed),
+    ]
     return Step(words, folder / "head.safetensors")
 
 

@@ -1,0 +1,47 @@
+"""Fifteen experts behind one gate, as in the paper's Fig. 4: ``python -m studies.fifteen``.
+
+Structures of the torso phantoms, each with an expert of its own; nothing of it ships. Needs
+``runs/data/torsos_fifteen`` of ``python -m studies.datasets``. The tables and both bar charts are in
+``OUT/tables``.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from studies.datasets import FIFTEEN
+from studies.demo import PHANTOMS, Task, add_arguments, mixture
+from studies.steps import Step, run
+
+DATA = "torsos_fifteen"
+TASKS = tuple(
+    Task(
+        name,
+        (DATA,),
+        name.replace("_", " "),
+        "99SAMMOE:phantom:Structure of a phantom",
+        "CT",
+        PHANTOMS,
+        "Apache-2.0",
+        windows=6,
+        prompts=120,
+    )
+    for name in FIFTEEN
+)
+
+
+def main() -> int:
+    """Make what is missing."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    add_arguments(parser, Path("runs/fifteen"), minutes=1)
+    args = parser.parse_args()
+    bundle = mixture(TASKS, (DATA,), args)
+    tested = ["--data", args.data / DATA, "--jobs", str(args.jobs)]
+    run([Step(["calibrate", "--bundle", bundle, *tested], bundle / "calibration.png")])
+    words = ["evaluate", "--bundle", bundle, *tested, "--out", args.out / "tables"]
+    run([Step(words, args.out / "tables" / "tables.md")])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
