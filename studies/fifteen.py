@@ -1,7 +1,7 @@
 """Fifteen experts behind one gate, as in the paper's Fig. 4: ``python -m studies.fifteen``.
 
 Structures of the torso phantoms, each with an expert of its own; nothing of it ships. Needs
-``runs/data/torsos_fifteen`` of ``python -m studies.datasets``. The tables and both bar charts are in
+``runs/data/torsos_fifteen`` of ``python -m studies.datasets``. Tables and both bar charts are in
 ``OUT/tables``.
 """
 
