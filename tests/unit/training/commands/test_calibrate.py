@@ -1,4 +1,5 @@
 import csv
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,10 +64,20 @@ def test_the_manifest_gets_what_was_found(
 
 
 def test_a_dry_run_only_tells(
-    bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bundle: Path,
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     words = ("--bundle", bundle, "--data", data, "--jobs", 1, "--dry-run", "--limit-cases", 3)
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "matplotlib", None)  # not installed: no picture
+        assert run("--bundle", bundle, "--data", data, "--jobs", 1, "--limit-cases", 2) == 0
+    assert (bundle / "calibration.csv").exists()
+    assert not (bundle / "calibration.png").exists()
     before = sorted((path, path.stat().st_mtime_ns) for path in bundle.rglob("*"))
+    capsys.readouterr()
     assert run(*words) == 0
     assert sorted((path, path.stat().st_mtime_ns) for path in bundle.rglob("*")) == before
     first = capsys.readouterr().out

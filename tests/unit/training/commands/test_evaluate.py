@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,15 @@ def test_a_data_set_without_test_patients(
     data = write_nnunet(tmp_path / "one", ["c0"])
     assert evaluate("--bundle", bundle, "--data", data, "--out", tmp_path / "out") == FAILED
     assert "has a case of the part test" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_broken_case_stops_the_run_and_is_named(
+    jobs: int, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_nnunet(tmp_path / "balls", [f"c{n}" for n in range(10)])
+    (data / "split.json").write_text(json.dumps({f"c{n}": "test" for n in range(3)}))
+    (data / "labelsTr" / "c1.nii.gz").write_bytes(b"nothing")
+    words = ("--bundle", bundle, "--data", data, "--out", tmp_path / "out", "--clicks", 1)
+    assert evaluate(*words, "--jobs", jobs) == FAILED
+    assert "labelsTr/c1.nii.gz" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 import csv
 import math
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -299,3 +300,13 @@ def test_a_kind_of_prompt() -> None:
     assert Asked("", "loop", (2, 3)).takes(row)
     assert not Asked("", "loop", (3, 3)).takes(row)
     assert not BOX.takes(row)
+
+
+def test_without_matplotlib_there_are_tables_and_no_plots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    ABOUT.write(tmp_path)
+    RowFile(tmp_path).add("set", "case0", [row for row in story() if row.case == "case0"])
+    assert "![" not in write_tables(tmp_path).read_text()
+    assert not list(tmp_path.glob("*.png"))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from sammoe.engine.local import LocalEngine
+from sammoe.segmentation import Point
 from sammoe.training.datasets import DataSet
 from sammoe.training.evaluation.metrics import dice
 from sammoe.training.evaluation.rows import Row
@@ -144,10 +145,21 @@ async def test_large_targets_get_points_that_one_window_holds(
     mask = np.zeros(shape, bool)
     mask[:, 8:12, 8:12] = True
     target = Target("set", "a", "p", "plate", mask)
-    for seed in range(5):
+    for seed in range(40):
         options = replace(OPTIONS, clicks=6, seed=seed)
         examiner = Examiner({"ours": Scene(engine, volume)}, target, options)
         prompt = examiner._points()
         assert len(prompt.points) == 6
         assert len(set(prompt.points)) == 6
         assert all(mask[int(p.x), int(p.y), int(p.z)] for p in prompt.points)
+
+
+async def test_small_targets_get_as_many_points_as_they_have_voxels(
+    engine: LocalEngine, dataset: DataSet
+) -> None:
+    volume = dataset.cases[0].read_image()
+    mask = np.zeros(volume.geometry.shape, bool)
+    mask[9, 9, 8:10] = True
+    target = Target("set", "a", "p", "dot", mask)
+    examiner = Examiner({"ours": Scene(engine, volume)}, target, replace(OPTIONS, clicks=6))
+    assert set(examiner._points().points) == {Point(9, 9, 8), Point(9, 9, 9)}
