@@ -117,9 +117,10 @@ def main() -> int:
     args = parser.parse_args()
     bundle = mixture(TASKS, DOMAINS, args)
     tested = _sets(TESTED, args.data)
-    run([Step(["calibrate", "--bundle", bundle, *tested], bundle / "calibration.png")])
+    words: list[str | Path] = ["calibrate", "--bundle", bundle, *tested, "--per-expert"]
+    run([Step([*words, "--limit-cases", "8"], bundle / "calibration.png")])
     others = [gate_bundle(bundle, mode, LABELLED, args) for mode in ("joint", "paper")]
-    words: list[str | Path] = [
+    words = [
         "evaluate",
         "--bundle",
         bundle,
@@ -151,7 +152,8 @@ def mixture(tasks: Sequence[Task], domains: Sequence[str], args: argparse.Namesp
     them, and ship with the general decoder: they are what each head learns not to claim.
     """
     bare, negatives = args.out / "general", args.out / "negatives"
-    run([Step(["export", args.general, "--out", bare, "--half"], bare / "bundle.json")])
+    words: list[str | Path] = ["export", args.general, "--out", bare, "--half"]
+    run([Step([*words, "--name", args.out.name], bare / "bundle.json")])
     run([_expert(task, bare, args) for task in tasks], args.jobs)
     words = ["train", "negatives", "--bundle", bare, *_sets(domains, args.data)]
     words += ["--cache", args.out / "cache"]
