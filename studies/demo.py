@@ -31,6 +31,8 @@ class Task:
     """Embedded per training scan: few for many patients, many for few."""
     prompts: int = 360
     """Simulated for the head."""
+    others: tuple[str, ...] = ()
+    """Data sets whose other labels its head learns to leave alone."""
 
 
 _MSD = "hippocampus task of the Medical Segmentation Decathlon, also pasted into synthetic heads"
@@ -45,7 +47,8 @@ TASKS = (
         "MR",
         _MSD,
         "CC BY-SA 4.0",
-        6,
+        windows=6,
+        others=("hippocampus", "heads"),
     ),
     Task(
         "hippocampus_posterior",
@@ -55,7 +58,8 @@ TASKS = (
         "MR",
         _MSD,
         "CC BY-SA 4.0",
-        6,
+        windows=6,
+        others=("hippocampus", "heads"),
     ),
     Task(
         "sarcoma_mr",
@@ -65,7 +69,8 @@ TASKS = (
         "MR",
         _STS,
         "CC BY 3.0",
-        30,
+        windows=30,
+        prompts=700,
     ),
     Task(
         "sarcoma_ct",
@@ -75,7 +80,8 @@ TASKS = (
         "CT",
         _STS,
         "CC BY 3.0",
-        30,
+        windows=30,
+        prompts=700,
     ),
     Task(
         "pancreas",
@@ -85,7 +91,8 @@ TASKS = (
         "CT",
         PHANTOMS,
         "Apache-2.0",
-        12,
+        windows=12,
+        others=("torsos_seen",),
     ),
     Task(
         "oesophagus",
@@ -95,7 +102,8 @@ TASKS = (
         "CT",
         PHANTOMS,
         "Apache-2.0",
-        12,
+        windows=12,
+        others=("torsos_seen",),
     ),
 )
 LR = "5e-4"
