@@ -200,6 +200,8 @@ def _head(task: Task, bundle: Path, args: argparse.Namespace) -> Step:
         "--seed",
         str(args.seed),
     ]
+    if task.others:
+        words += ["--also-general", *(args.data / name for name in task.others)]
     return Step(words, folder / "head.safetensors")
 
 
