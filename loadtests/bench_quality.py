@@ -8,7 +8,8 @@ Structures of the AAL atlas on the ``ch2bet`` T1 template, and organs of a CT (a
 TotalSegmentator, labels of its network). Per structure: Dice after each of three clicks of a user
 who is careful (deepest error) and of one who is random (mean of ``--repeats``), and Dice from its
 exact bounding box; beside them the Dice of the filled box, and the best that any mask in that
-window could reach. ``--offsets`` moves the window half a lattice step and a whole one instead.
+window could reach. ``--mapped-boxes`` serves boxes as to official weights, which know none;
+``--offsets`` moves the window half a lattice step and a whole one instead.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import asyncio
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -213,6 +214,15 @@ def moved(volume: Volume, target: Mask, steps: float, number: int, rule: object)
     return Window(base.spacing, (x, y, z), base.side)
 
 
+def without_box_embeddings(engine: LocalEngine) -> LocalEngine:
+    """The same bundle, said to know no boxes: they become a click and a prior mask."""
+    bundle = engine.bundle
+    model = bundle.manifest.model.model_copy(update={"boxes": False})
+    return LocalEngine(
+        replace(bundle, manifest=bundle.manifest.model_copy(update={"model": model}))
+    )
+
+
 def structures(scan: Scan) -> Iterator[tuple[str, Mask]]:
     labels = read_volume(scan.labels).voxels
     for name, label in tqdm(scan.structures.items(), desc=scan.title, leave=False):
@@ -232,6 +242,9 @@ def main() -> int:
     parser.add_argument("--templates", type=Path, default=Path("/usr/share/mricron/templates"))
     parser.add_argument("--repeats", type=int, default=3, help="of the random user (default 3)")
     parser.add_argument("--offsets", action="store_true")
+    parser.add_argument(
+        "--mapped-boxes", action="store_true", help="as for weights that know no boxes"
+    )
     parser.add_argument("--threads", type=int, default=0)
     args = parser.parse_args()
     found = scans(args.data, args.templates)
@@ -239,6 +252,8 @@ def main() -> int:
         print("no scans: install mricron-data, or say where the data are", file=sys.stderr)
         return 2
     engine = load_engine(args.bundle, args.threads)
+    if args.mapped_boxes:
+        engine = without_box_embeddings(engine)
     job = measure_offsets(engine, found) if args.offsets else measure(engine, found, args.repeats)
     asyncio.run(job)
     return 0
