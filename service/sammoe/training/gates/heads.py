@@ -30,7 +30,7 @@ class HeadRecipe:
         Of weights and batches.
     """
 
-    steps: int = 400
+    steps: int = 1500
     batch: int = 192
     lr: float = 2e-3
     weight_decay: float = 1e-2
