@@ -4,14 +4,16 @@ from pathlib import Path
 import pytest
 
 from sammoe.model import SamMed3DConfig
+from sammoe.model.checkpoint import load_checkpoint
 from sammoe.training import cli
+from sammoe.training.commands import general
 from tests.unit.training.small import CONFIG, Cubes
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SamMed3DConfig, "small", classmethod(lambda cls: CONFIG))
-    monkeypatch.setattr(cli, "samplers", lambda *given: [(1.0, Cubes())])
+    monkeypatch.setattr(general, "samplers", lambda *given: [(1.0, Cubes())])
 
 
 def arguments(out: Path, steps: int) -> argparse.Namespace:
@@ -32,3 +34,15 @@ def test_train_general_leaves_a_checkpoint_and_resumes(
     printed = capsys.readouterr().out
     assert "going on at step 1 of 2" in printed
     assert "sammoe export" in printed
+
+
+@pytest.mark.usefixtures("small")
+def test_training_begins_from_another_checkpoint(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    cli.run(arguments(first, 1))
+    begun = arguments(second, 0)
+    begun.init = first / "general.safetensors"
+    cli.run(begun)
+    left, right = (load_checkpoint(run / "general.safetensors").model for run in (first, second))
+    for name, weights in left.state_dict().items():
+        assert weights.equal(right.state_dict()[name]), name

@@ -98,7 +98,7 @@ def draw_curve(found: Calibration, folder: Path) -> Path | None:
         axes.plot([chosen.loss], [chosen.own], "o", color="crimson")
         axes.set_title(f"{chosen.kind}: tau {chosen.tau:g}, slack {_slack(chosen.slack)}")
         axes.set_xlabel("Dice lost on general classes")
-        axes.legend(fontsize=6)
+        axes.legend(fontsize=6, loc="lower right")
     panels[0][0].set_ylabel("Dice on own classes")
     path = folder / PICTURE
     canvas.savefig(path, dpi=120, metadata={"Software": None})

@@ -60,7 +60,7 @@ def _bars(
     axes.tick_params("x", labelsize=7)
     axes.set_ylabel(f"Dice, {asked.title}")
     axes.set_ylim(0, 1)
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="upper right")
     canvas.savefig(path, dpi=120, metadata={"Software": None})
     pyplot.close(canvas)
 
@@ -88,7 +88,7 @@ def _curves(answers: Answers, path: Path) -> None:
         axes.set_title(f"{'weak' if group == 'own' else 'general'} classes")
         axes.set_xlabel("clicks")
     both[0].set_ylabel("Dice")
-    both[0].legend(fontsize=8)
+    both[0].legend(fontsize=8, loc="lower right")
     canvas.savefig(path, dpi=120, metadata={"Software": None})
     pyplot.close(canvas)
 
