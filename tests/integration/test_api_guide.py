@@ -81,11 +81,11 @@ def test_every_code_is_in_the_table() -> None:
         own = {kind.code} if kind.__module__ == errors.__name__ else set()
         return own.union(*(codes(child) for child in kind.__subclasses__()))
 
-    # Of a bundle, an export or a setting: the service does not start with these, or the command
-    # line says them; `error` and `forbidden` are only ever said more exactly.
+    # Of a bundle, an export, a data set or a setting: the service does not start with these, or the
+    # command line says them; `error` and `forbidden` are only ever said more exactly.
     never_sent = {
         *("bundle_invalid", "checkpoint_invalid", "export_mismatch", "settings_invalid"),
-        *("error", "forbidden"),
+        *("data_set_invalid", "error", "forbidden"),
     }
     listed = set(re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| \d{3} .*$", GUIDE, re.M))))
     framework = {"method_not_allowed", "internal_server_error"}
