@@ -38,15 +38,24 @@ class ExpertTrainer:
         The bundle's networks, the decoder to start from among them; moved to the ranks' device.
     recipe, folder, ranks
         What to do; where ``state.pt`` and ``log.csv`` are written; which process this is.
+    general
+        The general decoder, some of whose answers users correct (default: the one to start from).
     """
 
     def __init__(
-        self, model: SamMed3D, recipe: ExpertRecipe, folder: Path, ranks: Ranks | None = None
+        self,
+        model: SamMed3D,
+        recipe: ExpertRecipe,
+        folder: Path,
+        ranks: Ranks | None = None,
+        general: MaskDecoder | None = None,
     ) -> None:
         self.ranks = ranks or Ranks()
         self.model = model.to(self.ranks.device).requires_grad_(False).eval()
         self.recipe = recipe
         self.folder = folder
+        self.general = deepcopy(general or model.mask_decoder).to(self.ranks.device)
+        self.general.requires_grad_(False).eval()
         model.mask_decoder.requires_grad_(True)
         model.mask_decoder.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.frozen = self._frozen()
@@ -132,8 +141,8 @@ class ExpertTrainer:
         with torch.autocast(
             device.type, torch.bfloat16, enabled=recipe.bfloat16, cache_enabled=False
         ):
-            users = Simulation(clicks=answers, priors=recipe.priors)
-            for logits in run(self.model, embedding, batch, users, generator):
+            users = Simulation(clicks=answers, priors=recipe.priors, others=recipe.others)
+            for logits in run(self.model, embedding, batch, users, generator, self.general):
                 loss = dice_ce(logits, batch.targets)
                 loss.backward()  # type: ignore[no-untyped-call]
                 losses += float(loss.detach())

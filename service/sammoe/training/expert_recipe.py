@@ -29,6 +29,8 @@ class ExpertRecipe:
         Decay of the moving average of the weights, which is what is kept.
     priors
         Share of prompts that start from a spoilt mask.
+    others
+        Share of answers that are shown as the general decoder's.
     every, patience
         Steps between two looks at the calibrate split; looks without a gain before it ends.
     seed
@@ -46,6 +48,7 @@ class ExpertRecipe:
     warmup: int = 20
     average: float = 0.99
     priors: float = 0.1
+    others: float = 0.5
     every: int = 50
     patience: int = 8
     seed: int = 0

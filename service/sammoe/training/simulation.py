@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from sammoe.engine.selector import LOGIT_LIMIT
 from sammoe.model.build import SamMed3D
 from sammoe.model.config import SamMed3DConfig
+from sammoe.model.mask_decoder import MaskDecoder
 from sammoe.model.prompt_encoder import BOX_FIRST, BOX_LAST, PADDING, POSITIVE
 from sammoe.segmentation.mapped_boxes import box_as_click_and_prior
 from sammoe.training.clicks import corrective_clicks
@@ -31,11 +32,15 @@ class Simulation:
         unless the batch says which do.
     priors
         Share of prompts that start from a spoilt mask, as one that a user brought along.
+    others
+        Share of answers that are shown, corrected and fed back as another decoder's, where there
+        is another: in a mixture an expert may be asked for the first time after some clicks.
     """
 
     clicks: int = 3
     boxes: float = 0.4
     priors: float = 0.1
+    others: float = 0.0
 
 
 def run(
@@ -44,6 +49,7 @@ def run(
     batch: Batch,
     simulation: Simulation,
     generator: torch.Generator,
+    other: MaskDecoder | None = None,
 ) -> Iterator[Tensor]:
     """Yield the low-res logits [B, L, L, L] of every answer in turn.
 
@@ -61,16 +67,37 @@ def run(
     dense_pe = model.prompt_encoder.get_dense_pe()
     for answer in range(simulation.clicks):
         sparse, dense = model.prompt_encoder.embed_prompt(coords, labels, prior[:, None])
-        logits, _ = model.mask_decoder(embedding, dense_pe, sparse, dense, multimask_output=False)
-        logits = logits[:, 0].float()
+        inputs = (embedding, dense_pe, sparse, dense)
+        logits = model.mask_decoder(*inputs, multimask_output=False)[0][:, 0].float()
         yield logits
         if answer + 1 < simulation.clicks:
             shown = logits.detach()
+            if other is not None:
+                shown = _partly(shown, other, inputs, simulation.others, generator)
             at, label = corrective_clicks(shown, batch.targets, size, generator)
             # New clicks go before the last token, which is the padding or the box's last corner.
             coords = torch.cat([coords[:, :-1], at[:, None], coords[:, -1:]], dim=1)
             labels = torch.cat([labels[:, :-1], label[:, None], labels[:, -1:]], dim=1)
             prior = shown.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
+
+
+@torch.no_grad()
+def _partly(
+    shown: Tensor,
+    other: MaskDecoder,
+    inputs: tuple[Tensor, Tensor, Tensor, Tensor],
+    share: float,
+    generator: torch.Generator,
+) -> Tensor:
+    """Logits [B, L, L, L], a share of them replaced by another decoder's for the same inputs."""
+    rows = torch.nonzero(torch.rand(len(shown), generator=generator) < share)[:, 0]
+    if not len(rows):
+        return shown
+    embedding, dense_pe, sparse, dense = inputs
+    rows = rows.to(shown.device)
+    images = embedding[rows // (len(shown) // len(embedding))]
+    theirs = other(images, dense_pe, sparse[rows], dense[rows], multimask_output=False)[0]
+    return shown.index_copy(0, rows, theirs[:, 0].float())
 
 
 def _first_tokens(

@@ -95,3 +95,22 @@ def test_the_same_generator_simulates_the_same_user(batch: Batch) -> None:
         answers(batch, Simulation()), answers(batch, Simulation()), strict=True
     ):
         assert torch.equal(first, again)
+
+
+def test_some_answers_are_shown_as_another_decoder_s(batch: Batch) -> None:
+    model, other = network(), network(1).mask_decoder
+    embedding = model.image_encoder(batch.image)
+
+    def masks(share: float) -> list[torch.Tensor]:
+        users = Simulation(clicks=2, others=share)
+        generator = torch.Generator().manual_seed(0)
+        return list(run(model, embedding, batch, users, generator, other))
+
+    never, half, always = masks(0.0), masks(0.5), masks(1.0)
+    assert torch.equal(never[0], always[0])  # what is shown changes what comes after it
+    alike = [torch.equal(a, b) for a, b in zip(never[1], half[1], strict=True)]
+    assert any(alike)
+    assert not all(alike)
+    assert not any(torch.equal(a, b) for a, b in zip(never[1], always[1], strict=True))
+    assert always[1].requires_grad
+    assert other.iou_token.weight.grad is None

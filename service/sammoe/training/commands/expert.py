@@ -18,6 +18,7 @@ from sammoe.errors import CheckpointInvalid, DataSetInvalid, SettingsInvalid
 from sammoe.export.reading import load_networks
 from sammoe.model import SamMed3D
 from sammoe.model.checkpoint import load_checkpoint, save_checkpoint
+from sammoe.model.mask_decoder import MaskDecoder
 from sammoe.training.datasets import DataSet, load_dataset
 from sammoe.training.expert import ExpertTrainer
 from sammoe.training.expert_recipe import ExpertRecipe
@@ -77,7 +78,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     about.add_argument("--licence", default="not stated", help="of the scans and labels")
     start = parser.add_argument_group("where it starts and ends")
     start.add_argument("--bundle", type=Path, help="whose general decoder it starts from")
-    start.add_argument("--init", type=Path, help="checkpoint whose decoder it starts from instead")
+    instead = start.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--init", type=Path, help="checkpoint whose decoder it starts from instead"
+    )
+    instead.add_argument(
+        "--from-expert", metavar="NAME", help="expert of the bundle to start from instead"
+    )
     start.add_argument("--out", type=Path, help="run folder (default: runs/expert-NAME)")
     start.add_argument(
         "--cache", type=Path, default=Path("runs/cache"), help="windows (default: runs/cache)"
@@ -114,10 +121,10 @@ def run(args: argparse.Namespace) -> None:
     require(datasets, classes)
     expert = _expert(args, classes, datasets)
     bundle = load_bundle(find_bundle(args.bundle))
-    model = _networks(bundle, args.init)
+    model, general = _networks(bundle, args.init, args.from_expert)
     out = args.out or Path("runs") / f"expert-{args.task}"
     out.mkdir(parents=True, exist_ok=True)
-    trainer = ExpertTrainer(model, _recipe(args), out, ranks)
+    trainer = ExpertTrainer(model, _recipe(args), out, ranks, general)
     resumed = trainer.resume()
     if not ranks.first:
         ranks.wait()
@@ -160,14 +167,21 @@ def _expert(
         raise SettingsInvalid(f"the task's {place}: {first['msg']}") from error
 
 
-def _networks(bundle: Bundle, init: Path | None) -> SamMed3D:
-    model = load_networks(bundle).model
-    if init is not None:
+def _networks(bundle: Bundle, init: Path | None, name: str | None) -> tuple[SamMed3D, MaskDecoder]:
+    """The bundle's networks with the decoder to start from, and its general decoder."""
+    networks = load_networks(bundle)
+    model, general = networks.model, networks.model.mask_decoder
+    if name is not None:
+        if name not in networks.experts:
+            known = ", ".join(networks.experts) or "none"
+            raise SettingsInvalid(f"{bundle.path} has no expert {name!r}; it has: {known}")
+        model.mask_decoder = networks.experts[name]
+    elif init is not None:
         other = load_checkpoint(init).model
         if other.config != model.config:
             raise CheckpointInvalid(f"{init} is of another architecture than {bundle.path}")
-        model.mask_decoder.load_state_dict(other.mask_decoder.state_dict())
-    return model
+        model.mask_decoder = other.mask_decoder
+    return model, general
 
 
 def _recipe(args: argparse.Namespace) -> ExpertRecipe:
