@@ -1,8 +1,8 @@
 """Simulated prompts, for a gate to learn from: all that users may do before it is asked.
 
-A first click or a box, then clicks that correct what is shown. What is shown, and so what is
-clicked next and fed as prior, is the general decoder's answer or another's, half of the time each:
-which one it will be in use, the gate itself decides.
+A first click, a box or some points at once, then clicks that correct what is shown. What is shown,
+and so what is clicked next and fed as prior, is the general decoder's answer or another's, half of
+the time each: which one it will be in use, the gate itself decides.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +29,9 @@ from sammoe.training.gates.starts import (
     box_tokens,
     click_tokens,
     first_tokens,
+    points_inside,
+    points_tokens,
+    some_of,
     stretched,
 )
 from sammoe.training.prepared import Prepared, RandomWindows
@@ -60,7 +63,8 @@ class _Windows(Protocol):
     def boxed(self) -> Tensor: ...
 
 
-_Begin = Callable[[Tensor, int, torch.Generator], Start]
+_Begin = Callable[[Tensor, int, int, torch.Generator], Start]
+"""Windows, answers and first points (see `loops.Loop`) -> start."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,9 +97,13 @@ class Simulator:
             several, whose the prompts are is not said, and the general ones stand in their place.
         """
 
-        def begin(rows: Tensor, answers: int, generator: torch.Generator) -> Start:
-            clicks = _one_of(windows.clicks[rows], generator)
-            tokens = self._first(clicks, windows.boxes[rows], windows.boxed[rows], generator)
+        def begin(rows: Tensor, answers: int, points: int, generator: torch.Generator) -> Start:
+            clicks = some_of(windows.clicks[rows], points, generator)
+            if points > 1:
+                tokens = points_tokens(clicks)
+            else:
+                boxes, boxed = windows.boxes[rows], windows.boxed[rows]
+                tokens = self._first(clicks[:, 0], boxes, boxed, generator)
             return Start(tokens, windows.targets[rows].float())
 
         tensors = [*_places(windows), windows.targets]
@@ -109,11 +117,14 @@ class Simulator:
         """``count`` prompts that mean nothing in particular.
 
         Three quarters of the boxes hold the general decoder's own answer to a click, the others
-        anything. Later clicks go on as if its answer to a somewhat other box were wanted: something
-        of about that place and size, for which no label is needed.
+        anything; several points at once lie in such an answer. Later clicks go on as if its answer
+        to a somewhat other box were wanted: something of about that place and size, for which no
+        label is needed.
         """
 
-        def begin(rows: Tensor, answers: int, generator: torch.Generator) -> Start:
+        def begin(rows: Tensor, answers: int, points: int, generator: torch.Generator) -> Start:
+            if points > 1:
+                return self._random_points(windows, rows, points, generator)
             return self._random_start(windows, rows, answers, generator)
 
         tensors = _places(windows)
@@ -144,7 +155,7 @@ class Simulator:
     def _random_start(
         self, windows: RandomWindows, rows: Tensor, answers: int, generator: torch.Generator
     ) -> Start:
-        clicks, boxes = _one_of(windows.clicks[rows], generator), windows.boxes[rows]
+        clicks, boxes = some_of(windows.clicks[rows], 1, generator)[:, 0], windows.boxes[rows]
         boxed, size = windows.boxed[rows], self.model.config.image_size
         targets = self._no_prior(len(rows))[:, 0]
         if answers > 1 or bool(boxed.any()):
@@ -157,6 +168,14 @@ class Simulator:
                 targets = self._general(embedding, meant).float()
         return Start(self._first(clicks, boxes, boxed, generator), targets)
 
+    def _random_points(
+        self, windows: RandomWindows, rows: Tensor, points: int, generator: torch.Generator
+    ) -> Start:
+        click = some_of(windows.clicks[rows], 1, generator)[:, 0]
+        meant = self._general(windows.embeddings[rows], click_tokens(click))
+        inside = points_inside(meant, points, self.model.config.image_size, generator)
+        return Start(points_tokens(inside), meant.float())
+
     @torch.no_grad()
     def _simulate(
         self, windows: _Windows, begin: _Begin, count: int, seed: int, title: str, *, masks: bool
@@ -164,8 +183,8 @@ class Simulator:
         generator = torch.Generator().manual_seed(seed)
         parts = []
         with tqdm(total=count, desc=title, unit="prompt", disable=None) as bar:
-            for rows, answers in batches(draw_loops(windows.boxed, count, generator)):
-                start = begin(rows, answers, generator)
+            for rows, answers, points in batches(draw_loops(windows.boxed, count, generator)):
+                start = begin(rows, answers, points, generator)
                 embedding = windows.embeddings[rows]
                 for part in self._loop(embedding, start, rows, answers, generator, masks=masks):
                     parts.append(part)
@@ -232,9 +251,3 @@ def _shown(
         if bool(chosen.any()):
             shown[chosen] = other(*(given[chosen] for given in inputs))
     return shown
-
-
-def _one_of(places: Tensor, generator: torch.Generator) -> Tensor:
-    """[B, K, 3] -> [B, 3]."""
-    chosen = torch.randint(places.shape[1], (len(places),), generator=generator)
-    return places[torch.arange(len(places)), chosen]

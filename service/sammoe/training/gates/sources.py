@@ -13,7 +13,7 @@ from sammoe.training.datasets import Case, DataSet, Part, Split, load_dataset, s
 from sammoe.training.prepared import Prepared, RandomWindows, prepare, prepare_random
 from sammoe.volume.window import WindowRule
 
-_PROMPTS_A_WINDOW = 3
+_PROMPTS_A_WINDOW = 6
 _FEWEST = 2  # windows a case: one for clicks, one for boxes
 
 

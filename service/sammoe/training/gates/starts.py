@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from sammoe.model.prompt_encoder import BOX_FIRST, BOX_LAST, PADDING, POSITIVE
 
@@ -10,7 +11,8 @@ _JITTER, _LOOSE = 0.1, 0.2  # of a box's side, per face
 _STRETCH, _SHIFT = 1.4, 0.15  # of a box that is not quite meant: factor, and share of its side
 
 Tokens = tuple[Tensor, Tensor]
-"""Coordinates float32 [B, 2, 3] in window voxels, and labels int64 [B, 2]."""
+"""Coordinates float32 [B, N, 3] in window voxels, and labels int64 [B, N]; N is 2 for a click or a
+box."""
 
 
 def first_tokens(
@@ -38,6 +40,32 @@ def click_tokens(clicks: Tensor) -> Tokens:
     """Positive clicks [B, 3], each with the padding that goes with a prompt without a box."""
     labels = torch.tensor([POSITIVE, PADDING]).expand(len(clicks), 2)
     return torch.stack([clicks, torch.zeros_like(clicks)], dim=1), labels
+
+
+def points_tokens(points: Tensor) -> Tokens:
+    """Positive points [B, P, 3] given at once, with their padding."""
+    count, several, _ = points.shape
+    labels = torch.tensor([POSITIVE] * several + [PADDING]).expand(count, several + 1)
+    return F.pad(points, (0, 0, 0, 1)), labels
+
+
+def some_of(places: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """[B, K, 3] -> [B, count, 3], count <= K: each place at most once."""
+    order = torch.rand(places.shape[:2], generator=generator).argsort(1)[:, :count]
+    return places.gather(1, order[..., None].expand(-1, -1, 3))
+
+
+def points_inside(masks: Tensor, count: int, size: int, generator: torch.Generator) -> Tensor:
+    """Points [B, count, 3] anywhere in masks bool [B, L, L, L], each cell at most once.
+
+    Of a mask with fewer cells, some lie elsewhere.
+    """
+    cells = masks.shape[-1]
+    appeal = torch.rand(masks.shape, generator=generator) + masks
+    place = appeal.flatten(1).topk(count, dim=1).indices
+    cell = torch.stack([place // cells**2, place // cells % cells, place % cells], dim=2)
+    jitter = torch.rand(cell.shape, generator=generator)
+    return (cell + jitter) * (size / cells) - 0.5
 
 
 def box_tokens(boxes: Tensor, size: int) -> Tokens:

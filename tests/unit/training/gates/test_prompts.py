@@ -10,7 +10,14 @@ from sammoe.model.prompt_encoder import BOX_FIRST, BOX_LAST, NEGATIVE, PADDING, 
 from sammoe.training.gates.bank import ABSENT, PromptBank
 from sammoe.training.gates.loops import batches, draw_loops
 from sammoe.training.gates.prompts import Simulator
-from sammoe.training.gates.starts import box_around, first_tokens, stretched
+from sammoe.training.gates.starts import (
+    box_around,
+    first_tokens,
+    points_inside,
+    points_tokens,
+    some_of,
+    stretched,
+)
 from tests.unit.training.gates.worlds import cubes, frozen, noise
 from tests.unit.training.small import CELLS, SIDE
 
@@ -52,7 +59,8 @@ def test_a_bank_holds_what_the_exported_graph_would_say(tmp_path: Path) -> None:
 
 def test_prompts_are_of_every_kind_and_well_formed(tmp_path: Path) -> None:
     model = frozen()
-    bank = Simulator(model, [], tmp_path).labelled(cubes(model, 16), count=60, seed=0, title="")
+    simulator = Simulator(model, [], tmp_path)
+    bank = simulator.labelled(cubes(model, 16), count=60, seed=0, masks=True, title="")
 
     assert set(bank.kind.tolist()) == {BOX, CLICK, CLICKS}
     for labels, kind in zip(bank.labels.tolist(), bank.kind.tolist(), strict=True):
@@ -64,9 +72,12 @@ def test_prompts_are_of_every_kind_and_well_formed(tmp_path: Path) -> None:
         if kind != BOX:
             assert (len(clicks) == 1) == (kind == CLICK)
             assert clicks[0] == POSITIVE
+    first = ~bank.prior.flatten(1).any(1)
+    assert any(labels.count(POSITIVE) > 1 for labels in bank.labels[first].tolist())
     assert bank.coords.min() >= -0.5
     assert bank.coords.max() <= SIDE - 0.5
-    assert bank.prior.shape == (0, CELLS, CELLS, CELLS)
+    without = simulator.labelled(cubes(model, 16), count=60, seed=0, title="")
+    assert without.prior.shape == (0, CELLS, CELLS, CELLS)
 
 
 def test_prompts_are_a_function_of_the_seed_and_kept_on_disk(
@@ -130,8 +141,36 @@ def test_loops_use_all_windows_and_make_as_many_prompts_as_asked() -> None:
     assert {loop.window for loop in loops[:10]} == set(range(10))
     assert {loop.answers for loop in loops if boxed[loop.window]} <= {1, 2, 3}
     assert max(loop.answers for loop in loops) == 6
-    grouped = [(w, answers) for rows, answers in batches(loops) for w in rows.tolist()]
+    several = [loop for loop in loops if loop.points > 1]
+    assert several
+    assert all(loop.answers == 1 and not boxed[loop.window] for loop in several)
+    assert max(loop.points for loop in several) <= 6
+    grouped = [(w, answers, n) for rows, answers, n in batches(loops) for w in rows.tolist()]
     assert sorted(grouped) == sorted(loops)
+
+
+def test_points_at_once_are_places_of_the_target_each_at_most_once() -> None:
+    places = torch.arange(24.0).reshape(1, 8, 3).expand(5, 8, 3)
+    coords, labels = points_tokens(some_of(places, 6, generator()))
+
+    assert labels.tolist() == [[POSITIVE] * 6 + [PADDING]] * 5
+    assert not coords[:, 6].any()
+    for points in coords[:, :6]:
+        assert len(torch.unique(points, dim=0)) == 6
+        assert all(any(torch.equal(p, place) for place in places[0]) for p in points)
+
+
+def test_points_inside_a_mask_lie_in_its_cells() -> None:
+    masks = torch.zeros(2, 8, 8, 8, dtype=torch.bool)
+    masks[0, 2:4, 5, 6:8] = True
+    masks[1, 0, 0, 0] = True
+
+    points = points_inside(masks, 4, 16, generator())
+
+    cells = ((points + 0.5) / 2).long()
+    inside = masks[torch.arange(2)[:, None], cells[..., 0], cells[..., 1], cells[..., 2]]
+    assert inside.sum(1).tolist() == [4, 1]
+    assert len(torch.unique(cells[0], dim=0)) == 4
 
 
 def test_boxes_are_exact_jittered_or_loose_and_cut_to_the_window() -> None:
