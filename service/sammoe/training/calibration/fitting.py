@@ -6,7 +6,7 @@ taken; among those that are within `TIE` of it, the tau nearest to 0.5, then the
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +18,9 @@ from sammoe.errors import DataSetInvalid
 from sammoe.training.calibration.samples import Sample
 
 BUDGET: Final = 0.01
+"""Dice that general classes may lose, for each kind of prompt that no other budget is given for."""
+
+Budget = Mapping[PromptKind, float]
 TIE: Final = 0.001
 TAUS: Final = (*(round(0.05 * n, 2) for n in range(1, 20)), 0.97, 0.98, 0.99, 0.995, 1.0)
 """At 1 no expert answers, so that any budget can be kept."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sammoe.bundle import Routing
 from sammoe.training.calibration.doubt import Limit
-from sammoe.training.calibration.fitting import Bench, Setting
+from sammoe.training.calibration.fitting import Bench, Budget, Setting
 from sammoe.training.calibration.per_expert import Comparison
 
 CURVE, PICTURE = "calibration.csv", "calibration.png"
@@ -17,7 +17,7 @@ CURVE, PICTURE = "calibration.csv", "calibration.png"
 class Calibration:
     """Settings and limits that were chosen, and the grid that they were chosen from."""
 
-    budget: float
+    budget: Budget
     benches: Sequence[Bench]
     grids: Sequence[Sequence[Setting]]
     chosen: Sequence[Setting]
@@ -38,16 +38,19 @@ class Calibration:
 
 def lines(found: Calibration, comparisons: Sequence[Comparison]) -> Iterator[str]:
     """The result for people, in Markdown."""
-    yield "| prompt | tau | slack | own: general model | own | general lost | unchecked at tau .5 |"
-    yield "|---|---|---|---|---|---|---|"
+    yield (
+        "| prompt | tau | slack | own: general model | own | general lost | budget |"
+        " unchecked at tau .5 |"
+    )
+    yield "|---|---|---|---|---|---|---|---|"
     for bench, setting in zip(found.benches, found.chosen, strict=True):
         base, plain = bench.own_dice(bench.general), bench.measure(0.5, None)
         yield (
             f"| {setting.kind} | {setting.tau:g} | {_slack(setting.slack)} | {base:.3f} |"
-            f" {setting.own:.3f} | {setting.loss:.4f} | {plain.own:.3f}, lost {plain.loss:.4f} |"
+            f" {setting.own:.3f} | {setting.loss:.4f} | {found.budget[setting.kind]:g} |"
+            f" {plain.own:.3f}, lost {plain.loss:.4f} |"
         )
     yield ""
-    yield f"budget of Dice lost on general classes: {found.budget:g}"
     yield _limit("candidates_disagree: agreement below", found.agreement)
     yield _limit("far_from_training: distance above", found.distance)
     if comparisons:
@@ -94,7 +97,7 @@ def draw_curve(found: Calibration, folder: Path) -> Path | None:
             shade = pyplot.get_cmap("viridis")(place / len(slacks))
             label = f"slack {_slack(slack)}"
             axes.plot([s.loss for s in part], [s.own for s in part], color=shade, label=label)
-        axes.axvline(found.budget, color="grey", lw=0.8, ls="--")
+        axes.axvline(found.budget[chosen.kind], color="grey", lw=0.8, ls="--")
         axes.plot([chosen.loss], [chosen.own], "o", color="crimson")
         axes.set_title(f"{chosen.kind}: tau {chosen.tau:g}, slack {_slack(chosen.slack)}")
         axes.set_xlabel("Dice lost on general classes")

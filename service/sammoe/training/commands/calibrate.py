@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from sammoe.bundle import Bundle, load_bundle, write_manifest
+from sammoe.bundle import PROMPT_KINDS, Bundle, load_bundle, write_manifest
 from sammoe.errors import BundleInvalid, InvalidInput
 from sammoe.training.calibration.doubt import agreement_limit, answered, distance_limit
-from sammoe.training.calibration.fitting import BUDGET, benches, choose, grid
+from sammoe.training.calibration.fitting import BUDGET, Budget, benches, choose, grid
 from sammoe.training.calibration.per_expert import compare
 from sammoe.training.calibration.report import Calibration, draw_curve, lines, write_curve
 from sammoe.training.calibration.samples import NAME, Sample, sample_case
@@ -35,8 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="data sets (nnU-Net or SAM-Med3D folders) with own classes of the experts and others",
     )  # fmt: skip
     parser.add_argument(
-        "--budget", type=float, default=BUDGET, metavar="DICE",
-        help=f"mean Dice that general classes may lose (default {BUDGET:g})",
+        "--budget", type=_share, nargs="+", default=[("", BUDGET)], metavar="DICE",
+        help="mean Dice that general classes may lose, for all kinds of prompt and then for single"
+        f" ones, as in: 0.01 box=0.004 click=0.03 (default {BUDGET:g})",
     )  # fmt: skip
     parser.add_argument(
         "--per-expert", action="store_true", help="tell what a tau for each expert would give"
@@ -52,15 +53,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Calibrate."""
-    if args.jobs < 1 or args.budget < 0:
-        raise InvalidInput("--jobs must be 1 or more, and --budget not below 0")
+    if args.jobs < 1:
+        raise InvalidInput("--jobs must be 1 or more")
+    budget = _budget(args.budget)
     bundle = load_bundle(args.bundle)
     if not bundle.manifest.experts:
         raise BundleInvalid(f"{args.bundle} has no experts: there is nothing to calibrate")
     samples = _samples(args)
-    found = calibrate(samples, args.budget)
+    found = calibrate(samples, budget)
     told = [
-        compare(samples, setting.kind, setting.slack, args.budget)
+        compare(samples, setting.kind, setting.slack, budget[setting.kind])
         for setting in (found.chosen if args.per_expert else ())
     ]
     print(*lines(found, told), sep="\n")
@@ -74,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
             print(picture)
 
 
-def calibrate(samples: Sequence[Sample], budget: float) -> Calibration:
+def calibrate(samples: Sequence[Sample], budget: Budget) -> Calibration:
     """Choose every threshold.
 
     Raises
@@ -84,11 +86,33 @@ def calibrate(samples: Sequence[Sample], budget: float) -> Calibration:
     """
     found = benches(samples)
     grids = [grid(bench) for bench in found]
-    chosen = [choose(settings, budget) for settings in grids]
+    chosen = [
+        choose(settings, budget[bench.kind]) for bench, settings in zip(found, grids, strict=True)
+    ]
     answers = answered(found, chosen)
     return Calibration(
         budget, found, grids, chosen, agreement_limit(answers), distance_limit(answers)
     )
+
+
+def _share(text: str) -> tuple[str, float]:
+    """``[KIND=]DICE``."""
+    kind, _, value = text.rpartition("=")
+    if kind and kind not in PROMPT_KINDS:
+        raise argparse.ArgumentTypeError(f"{kind} is none of {', '.join(PROMPT_KINDS)}")
+    try:
+        budget = float(value)
+    except ValueError:
+        budget = -1.0
+    if not 0 <= budget <= 1:
+        raise argparse.ArgumentTypeError(f"{value!r} is no share of Dice, 0 to 1")
+    return kind, budget
+
+
+def _budget(shares: Sequence[tuple[str, float]]) -> Budget:
+    """The last one said of a kind counts."""
+    said = dict(shares)
+    return {kind: said.get(kind, said.get("", BUDGET)) for kind in PROMPT_KINDS}
 
 
 def _samples(args: argparse.Namespace) -> list[Sample]:
@@ -106,7 +130,7 @@ def _samples(args: argparse.Namespace) -> list[Sample]:
 def _write(bundle: Bundle, found: Calibration, samples: Sequence[Sample]) -> None:
     manifest = bundle.manifest
     about: dict[str, JsonValue] = {
-        "budget": found.budget,
+        "budget": {kind: found.budget[kind] for kind in PROMPT_KINDS},
         "patients": len({sample.patient for sample in samples}),
         "data": list[JsonValue](sorted({sample.dataset for sample in samples})),
         "own": {setting.kind: round(setting.own, 4) for setting in found.chosen},

@@ -37,7 +37,7 @@ def test_the_manifest_gets_what_was_found(
     bundle: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = manifest_of(bundle)
-    assert run("--bundle", bundle, "--data", data, "--jobs", 2, "--budget", 0.02) == 0
+    assert run("--bundle", bundle, "--data", data, "--jobs", 2, "--budget", 0.02, "click=0.03") == 0
     after = manifest_of(bundle)
     assert (
         after.model_copy(update={"routing": before.routing, "provenance": before.provenance})
@@ -51,7 +51,7 @@ def test_the_manifest_gets_what_was_found(
     assert about["patients"] == 3
     lost = about["general_lost"]
     assert isinstance(lost, dict)
-    assert all(isinstance(value, float) and value <= 0.02 for value in lost.values())
+    assert all(isinstance(value, float) and value <= 0.03 for value in lost.values())
     with (bundle / "calibration.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == len(TAUS) * sum(map(len, SLACKS.values()))
@@ -59,7 +59,7 @@ def test_the_manifest_gets_what_was_found(
     assert chosen == after.routing.tau
     assert (bundle / "calibration.png").stat().st_size > 1000
     out = capsys.readouterr().out
-    assert "budget of Dice lost on general classes: 0.02" in out
+    assert about["budget"] == {"box": 0.02, "click": 0.03, "clicks": 0.02}
     assert "calibration.png" in out
 
 
@@ -91,25 +91,31 @@ def test_a_dry_run_only_tells(
 
 def test_what_is_printed() -> None:
     samples = [sample for kind in PROMPT_KINDS for sample in population(kind)]
-    found = calibrate(samples, 0.01)
+    found = calibrate(samples, {"box": 0.01, "click": 0.02, "clicks": 0.01})
     assert isinstance(found, Calibration)
     text = list(lines(found, []))
-    assert "| box | 0.5 | 0 | 0.300 | 0.700 | 0.0000 | 0.700, lost 0.1200 |" in text
+    assert "| box | 0.5 | 0 | 0.300 | 0.700 | 0.0000 | 0.01 | 0.700, lost 0.1200 |" in text
     assert any("no limit tells" in line for line in text)
+
+
+def test_jobs_are_checked(bundle: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--bundle", bundle, "--data", data, "--jobs", 0) == FAILED
+    assert "--jobs must be 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("words", "complaint"),
-    [(("--jobs", "0"), "--jobs must be 1"), (("--budget", "-1"), "not below 0")],
+    [
+        (("--budget", "-1"), "'-1' is no share of Dice"),
+        (("--budget", "much"), "'much' is no share of Dice"),
+        (("--budget", "box=0.01", "dot=0.01"), "dot is none of box, click, clicks"),
+    ],
 )
-def test_arguments_are_checked(
-    words: tuple[str, ...],
-    complaint: str,
-    bundle: Path,
-    data: Path,
-    capsys: pytest.CaptureFixture[str],
+def test_budgets_are_checked(
+    words: tuple[str, ...], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("--bundle", bundle, "--data", data, *words) == FAILED
+    with pytest.raises(SystemExit, match=str(FAILED)):
+        run("--bundle", "bundle", "--data", "data", *words)
     assert complaint in capsys.readouterr().err
 
 
