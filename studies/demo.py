@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sammoe.bundle import load_bundle
 from studies.datasets import SEEN
 from studies.heads import HEAD_CLASSES
 from studies.steps import Step, run
@@ -29,7 +30,7 @@ class Task:
     licence: str
     windows: int
     """Embedded per training scan: few for many patients, many for few."""
-    prompts: int = 360
+    prompts: int = 1200
     """Simulated for the head."""
     others: tuple[str, ...] = ()
     """Data sets whose other labels its head learns to leave alone."""
@@ -70,7 +71,6 @@ TASKS = (
         _STS,
         "CC BY 3.0",
         windows=30,
-        prompts=700,
     ),
     Task(
         "sarcoma_ct",
@@ -81,7 +81,6 @@ TASKS = (
         _STS,
         "CC BY 3.0",
         windows=30,
-        prompts=700,
     ),
     Task(
         "pancreas",
@@ -146,11 +145,17 @@ def add_arguments(parser: argparse.ArgumentParser, out: Path, *, minutes: float)
     """Arguments that every bundle of experts has."""
     general = Path("runs/general/general.safetensors")
     parser.add_argument("--data", type=Path, default=Path("runs/data"))
-    parser.add_argument("--general", type=Path, default=general, help="checkpoint")
+    parser.add_argument(
+        "--general",
+        type=Path,
+        default=general,
+        help="checkpoint; or a bundle, whose experts of the same names then go on learning",
+    )
     parser.add_argument("--out", type=Path, default=out)
     parser.add_argument("--minutes", type=float, default=minutes, help="for each expert")
     parser.add_argument("--jobs", type=int, default=2, help="experts trained side by side")
     parser.add_argument("--seed", type=int, default=0, help="of experts and gates")
+    parser.add_argument("--bfloat16", action="store_true", help="where processors are fast at it")
 
 
 def mixture(tasks: Sequence[Task], domains: Sequence[str], args: argparse.Namespace) -> Path:
@@ -159,13 +164,17 @@ def mixture(tasks: Sequence[Task], domains: Sequence[str], args: argparse.Namesp
     ``domains``: data sets of every kind of image to be served. Random prompts come from all of
     them, and ship with the general decoder: they are what each head learns not to claim.
     """
-    bare, negatives = args.out / "general", args.out / "negatives"
-    words: list[str | Path] = ["export", args.general, "--out", bare, "--half"]
-    run([Step([*words, "--name", args.out.name], bare / "bundle.json")])
+    if args.general.is_dir():
+        bare = negatives = _without_experts(args.general, args.out)
+    else:
+        bare, negatives = args.out / "general", args.out / "negatives"
+        words: list[str | Path] = ["export", args.general, "--out", bare, "--half"]
+        run([Step([*words, "--name", args.out.name], bare / "bundle.json")])
     run([_expert(task, bare, args) for task in tasks], args.jobs)
-    words = ["train", "negatives", "--bundle", bare, *_sets(domains, args.data)]
-    words += ["--cache", args.out / "cache"]
-    run([Step([*words, "--out", negatives], negatives / "bundle.json")])
+    if negatives != bare:
+        words = ["train", "negatives", "--bundle", bare, *_sets(domains, args.data)]
+        words += ["--cache", args.out / "cache"]
+        run([Step([*words, "--out", negatives], negatives / "bundle.json")])
     run([_head(task, negatives, args) for task in tasks], args.jobs)
     bundle = Path(negatives)
     for number, task in enumerate(tasks, start=1):
@@ -177,29 +186,49 @@ def mixture(tasks: Sequence[Task], domains: Sequence[str], args: argparse.Namesp
     return bundle
 
 
+def _without_experts(grown: Path, out: Path) -> Path:
+    """The general model of a bundle, with the random prompts that it ships."""
+    bundle = grown
+    for number, expert in enumerate(load_bundle(grown).manifest.experts, start=1):
+        less = Path(out / f"without_{number}")
+        words: list[str | Path] = [
+            "bundle",
+            "remove-expert",
+            bundle,
+            "--name",
+            expert.name,
+            "--out",
+            less,
+        ]
+        run([Step(words, less / "bundle.json")])
+        bundle = less
+    return bundle
+
+
 def _expert(task: Task, bundle: Path, args: argparse.Namespace) -> Step:
     folder = Path(args.out / task.name)
-    words: list[str | Path] = ["train", "expert", "--bundle", bundle, "--task", task.name]
+    words: list[str | Path] = ["train", "expert", "--task", task.name]
+    known = load_bundle(args.general).manifest.experts if args.general.is_dir() else ()
+    if task.name in {expert.name for expert in known}:
+        words += ["--bundle", args.general, "--from-expert", task.name]
+    else:
+        words += ["--bundle", bundle]
     words += [*_sets(task.sets, args.data), "--cache", args.out / "cache", "--out", folder]
     words += ["--label", task.label, "--code", task.code, "--modality", task.modality]
     words += ["--training-data", task.data, "--licence", task.licence]
     words += ["--windows", str(task.windows), "--minutes", str(args.minutes), "--lr", LR]
-    words += ["--seed", str(args.seed), "--threads", "1", "--bfloat16"]
+    words += ["--seed", str(args.seed), "--threads", "1"]
+    words += ["--bfloat16"] if args.bfloat16 else []
     return Step(words, folder / "expert.safetensors")
 
 
 def _head(task: Task, bundle: Path, args: argparse.Namespace) -> Step:
     folder = args.out / task.name
-    words = ["train", "gate", "--mode", "heads", "--bundle", bundle, *_sets(task.sets, args.data)]
+    words: list[str | Path] = ["train", "gate", "--mode", "heads", "--bundle", bundle]
+    words += _sets(task.sets, args.data)
     words += ["--checkpoint", folder / "expert.safetensors", "--out", folder]
-    words += [
-        "--cache",
-        args.out / "cache",
-        "--prompts",
-        str(task.prompts),
-        "--seed",
-        str(args.seed),
-    ]
+    words += ["--cache", args.out / "cache"]
+    words += ["--prompts", str(task.prompts), "--seed", str(args.seed)]
     if task.others:
         words += ["--also-general", *(args.data / name for name in task.others)]
     return Step(words, folder / "head.safetensors")
