@@ -70,7 +70,7 @@ TASKS = (
         "MR",
         _STS,
         "CC BY 3.0",
-        windows=30,
+        windows=20,
     ),
     Task(
         "sarcoma_ct",
@@ -80,7 +80,7 @@ TASKS = (
         "CT",
         _STS,
         "CC BY 3.0",
-        windows=30,
+        windows=20,
     ),
     Task(
         "pancreas",
@@ -90,7 +90,7 @@ TASKS = (
         "CT",
         PHANTOMS,
         "Apache-2.0",
-        windows=12,
+        windows=10,
         others=("torsos_seen",),
     ),
     Task(
@@ -101,7 +101,7 @@ TASKS = (
         "CT",
         PHANTOMS,
         "Apache-2.0",
-        windows=12,
+        windows=10,
         others=("torsos_seen",),
     ),
 )
