@@ -19,6 +19,7 @@ DoubtCode = Literal[
     "box_clipped",
     "cut_by_window",
     "prompt_not_met",
+    "expert_failed",
     "candidates_disagree",
     "far_from_training",
 ]
@@ -135,6 +136,12 @@ def _missed(prompt: PromptRecord, pasted: Pasted) -> int:
 
 def _doubted_by_route(route: Route | RouteRecord, manifest: Manifest) -> Iterator[DoubtRecord]:
     agreement, distance = manifest.routing.agreement, manifest.routing.distance
+    if route.check == "failed":
+        yield _doubt(
+            "expert_failed",
+            f"The expert {route.top} should have answered and gave no mask, so this is the general"
+            " decoder's: ask again later, and tell who runs the service.",
+        )
     if agreement is not None and route.agreement is not None and route.agreement < agreement:
         yield _doubt(
             "candidates_disagree",

@@ -157,3 +157,8 @@ def test_without_limits_the_route_raises_no_doubt(
     unlimited = write_test_bundle(tmp_path_factory.mktemp("unlimited"))
     far = Route(used="general", top="cord", agreement=0.0, distance=99.0)
     assert codes(volume, unlimited, route=far) == []
+
+
+def test_an_expert_that_gave_no_mask(volume: VolumeRecord, bundle: Bundle) -> None:
+    failed = Route(used="general", top="cord", s_top=0.9, check="failed")
+    assert codes(volume, bundle, route=failed) == ["expert_failed"]
