@@ -23,8 +23,9 @@ TASKS = tuple(
         "CT",
         PHANTOMS,
         "Apache-2.0",
-        windows=6,
-        prompts=120,
+        windows=3,
+        prompts=200,
+        others=(DATA,),
     )
     for name in FIFTEEN
 )
@@ -33,7 +34,7 @@ TASKS = tuple(
 def main() -> int:
     """Make what is missing."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    add_arguments(parser, Path("runs/fifteen"), minutes=1)
+    add_arguments(parser, Path("runs/fifteen"), minutes=2)
     args = parser.parse_args()
     bundle = mixture(TASKS, (DATA,), args)
     tested = ["--data", args.data / DATA, "--jobs", str(args.jobs)]
