@@ -62,7 +62,10 @@ SINGLE_ORGANS = {
     "psoas_right": (Part.PSOAS_R,),
 }
 SEEN = ("liver", "spleen", "kidney_right", "stomach", "heart", "aorta")
-"""Organs whose labels a joint gate learns from; the others are never labelled for it."""
+"""Organs whose labels gates learn from; the others, cord and lesion among them, are never labelled
+for a gate."""
+
+RARE_WITH_EXPERTS = ("oesophagus", "pancreas")
 
 RARE = {
     "cord": (Part.CORD,),
@@ -106,7 +109,8 @@ def main() -> int:
     torsos(args.out / "torsos_mr", args.torsos_mr, Modality.MR)
     organs, rare = organ_labels(), part_labels(RARE)
     seen = {name: values for name, values in organs.items() if name in SEEN}
-    relabelled(args.out / "torsos", args.out / "torsos_seen", seen | rare)
+    own = {name: values for name, values in rare.items() if name in RARE_WITH_EXPERTS}
+    relabelled(args.out / "torsos", args.out / "torsos_seen", seen | own)
     relabelled(args.out / "torsos", args.out / "torsos_fifteen", organs | part_labels(FIFTEEN))
     if (args.data / "hippocampus").is_dir():
         cohort(args.data, "hippocampus", args.out / "hippocampus", "MR", HIPPOCAMPUS)
@@ -150,7 +154,7 @@ def _cohort_parts(data: Path, folder: str) -> dict[str, str]:
     ranked = by_hash(training)
     later = round(CALIBRATE_SHARE * (len(training) + len(tests)))
     parts = {p: "calibrate" if rank < later else "train" for rank, p in enumerate(ranked)}
-    return parts | dict.fromkeys(tests, "test")
+    return parts | dict.fromkeys(by_hash(tests), "test")
 
 
 def torsos(out: Path, count: int, modality: Modality) -> None:
@@ -179,8 +183,11 @@ def relabelled(source: Path, out: Path, labels: Labels) -> None:
 
 
 def heads(data: Path, out: Path) -> None:
-    """Whole heads: training brains with training crops, the others with those of their part."""
-    maps = brains(data / BRAIN_LABELS)
+    """Whole heads: training brains with training crops, the others with those of their part.
+
+    A patient is a brain here, of which several heads are made.
+    """
+    maps = [(f"brain_{n:02d}", brain) for n, brain in enumerate(brains(data / BRAIN_LABELS))]
     later = maps[TRAINING_BRAINS:]
     by_part = {
         "train": maps[:TRAINING_BRAINS],
@@ -191,13 +198,15 @@ def heads(data: Path, out: Path) -> None:
     labels = HIPPOCAMPUS | {name: 10 + k for k, name in enumerate(HEAD_CLASSES)}
     _begin(out, "MR", labels)
     used: dict[str, str] = {}
+    patients: dict[str, str] = {}
     for part in _PARTS:
         crops = _crops(data, [p for p, of in parts.items() if of == part])
-        jobs = [(brain, k) for brain in by_part[part] for k in range(_HEADS_PER_BRAIN[part])]
-        for n, (brain, _) in enumerate(tqdm(jobs, desc=f"heads, {part}")):
+        jobs = by_part[part] * _HEADS_PER_BRAIN[part]  # brains in turn: the first few show all
+        for n, (patient, brain) in enumerate(tqdm(jobs, desc=f"heads, {part}")):
             crop, human = next(crops)
             name = f"head_{part}_{n:03d}"
-            used[name] = part
+            patients[name] = patient
+            used[patient] = part
             path = out / "labelsTr" / f"{name}.nii.gz"
             if path.exists():
                 continue
@@ -206,6 +215,7 @@ def heads(data: Path, out: Path) -> None:
             spacing = (brain.spacing_mm,) * 3
             _write(out / "imagesTr" / f"{name}_0000.nii.gz", np.rint(4 * image), spacing, np.int16)
             _write(path, marked, spacing, np.uint8)
+    _write_json(out / "patients.json", patients)
     _write_json(out / FILE, used)
 
 

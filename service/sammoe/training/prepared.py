@@ -7,6 +7,7 @@ function of; a run that was killed goes on at the case where it was.
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -234,7 +235,7 @@ def _prepare(
                 content = _encode(encoder, list(draw(case)), rule, shared=shared)
             except NoForeground as error:
                 raise DataSetInvalid(f"{case.image}: {error.detail}") from error
-            temporary = path.with_suffix(".part")
+            temporary = path.with_suffix(f".{os.getpid()}.part")  # Others may make it just now.
             save_file(content, temporary)
             temporary.replace(path)
         part = load_file(path)

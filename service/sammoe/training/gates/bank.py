@@ -1,5 +1,6 @@
 """Prompts as a gate sees them, many at once."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -60,7 +61,7 @@ class PromptBank:
     def save(self, path: Path) -> None:
         """Write it beside the place, then move it there."""
         tensors = {field.name: getattr(self, field.name).contiguous() for field in fields(self)}
-        temporary = path.with_suffix(".part")
+        temporary = path.with_suffix(f".{os.getpid()}.part")
         save_file(tensors, temporary)
         temporary.replace(path)
 
