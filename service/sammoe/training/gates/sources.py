@@ -99,7 +99,11 @@ class Cutter:
     def labelled(
         self, source: Source, part: Part, classes: Sequence[str], prompts: int
     ) -> Prepared:
-        """Windows of prompts that mean ``classes``; the training part is augmented."""
+        """Windows of prompts that mean ``classes``.
+
+        Scans are shown as they are: if an expert's own were augmented, and random prompts' not, a
+        head would learn to tell one from the other.
+        """
         known = [
             case
             for case in source.split.cases(part)
@@ -113,7 +117,7 @@ class Cutter:
             self.rule,
             windows=windows,
             seed=self.seed,
-            augment=part == "train",
+            augment=False,
             cache=self.cache,
             title=f"{source.name} {', '.join(classes)} ({part})",
         )
