@@ -108,7 +108,7 @@ TASKS = (
 LR = "5e-4"
 """Of experts at this size; the paper's 1e-4 is for the full one."""
 
-GATE_PROMPTS = 200
+GATE_PROMPTS = 120
 """Of each expert, for joint and paper gates; a joint one has as many again of general classes."""
 
 CASES = "12"

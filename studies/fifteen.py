@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from studies.datasets import FIFTEEN
-from studies.demo import PHANTOMS, Task, add_arguments, mixture
+from studies.demo import CASES, PHANTOMS, Task, add_arguments, mixture
 from studies.steps import Step, run
 
 DATA = "torsos_fifteen"
@@ -23,8 +23,8 @@ TASKS = tuple(
         "CT",
         PHANTOMS,
         "Apache-2.0",
-        windows=3,
-        prompts=200,
+        windows=2,
+        prompts=120,
         others=(DATA,),
     )
     for name in FIFTEEN
@@ -34,12 +34,13 @@ TASKS = tuple(
 def main() -> int:
     """Make what is missing."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    add_arguments(parser, Path("runs/fifteen"), minutes=2)
+    add_arguments(parser, Path("runs/fifteen"), minutes=1)
     args = parser.parse_args()
     bundle = mixture(TASKS, (DATA,), args)
     tested = ["--data", args.data / DATA, "--jobs", str(args.jobs)]
-    run([Step(["calibrate", "--bundle", bundle, *tested], bundle / "calibration.png")])
-    words = ["evaluate", "--bundle", bundle, *tested, "--out", args.out / "tables"]
+    run([Step(["calibrate", "--bundle", bundle, *tested], bundle / "calibration.csv")])
+    words = ["evaluate", "--bundle", bundle, *tested, "--clicks", "3", "--limit-cases", CASES]
+    words += ["--out", args.out / "tables"]
     run([Step(words, args.out / "tables" / "tables.md")])
     return 0
 

@@ -30,7 +30,7 @@ class HeadRecipe:
         Of weights and batches.
     """
 
-    steps: int = 1500
+    steps: int = 4000
     batch: int = 192
     lr: float = 2e-3
     weight_decay: float = 1e-2
