@@ -160,8 +160,7 @@ def prepare(
 
     def draw(case: Case) -> Iterable[View]:
         image = case.read_image()
-        masks = case.read_masks(image)
-        found = [masks[name] for name in classes if name in masks]
+        found = list(case.read_masks(image, classes).values())
         if not found:
             return ()
         mask, rng = np.logical_or.reduce(found), _rng(case, seed)
@@ -198,9 +197,8 @@ def prepare_random(
         image = case.read_image()
         allowed = body(image)
         if any(name in case.labels for name in avoid):
-            for name, mask in case.read_masks(image).items():
-                if name in avoid:
-                    allowed &= ~mask
+            for mask in case.read_masks(image, avoid).values():
+                allowed &= ~mask
         if not allowed.any():
             return ()
         return random_views(image, allowed, rule, windows=windows, rng=_rng(case, seed))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Literal
 
 from sammoe.bundle import Expert
-from sammoe.training.datasets import Case, DataSet, split_patients
+from sammoe.training.datasets import Case, DataSet, check_patients, split_patients
 from sammoe.volume.volume import Modality
 
 
@@ -37,10 +37,16 @@ def task_cases(
     """Cases in which the task can be labelled, of patients that are not for tests.
 
     A case whose modality nobody knows is of the expert's, if that has one alone.
+
+    Raises
+    ------
+    DataSetInvalid
+        See `split_patients` and `check_patients`.
     """
     found: dict[Literal["train", "calibrate"], list[Case]] = {"train": [], "calibrate": []}
-    for dataset in datasets:
-        split = split_patients(dataset)
+    splits = [split_patients(dataset) for dataset in datasets]
+    check_patients(zip(datasets, splits, strict=True))
+    for split in splits:
         for part, cases in found.items():
             cases += [
                 _known(case, expert)

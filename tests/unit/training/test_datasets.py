@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from sammoe.errors import DataSetInvalid
-from sammoe.training.datasets import Case, load_dataset, split_patients
+from sammoe.training.datasets import (
+    Case,
+    check_patients,
+    load_dataset,
+    load_datasets,
+    split_patients,
+)
 from sammoe.training.datasets.split import assign
 from sammoe.volume.volume import Modality
 from tests.datasets import AFFINE, CLASSES, SHAPE, scan, write_nnunet, write_sam_med3d, write_scan
@@ -57,6 +63,15 @@ class TestNnunet:
         (nnunet / "imagesTr" / "anna_0000.nii.gz").rename(nnunet / "imagesTr" / "anna.nii.gz")
         write_scan(nnunet / "imagesTr" / "bert_0001.nii.gz", scan("bert")[0])
         assert [case.name for case in load_dataset(nnunet).cases] == list(NAMES)
+
+    def test_names_that_end_like_channels_are_cases_where_no_first_channel_is(
+        self, nnunet: Path
+    ) -> None:
+        for year in ("2019", "2020"):
+            write_scan(nnunet / "imagesTr" / f"scan_{year}.nii.gz", scan(year)[0])
+            write_scan(nnunet / "labelsTr" / f"scan_{year}.nii.gz", scan(year)[1])
+        names = [case.name for case in load_dataset(nnunet).cases]
+        assert names == [*NAMES, "scan_2019", "scan_2020"]
 
     def test_files_that_are_no_scans_are_passed_over(self, nnunet: Path) -> None:
         (nnunet / "imagesTr" / "notes.txt").write_text("as seen")
@@ -109,11 +124,33 @@ class TestNnunet:
         assert [case.patient for case in load_dataset(root).cases] == ["a", "a", "cleo"]
 
     @pytest.mark.parametrize(
-        "labels", [None, {}, ["ball"], {"ball": "one"}, {"ball": [1, None]}, {"x": "1", "1": "x"}]
+        "labels",
+        [
+            None,
+            {},
+            ["ball"],
+            {"ball": "one"},
+            {"ball": 1.7},
+            {"ball": True},
+            {"ball": [1, None]},
+            {"ball": [1, 2.5]},
+            {"x": "1", "1": "x"},
+        ],
     )
     def test_labels_must_name_values(self, nnunet: Path, labels: object) -> None:
         about(nnunet, labels=labels)
         with pytest.raises(DataSetInvalid, match=r"dataset.json: labels must name"):
+            load_dataset(nnunet)
+
+    def test_a_class_without_a_value_is_named(self, nnunet: Path) -> None:
+        about(nnunet, labels={"background": 0, "ball": []})
+        with pytest.raises(DataSetInvalid, match=r"dataset.json: the class 'ball' has no value"):
+            load_dataset(nnunet)
+
+    @pytest.mark.parametrize("name", ["ball/left", "../ball", "..", ".", "", "a\\b", "a\nb", "a\n"])
+    def test_names_of_classes_are_fit_for_files(self, nnunet: Path, name: str) -> None:
+        about(nnunet, labels={"background": 0, name: 1, "left half, .5": 2})
+        with pytest.raises(DataSetInvalid, match=r"dataset.json: the class .* is no plain name"):
             load_dataset(nnunet)
 
     def test_a_missing_label_file_is_named(self, nnunet: Path) -> None:
@@ -175,6 +212,29 @@ class TestSamMed3d:
             load_dataset(tmp_path / "nowhere")
 
 
+class TestSeveral:
+    def test_they_are_told_apart_by_their_folders_names(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        roots = [write_nnunet(tmp_path / name, NAMES[:1]) for name in ("a/clinic", "b/ward")]
+        monkeypatch.chdir(roots[0])
+        found = load_datasets([Path(), Path("../../b/ward")])
+        assert [(d.name, d.root) for d in found] == [("clinic", roots[0]), ("ward", roots[1])]
+        assert found[0].cases[0].dataset == "clinic"
+        again = write_nnunet(tmp_path / "c" / "clinic", NAMES[:1])
+        with pytest.raises(DataSetInvalid, match=r"called 'clinic', .*a/clinic and .*c/clinic"):
+            load_datasets([*roots, again])
+
+    def test_a_patient_has_one_part_in_all_of_them(self, tmp_path: Path) -> None:
+        sets = load_datasets([write_nnunet(tmp_path / name, NAMES) for name in ("mr", "ct")])
+        check_patients((d, split_patients(d)) for d in sets)
+        parts = {"anna": "train", "bert": "train", "cleo": "test"}
+        (tmp_path / "mr" / "split.json").write_text(json.dumps(parts))
+        (tmp_path / "ct" / "split.json").write_text(json.dumps(parts | {"bert": "calibrate"}))
+        with pytest.raises(DataSetInvalid, match=r"bert is in the part train .* one split"):
+            check_patients((d, split_patients(d)) for d in sets)
+
+
 class TestCases:
     @pytest.fixture
     def case(self, nnunet: Path) -> Case:
@@ -205,6 +265,18 @@ class TestCases:
         labels[:3] = other
         write_scan(label_file(case), labels)
         self.refused(case, "nothing of ball, cube is labelled here; take the case out")
+
+    def test_only_the_classes_that_are_wanted_are_read(self, tmp_path: Path) -> None:
+        case = load_dataset(write_sam_med3d(tmp_path / "many", NAMES[:1])).cases[0]
+        image, cube = case.read_image(), case.labels["cube"].path
+        assert case.read_masks(image, ["cube"]).keys() == {"cube"}
+        cube.write_bytes(b"nonsense")
+        assert case.read_masks(image, ["ball", "disc"]).keys() == {"ball"}
+        write_scan(cube, np.zeros(SHAPE, np.uint8))
+        assert case.read_masks(image, ["cube"]) == {}
+        write_scan(case.labels["ball"].path, np.zeros(SHAPE, np.uint8))
+        with pytest.raises(DataSetInvalid, match="nothing of ball, cube is labelled"):
+            case.read_masks(image, ["cube"])
 
     def test_files_that_are_missing_or_broken(self, case: Case) -> None:
         label_file(case).write_bytes(b"nonsense")
@@ -273,6 +345,20 @@ class TestSplit:
         split = split_patients(load_dataset(write_nnunet(tmp_path / "c", names, patients=patients)))
         parts = [{case.patient for case in cases} for cases in vars(split).values()]
         assert sum(map(len, parts)) == len(set.union(*parts)) == 6
+
+    def test_patients_who_get_names_later_are_not_trained_on(self, tmp_path: Path) -> None:
+        names = [f"p{i}" for i in range(8)]
+        root = write_nnunet(tmp_path / "clinic", names)
+        tests = sorted({case.name for case in split_patients(load_dataset(root)).test})
+        (root / "patients.json").write_text(json.dumps(dict.fromkeys(tests, "anna")))
+        with pytest.raises(DataSetInvalid, match=rf"split.json holds out {tests[0]}, .* anna: if"):
+            split_patients(load_dataset(root))
+
+    def test_a_split_may_know_patients_of_other_folders(self, tmp_path: Path) -> None:
+        root = write_nnunet(tmp_path / "clinic", NAMES)
+        parts = dict.fromkeys(NAMES, "train") | {"dora": "test", "emil": "calibrate"}
+        (root / "split.json").write_text(json.dumps(parts))
+        assert len(split_patients(load_dataset(root)).train) == len(NAMES)
 
     def test_another_file_can_be_named(self, nnunet: Path, tmp_path: Path) -> None:
         file = tmp_path / "mine.json"

@@ -63,7 +63,7 @@ async def sample_case(engines: Engines, job: Job, seed: int) -> list[Sample]:
     """Samples of every target of a case; ``engines`` holds one engine, `NAME`."""
     engine, case = engines[NAME], job.case
     volume = case.read_image()
-    masks = case.read_masks(volume)
+    masks = case.read_masks(volume, job.classes)
     embeddings: Embeddings = {}
     samples = []
     for name in job.classes:

@@ -7,7 +7,7 @@ from typing import get_args
 
 from sammoe.bundle import Bundle, Manifest
 from sammoe.errors import DataSetInvalid, ExpertUnknown, InvalidInput
-from sammoe.training.datasets import Part, load_dataset, split_patients
+from sammoe.training.datasets import Part, check_patients, load_datasets, split_patients
 from sammoe.training.evaluation.rows import RowFile
 from sammoe.training.evaluation.running import Job, load_bundles, run_jobs
 from sammoe.training.evaluation.tables import About, write_tables
@@ -101,15 +101,18 @@ def find_jobs(
     Raises
     ------
     DataSetInvalid
-        See `load_dataset`; or a class is in none of the data sets, or there is no case.
+        See `load_datasets`, `split_patients` and `check_patients`; or a class is in none of the
+        data sets, or there is no case.
     """
-    jobs, known = [], set()
-    for root in data:
-        dataset = load_dataset(root)
-        known |= set(dataset.classes)
+    datasets = load_datasets(data)
+    splits = [split_patients(dataset) for dataset in datasets]
+    check_patients(zip(datasets, splits, strict=True))
+    jobs = []
+    for dataset, split in zip(datasets, splits, strict=True):
         wanted = tuple(name for name in dataset.classes if not classes or name in classes)
-        cases = split_patients(dataset).cases(part) if wanted else ()
+        cases = split.cases(part) if wanted else ()
         jobs += [Job(case, wanted) for case in cases[:limit]]
+    known = {name for dataset in datasets for name in dataset.classes}
     unknown = [name for name in classes if name not in known]
     if unknown:
         raise DataSetInvalid(f"no data set has the class {', '.join(unknown)}")

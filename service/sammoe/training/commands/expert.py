@@ -19,7 +19,7 @@ from sammoe.export.reading import load_networks
 from sammoe.model import SamMed3D
 from sammoe.model.checkpoint import load_checkpoint, save_checkpoint
 from sammoe.model.mask_decoder import MaskDecoder
-from sammoe.training.datasets import DataSet, load_dataset
+from sammoe.training.datasets import DataSet, load_datasets
 from sammoe.training.expert import ExpertTrainer
 from sammoe.training.expert_recipe import ExpertRecipe
 from sammoe.training.prepared import Prepared, prepare
@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> None:
     ranks = Ranks.start(args.device)
     torch.set_num_threads(args.threads or max(1, (os.cpu_count() or 1) // ranks.world))
     classes = tuple(args.classes or [args.task])
-    datasets = [load_dataset(folder) for folder in args.data]
+    datasets = load_datasets(args.data)
     require(datasets, classes)
     expert = _expert(args, classes, datasets)
     bundle = load_bundle(find_bundle(args.bundle))

@@ -21,11 +21,12 @@ from sammoe.export.reading import Networks, load_networks
 from sammoe.model.checkpoint import load_checkpoint, save_checkpoint
 from sammoe.model.heads_file import save_gate, save_head
 from sammoe.model.mask_decoder import MaskDecoder
+from sammoe.training.datasets import check_patients
 from sammoe.training.gates.heads import HeadRecipe
 from sammoe.training.gates.new_gate import GateMaker
 from sammoe.training.gates.new_head import HeadMaker
 from sammoe.training.gates.paper import GateRecipe
-from sammoe.training.gates.sources import read_sources
+from sammoe.training.gates.sources import Source, read_sources
 
 DETAIL = (
     "With --mode heads (the default), one expert's head: 'is this prompt mine?', learnt from its"
@@ -124,7 +125,7 @@ def _head(args: argparse.Namespace, bundle: Bundle, networks: Networks) -> None:
         args.cache,
         args.data_seed,
     )
-    made = maker.make(expert, decoder, read_sources(args.data), read_sources(args.also_general))
+    made = maker.make(expert, decoder, *_sources(args))
     for kind, look in made.looks.items():
         print(
             f"{kind}: AUROC {look.auroc:.3f}, recall at .5 {look.recall:.2f},"
@@ -168,7 +169,7 @@ def _gate(args: argparse.Namespace, bundle: Bundle, networks: Networks) -> None:
         args.cache,
         args.data_seed,
     )
-    made = maker.make(read_sources(args.data), none_of_them=args.mode == "joint")
+    made = maker.make(_sources(args)[0], none_of_them=args.mode == "joint")
     for kind, routed in made.routed.items():
         print(
             f"{kind}: right expert {routed.right:.2f}; above .5: {routed.passed:.2f} of theirs,"
@@ -187,6 +188,13 @@ def _gate(args: argparse.Namespace, bundle: Bundle, networks: Networks) -> None:
         f"{path}: gate over {len(names)} experts;"
         f" next: sammoe bundle set-gate {bundle.path} --gate {path} --out ..."
     )
+
+
+def _sources(args: argparse.Namespace) -> tuple[list[Source], list[Source]]:
+    """Of ``--data``, and of ``--also-general``."""
+    own, general = read_sources(args.data), read_sources(args.also_general)
+    check_patients((source.dataset, source.split) for source in (*own, *general))
+    return own, general
 
 
 def _expert(

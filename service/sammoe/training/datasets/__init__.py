@@ -1,8 +1,8 @@
 """Folders of labelled scans: what they hold, and which patients are for what."""
 
 from sammoe.training.datasets.dataset import Case, DataSet, LabelSource
-from sammoe.training.datasets.reading import load_dataset
-from sammoe.training.datasets.split import Part, Split, split_patients
+from sammoe.training.datasets.reading import load_dataset, load_datasets
+from sammoe.training.datasets.split import Part, Split, check_patients, split_patients
 
 __all__ = [
     "Case",
@@ -10,6 +10,8 @@ __all__ = [
     "LabelSource",
     "Part",
     "Split",
+    "check_patients",
     "load_dataset",
+    "load_datasets",
     "split_patients",
 ]

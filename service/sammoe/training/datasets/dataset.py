@@ -1,6 +1,6 @@
 """Labelled scans as values: nothing is read before it is asked for."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -62,13 +62,15 @@ class Case:
         asked: Any = "auto" if self.modality is Modality.UNKNOWN else self.modality.value
         return _read(self.image, partial(read_volume, modality=asked))
 
-    def read_masks(self, image: Volume) -> dict[str, Mask]:
+    def read_masks(self, image: Volume, classes: Collection[str] | None = None) -> dict[str, Mask]:
         """Masks bool [i, j, k] on the image's grid, of every class that is present.
 
         Parameters
         ----------
         image
             Of this case.
+        classes
+            That are wanted (default: all).
 
         Raises
         ------
@@ -77,14 +79,18 @@ class Case:
             no whole numbers, or nothing at all is labelled. The detail names the file.
         """
         voxels: dict[Path, NDArray[Any]] = {}
-        masks = {}
-        for name, source in self.labels.items():
+
+        def mask_of(source: LabelSource) -> Mask:
             if source.path not in voxels:
                 voxels[source.path] = self._read_labels(source.path, image)
-            mask = np.isin(voxels[source.path], list(source.values))
-            if mask.any():
-                masks[name] = mask
-        if not masks:
+            return np.isin(voxels[source.path], list(source.values))
+
+        masks = {
+            name: mask
+            for name, source in self.labels.items()
+            if (classes is None or name in classes) and (mask := mask_of(source)).any()
+        }
+        if not masks and not any(mask_of(source).any() for source in self.labels.values()):
             files = ", ".join(sorted({str(source.path) for source in self.labels.values()}))
             raise DataSetInvalid(
                 f"{files}: nothing of {', '.join(self.labels)} is labelled here;"

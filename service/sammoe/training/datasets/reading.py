@@ -12,8 +12,9 @@ A ``patients.json`` beside them (case -> patient) is needed where a patient has 
 """
 
 import json
+import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from sammoe.training.datasets.dataset import Case, DataSet, LabelSource
 from sammoe.volume.volume import Modality
 
 _ENDINGS = (".nii.gz", ".nii", ".nrrd")
+_PLAIN = re.compile(r"(?!\.{1,2}$)[^/\\\x00-\x1f]+")
+"""Names of classes become names of files."""
+
 _MODALITIES = {
     "ct": Modality.CT,
     "mr": Modality.MR,
@@ -32,6 +36,27 @@ _MODALITIES = {
     "t2w": Modality.MR,
     "flair": Modality.MR,
 }
+
+
+def load_datasets(roots: Sequence[Path]) -> list[DataSet]:
+    """Data sets in the order given.
+
+    Raises
+    ------
+    DataSetInvalid
+        As for :func:`load_dataset`; or two have one name, by which their cases could not be told
+        apart.
+    """
+    found: dict[str, DataSet] = {}
+    for root in roots:
+        dataset = load_dataset(root.resolve())
+        if dataset.name in found:
+            raise DataSetInvalid(
+                f"two data sets are called {dataset.name!r}, {found[dataset.name].root} and"
+                f" {dataset.root}: rename one's folder"
+            )
+        found[dataset.name] = dataset
+    return list(found.values())
 
 
 def load_dataset(root: Path) -> DataSet:
@@ -55,11 +80,13 @@ def _nnunet(root: Path) -> DataSet:
     modality = _modality(about)
     patients = _patients(root)
     cases = []
-    for image in _scans(root / "imagesTr"):
+    images = _scans(root / "imagesTr")
+    names = {_split_name(image)[0] for image in images}
+    for image in images:
         name, ending = _split_name(image)
         if name.endswith("_0000"):
             name = name.removesuffix("_0000")
-        elif name[-5:-4] == "_" and name[-4:].isdigit():
+        elif re.search(r"_\d{4}$", name) and f"{name[:-4]}0000" in names:
             continue  # a further channel of the same scan
         label = next(
             (p for e in (ending, *_ENDINGS) if (p := root / "labelsTr" / f"{name}{e}").is_file()),
@@ -74,8 +101,10 @@ def _nnunet(root: Path) -> DataSet:
 
 def _classes(about: Mapping[str, Any], root: Path) -> dict[str, frozenset[int]]:
     """Class -> values, without the background; both versions of the format."""
-    table = about.get("labels")
-    wrong = DataSetInvalid(f"{root / 'dataset.json'}: labels must name the classes' values")
+    table, path = about.get("labels"), root / "dataset.json"
+    wrong = DataSetInvalid(
+        f"{path}: labels must name the classes' values, each a whole number or a list of them"
+    )
     if not isinstance(table, dict) or not table:
         raise wrong
     try:
@@ -83,13 +112,25 @@ def _classes(about: Mapping[str, Any], root: Path) -> dict[str, frozenset[int]]:
             found = {str(name): frozenset([int(value)]) for value, name in table.items()}
         else:
             found = {
-                name: frozenset(map(int, value if isinstance(value, list) else [value]))
+                name: frozenset(map(_whole, value if isinstance(value, list) else [value]))
                 for name, value in table.items()
                 if name != "ignore"
             }
     except (TypeError, ValueError):
         raise wrong from None
+    for name, values in found.items():
+        if not values:
+            raise DataSetInvalid(f"{path}: the class {name!r} has no value")
+        if not _PLAIN.fullmatch(name):
+            raise DataSetInvalid(f"{path}: the class {name!r} is no plain name, as files have")
     return {name: values for name, values in found.items() if values != {0}}
+
+
+def _whole(value: Any) -> int:
+    """A number as JSON has it, or in quotes; 1.7 is no label."""
+    if isinstance(value, bool | float):
+        raise TypeError
+    return int(value)
 
 
 def _modality(about: Mapping[str, Any]) -> Modality:

@@ -1,14 +1,15 @@
 """Train, calibrate, test: by patient, decided once, written down.
 
-A patient's part follows from the SHA-256 of its name: the fifth with the smallest ones is for
-tests, the eighth after it for calibration, the others for training. The result is kept as
-``split.json`` beside the data, and what stands there is never changed: new patients are trained on.
+Of a folder's patients the fifth whose names have the smallest SHA-256 is for tests, the eighth
+after it for calibration, the others for training. So a part depends on who else is in the folder:
+folders that show the same patients need one split. It is kept as ``split.json`` beside the data,
+and what stands there is never changed: new patients are trained on.
 """
 
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -47,11 +48,13 @@ def split_patients(dataset: DataSet, file: Path | None = None) -> Split:
     Raises
     ------
     DataSetInvalid
-        The file is malformed.
+        The file is malformed; or it holds out patients whom the data set lacks while others are
+        new, who may be the same under new names.
     """
     path = file or dataset.root / FILE
     if path.is_file():
         parts = _read(path)
+        _check_names(dataset, parts, path)
     else:
         parts = assign({case.patient for case in dataset.cases})
         with contextlib.suppress(OSError):  # A read-only folder; see `file`.
@@ -60,6 +63,27 @@ def split_patients(dataset: DataSet, file: Path | None = None) -> Split:
     for case in dataset.cases:
         by_part[parts.get(case.patient, "train")].append(case)
     return Split(*(tuple(by_part[part]) for part in get_args(Part)))
+
+
+def check_patients(splits: Iterable[tuple[DataSet, Split]]) -> None:
+    """Check that every patient has one part in all data sets that are used together.
+
+    Raises
+    ------
+    DataSetInvalid
+        One has two; the detail names the patient and says what to do.
+    """
+    known: dict[str, tuple[str, DataSet]] = {}
+    for dataset, split in splits:
+        for part in get_args(Part):
+            for case in split.cases(part):
+                before, other = known.setdefault(case.patient, (part, dataset))
+                if before != part:
+                    raise DataSetInvalid(
+                        f"patient {case.patient} is in the part {before} of {other.root}, and in"
+                        f" {part} of {dataset.root}: give both folders one {FILE}; or, if these are"
+                        " two people, name them apart in a patients.json"
+                    )
 
 
 def assign(patients: Iterable[str]) -> dict[str, str]:
@@ -76,6 +100,23 @@ def assign(patients: Iterable[str]) -> dict[str, str]:
 def by_hash(patients: Iterable[str]) -> list[str]:
     """Patients in the order of their names' SHA-256."""
     return sorted(set(patients), key=lambda p: hashlib.sha256(p.encode()).hexdigest())
+
+
+def _check_names(dataset: DataSet, parts: Mapping[str, str], path: Path) -> None:
+    """A ``patients.json`` that came later must not turn test patients into new ones."""
+    patients = {case.patient for case in dataset.cases}
+    new = sorted(patients - parts.keys())
+    gone = sorted(name for name in parts.keys() - patients if parts[name] != "train")
+    if new and gone:
+        raise DataSetInvalid(
+            f"{path} holds out {_some(gone)}, not to be found in the data set, and does not know"
+            f" {_some(new)}: if they were renamed, rename them there; if not, name their part there"
+        )
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -131,7 +131,7 @@ async def evaluate_case(
         Those that are targets; one that is absent from the case is left out.
     """
     volume = case.read_image()
-    masks = case.read_masks(volume)
+    masks = case.read_masks(volume, classes)
     embeddings: Embeddings = {}
     manifest, rows = next(iter(engines.values())).bundle.manifest, []
     for name in classes:

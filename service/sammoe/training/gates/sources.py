@@ -9,7 +9,7 @@ import numpy as np
 from sammoe.bundle import Expert
 from sammoe.errors import DataSetInvalid
 from sammoe.model.image_encoder import ImageEncoder
-from sammoe.training.datasets import Case, DataSet, Part, Split, load_dataset, split_patients
+from sammoe.training.datasets import Case, DataSet, Part, Split, load_datasets, split_patients
 from sammoe.training.prepared import Prepared, RandomWindows, prepare, prepare_random
 from sammoe.volume.window import WindowRule
 
@@ -40,15 +40,9 @@ def read_sources(roots: Sequence[Path]) -> list[Source]:
     Raises
     ------
     DataSetInvalid
-        One is none, or two have one name, by which their prompts could not be told apart.
+        See `load_datasets` and `split_patients`.
     """
-    sources: list[Source] = []
-    for root in roots:
-        dataset = load_dataset(root.resolve())
-        if any(source.name == dataset.name for source in sources):
-            raise DataSetInvalid(f"two data sets are called {dataset.name!r}: rename one's folder")
-        sources.append(Source(dataset, split_patients(dataset)))
-    return sources
+    return [Source(dataset, split_patients(dataset)) for dataset in load_datasets(roots)]
 
 
 def own_sources(sources: Sequence[Source], expert: Expert) -> list[Source]:

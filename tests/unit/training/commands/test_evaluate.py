@@ -122,6 +122,16 @@ def test_a_data_set_without_test_patients(
     assert "has a case of the part test" in capsys.readouterr().err
 
 
+def test_a_patient_of_two_parts(
+    bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = write_nnunet(tmp_path / "other", ["c1", "c2"])
+    (other / "split.json").write_text(json.dumps({f"c{n}": "test" for n in range(10)}))
+    words = ("--bundle", bundle, "--data", data, other, "--out", tmp_path / "out")
+    assert evaluate(*words) == FAILED
+    assert "give both folders one split.json" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_broken_case_stops_the_run_and_is_named(
     jobs: int, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
