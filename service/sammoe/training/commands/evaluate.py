@@ -7,6 +7,7 @@ from typing import get_args
 
 from sammoe.bundle import Bundle, Manifest
 from sammoe.errors import DataSetInvalid, ExpertUnknown, InvalidInput
+from sammoe.training.arguments import not_negative_int, positive_int
 from sammoe.training.datasets import Part, check_patients, load_datasets, split_patients
 from sammoe.training.evaluation.rows import RowFile
 from sammoe.training.evaluation.running import Job, load_bundles, run_jobs
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " with boxes and with clicks of a simulated user, by the general model (Baseline), by each"
         " structure's own expert (FT-expert) and by the mixture behind each bundle's gate. Answers"
         " are in OUT/rows.csv, tables in OUT/tables.md and as CSV, plots beside them. A run that"
-        " was stopped goes on where it was when started again."
+        " was stopped goes on where it was when started again with the same words."
     )
     parser.add_argument(
         "--bundle", type=Path, nargs="+", action="extend", default=[], metavar="DIR",
@@ -52,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seen", nargs="+", action="extend", default=[], metavar="CLASS",
         help="general classes whose labels the gate learnt from (default: none)",
     )  # fmt: skip
-    parser.add_argument("--clicks", type=int, default=6, help="of a user (default 6)")
+    parser.add_argument("--clicks", type=positive_int, default=6, help="of a user (default 6)")
     parser.add_argument(
         "--user", choices=("random", "careful"), default="random",
         help="clicks anywhere in the error (default, as SAM-Med3D does), or where it is deepest",
@@ -62,9 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="one more table, by the measure of published SAM-Med3D numbers",
     )  # fmt: skip
     parser.add_argument("--save", type=Path, metavar="DIR", help="keep every mask as NIfTI")
-    parser.add_argument("--limit-cases", type=int, metavar="N", help="of each data set")
-    parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
-    parser.add_argument("--seed", type=int, default=0, help="of the users (default 0)")
+    parser.add_argument("--limit-cases", type=positive_int, metavar="N", help="of each data set")
+    parser.add_argument("--jobs", type=positive_int, default=2, help="processes (default 2)")
+    parser.add_argument("--seed", type=not_negative_int, default=0, help="of the users (default 0)")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -74,8 +75,6 @@ def run(args: argparse.Namespace) -> None:
         return
     if not (args.bundle and args.data and args.out):
         raise InvalidInput("give --bundle, --data and --out; or --tables FOLDER")
-    if args.clicks < 1 or args.jobs < 1:
-        raise InvalidInput("--clicks and --jobs must be 1 or more")
     bundles = load_bundles(args.bundle)
     manifest = next(iter(bundles.values())).manifest
     options = Options(
@@ -86,8 +85,8 @@ def run(args: argparse.Namespace) -> None:
         save=args.save,
         seed=args.seed,
     )
-    _about(args, bundles, options).write(args.out)
     jobs = find_jobs(args.data, args.part, args.classes, args.limit_cases)
+    _about(args, bundles, options).write(args.out)
     folders = {name: bundle.path for name, bundle in bundles.items()}
     run_jobs(folders, jobs, options, RowFile(args.out), processes=args.jobs)
     print(write_tables(args.out))
@@ -144,4 +143,7 @@ def _about(args: argparse.Namespace, bundles: dict[str, Bundle], options: Option
         seed=options.seed,
         downstream=options.downstream,
         seen=tuple(args.seen),
+        data=tuple(sorted(root.resolve().name for root in args.data)),
+        classes=tuple(sorted(set(args.classes))),
+        limit=args.limit_cases,
     )

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from sammoe.bundle import Bundle, Manifest, load_bundle
 from sammoe.engine import Engine
 from sammoe.engine.local import EngineOptions, LocalEngine
-from sammoe.errors import InvalidInput
+from sammoe.errors import DataSetInvalid, InvalidInput, NoForeground
 from sammoe.training.datasets import Case
 from sammoe.training.evaluation.rows import Row, RowFile
 from sammoe.training.evaluation.sessions import Embeddings, Scene
@@ -183,7 +183,12 @@ def _load(folders: Mapping[str, Path]) -> None:
 
 
 def _run(work: Work[T], job: Job) -> list[T]:
-    return asyncio.run(work(_engines, job))
+    try:
+        return asyncio.run(work(_engines, job))
+    except NoForeground as error:
+        raise DataSetInvalid(
+            f"{job.case.image}: where {' or '.join(job.classes)} is labelled: {error.detail}"
+        ) from error
 
 
 def _close() -> None:

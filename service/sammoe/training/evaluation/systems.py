@@ -131,7 +131,7 @@ class Variant:
     tau
         For every kind of prompt; None: the bundle's.
     checked
-        Whether an expert's mask must fit the prompt, with the bundle's slack.
+        Whether an expert's mask must fit the prompt, with the slack of the routing given.
     mix
         ``fusion`` of the bundle's selector, ``average``: equal weights in place of s_top, or
         ``attention``: see `attend`.
@@ -169,7 +169,7 @@ def vary(
     inputs, side
         Of the prompt, and of the window.
     routing
-        The bundle's.
+        The bundle's, or with another's slacks.
     """
     general, expert, s_top = answered.general, answered.expert, answered.route.s_top
     assert general is not None

@@ -199,7 +199,8 @@ class Examiner:
     def _variants(
         self, system: Mixture, row: Row, answered: Answered, planned: Plan
     ) -> Iterator[Row]:
-        routing = system.scene.engine.bundle.manifest.routing
+        first, own = (s.engine.bundle.manifest.routing for s in (self._first, system.scene))
+        routing = own.model_copy(update={"slack": first.slack})
         for variant in VARIANTS:
             logits = vary(variant, answered, planned.inputs, system.side, routing)
             judged = self._judge(logits, planned.window)

@@ -1,13 +1,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sammoe.bundle import load_bundle, write_manifest
 from sammoe.cli import FAILED, main
 from sammoe.training.evaluation.rows import read_rows
 from tests.bundles import write_test_bundle
-from tests.datasets import write_nnunet
+from tests.datasets import write_labelled, write_nnunet
 from tests.unit.training.evaluation.conftest import write_mixture
 
 
@@ -73,6 +74,36 @@ def test_one_class_of_one_case_of_another_part(bundle: Path, data: Path, tmp_pat
     assert "SAM-Med3D's own protocol" in text
 
 
+def test_another_question_needs_another_folder(
+    bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--bundle", bundle, "--data", data, "--out", tmp_path / "out", "--jobs", 1)
+    few = ("--clicks", 1, "--limit-cases", 1)
+    assert evaluate(*words, *few, "--class", "ball") == 0
+    capsys.readouterr()
+    new = write_nnunet(tmp_path / "new", ["x", "y", "z"])
+    for other, told in (
+        (few, "classes"),
+        ((*few, "--class", "ball", "--data", new), "data"),
+        (("--clicks", 1, "--class", "ball"), "limit"),
+    ):
+        assert evaluate(*words, *other) == FAILED
+        assert f"other settings (see {told} in about.json)" in capsys.readouterr().err
+
+
+def test_a_target_with_nothing_to_see_is_named(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image, labels = np.zeros((120, 20, 20), np.int16), np.zeros((120, 20, 20), np.uint8)
+    image[:10] = np.random.default_rng(0).integers(1, 200, image[:10].shape)
+    labels[110:114, 8:12, 8:12] = 1
+    data = write_labelled(tmp_path / "dark", {"d": (image, labels)}, {"ball": 1})
+    (data / "split.json").write_text('{"d": "test"}')
+    words = ("--bundle", bundle, "--data", data, "--out", tmp_path / "out", "--clicks", 1)
+    assert evaluate(*words, "--jobs", 1) == FAILED
+    assert "imagesTr/d_0000.nii.gz: " in capsys.readouterr().err
+
+
 def test_a_general_model_alone(tmp_path: Path, data: Path) -> None:
     write_test_bundle(tmp_path / "bundle")
     words = ("--bundle", tmp_path / "bundle", "--data", data, "--out", tmp_path / "out")
@@ -84,7 +115,6 @@ def test_a_general_model_alone(tmp_path: Path, data: Path) -> None:
     ("words", "complaint"),
     [
         ((), "give --bundle, --data and --out"),
-        (("BUNDLE", "--clicks", "0"), "must be 1 or more"),
         (("BUNDLE", "--downstream", "spleen"), "--downstream spleen"),
         (("BUNDLE", "--class", "spleen"), "no data set has the class spleen"),
         (("BUNDLE", "BUNDLE"), "both have a gate of mode heads"),
@@ -112,6 +142,16 @@ def test_what_can_not_be_done_is_said_in_one_line(
     found = capsys.readouterr().err.splitlines()
     assert len(found) == 1
     assert complaint in found[0]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--clicks", "0"), ("--jobs", "0"), ("--limit-cases", "-3"), ("--seed", "-1")],
+)
+def test_numbers_are_checked(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=str(FAILED)):
+        evaluate(option, value)
+    assert f"argument {option}: must be " in capsys.readouterr().err
 
 
 def test_a_data_set_without_test_patients(

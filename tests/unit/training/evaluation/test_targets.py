@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sammoe.engine.local import LocalEngine
+from sammoe.engine.local import EngineOptions, LocalEngine
 from sammoe.segmentation import Point
 from sammoe.training.datasets import DataSet
 from sammoe.training.evaluation.metrics import dice
@@ -18,6 +18,7 @@ from sammoe.training.evaluation.targets import Examiner, Options, Target
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.reading import read_volume
 from sammoe.volume.volume import Modality, ModalitySource, Volume
+from tests.unit.training.evaluation.conftest import write_mixture
 
 OPTIONS = Options(clicks=3)
 
@@ -91,6 +92,24 @@ async def test_what_is_not_fused_is_the_baseline(rows: list[Row]) -> None:
     assert len(seen) > 1
     same = of(rows, "ball", "ours: calibrated tau, check", "box", 0)
     assert same.dice == of(rows, "ball", "ours", "box", 0).dice
+
+
+async def test_all_gates_are_checked_with_the_first_bundles_slack(
+    dataset: DataSet, tmp_path: Path
+) -> None:
+    strict = write_mixture(tmp_path / "strict", tau=0.0, slack=-9.0)  # no expert's mask will do
+    paper = write_mixture(tmp_path / "paper", gate="paper")
+    options = EngineOptions(encoder_threads=1, decoder_threads=1)
+    engines = {"ours": LocalEngine(strict, options), "paper": LocalEngine(paper, options)}
+    rows = await evaluate_case(engines, dataset.cases[0], ("ball",), Options(clicks=1))
+    for engine in engines.values():
+        await engine.close()
+    for prompt, clicks in (("box", 0), ("at_once", 1)):
+        general = of(rows, "ball", "baseline", prompt, clicks).dice
+        for variant in VARIANTS:
+            if variant.checked:
+                row = of(rows, "ball", f"paper: {variant.name}", prompt, clicks)
+                assert row.dice == general
 
 
 async def test_equal_questions_get_equal_answers(

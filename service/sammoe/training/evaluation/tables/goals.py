@@ -21,13 +21,13 @@ from sammoe.training.evaluation.tables.table import Cell, Table
 _MANY, _WEAK = 15, 5
 _ROUNDING = 1e-9
 _EXPERTS = {
-    "hippocampus_anterior": (0.72, 0.80),
-    "hippocampus_posterior": (0.72, 0.80),
-    "sarcoma_mr": (0.70, 0.80),
-    "sarcoma_ct": (0.60, 0.75),
+    "hippocampus_anterior": ("hippocampus", 0.72, 0.80),
+    "hippocampus_posterior": ("hippocampus", 0.72, 0.80),
+    "sarcoma_mr": ("sarcoma_mr", 0.70, 0.80),
+    "sarcoma_ct": ("sarcoma_ct", 0.60, 0.75),
 }
-"""Of experts trained on real scans with human labels: Dice of their own classes that must be
-reached, and that is aimed at."""
+"""Of experts trained on real scans with human labels: the data set of those scans, and the Dice of
+their own classes there that must be reached, and that is aimed at."""
 
 
 @dataclass(frozen=True)
@@ -110,29 +110,30 @@ def goals(answers: Answers) -> Iterator[Goal]:
     )
 
     for expert in sorted(experts & _EXPERTS.keys()):
-        yield Goal(f"{expert}, box", *_EXPERTS[expert], "more", _own(expert))
+        dataset, must, aim = _EXPERTS[expert]
+        yield Goal(f"{expert} in {dataset}, box", must, aim, "more", _own(expert, dataset))
     if len(experts) >= _WEAK:
         title = "own classes that the Baseline segments with Dice .2 to .6, box"
         yield Goal(title, _WEAK, _WEAK, "more", lambda a, m: _weak(a))
 
 
-def _own(expert: str) -> Callable[[Answers, str], Draws]:
+def _own(expert: str, dataset: str) -> Callable[[Answers, str], Draws]:
     return lambda answers, mixture: answers.dice(
-        mixture, "own", BOX, lambda row: row.expert == expert
+        mixture, "own", BOX, lambda row: (row.expert, row.dataset) == (expert, dataset)
     )
 
 
 def _weak(answers: Answers) -> Draws:
-    """How many own classes are neither hopeless nor fine without their expert."""
-    means = [
-        answers.dice(BASELINE, "own", BOX, _of_class(*name)) for name in classes_of(answers, "own")
-    ]
+    """How many own classes are neither hopeless nor fine without their expert, each by the mean
+    over its data sets."""
+    structures = sorted({structure for _, structure in classes_of(answers, "own")})
+    means = [answers.dice(BASELINE, "own", BOX, _of_class(name)) for name in structures]
     counts: Draws = np.sum([(draws >= 0.2) & (draws <= 0.6) for draws in means], axis=0)
     return counts.astype(np.float64)
 
 
-def _of_class(dataset: str, structure: str) -> Filter:
-    return lambda row: (row.dataset, row.structure) == (dataset, structure)
+def _of_class(structure: str) -> Filter:
+    return lambda row: row.structure == structure
 
 
 def _loss(asked: Asked, keep: Filter) -> Callable[[Answers, str], Draws]:

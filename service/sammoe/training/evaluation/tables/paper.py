@@ -15,7 +15,7 @@ _TITLES = {BASELINE: "Baseline", FT_EXPERT: "FT-expert", "ours": "Ours (heads)"}
 
 @dataclass(frozen=True)
 class Column:
-    """Classes of Table 1, and which experts its FT-expert row asks about them."""
+    """Classes of Table 1: which answers count, and of the FT-expert's those of which experts."""
 
     title: str
     group: str
@@ -37,8 +37,19 @@ def columns_of(answers: Answers) -> list[Column]:
     ]
     if one is None:
         return right
+    # An expert is not asked about scans that are not for it; nor may the other rows be, here.
+    asked = {
+        _target_of(row)
+        for row in answers.rows
+        if (row.system, row.group, row.used) == (FT_EXPERT, "general", one)
+    }
     return [
-        Column("original tasks", "general", lambda row: True, lambda row: row.used == one),
+        Column(
+            "original tasks",
+            "general",
+            lambda row: _target_of(row) in asked,
+            lambda row: row.used == one,
+        ),
         Column("downstream task", "own", lambda row: row.expert == one, lambda row: True),
         *right,
     ]
@@ -67,8 +78,9 @@ def table_1(answers: Answers, measure: str = "dice") -> Table:
         f"Table 1: {what}",
         ("model", *heads),
         rows,
-        "Original tasks and other classes are the general classes: those of no expert. On them the"
-        " FT-expert is the downstream task's (original tasks), or other experts (other classes):"
+        "Original tasks and other classes are the general classes: those of no expert; original"
+        " tasks only in scans that the downstream task's expert is for. On them the FT-expert is"
+        " the downstream task's (original tasks), or other experts (other classes):"
         f" {FT_ON_GENERAL} experts in all for each target, of the scan's modality, drawn by seed,"
         f" with an exact box and with clicks.{downstream}",
     )
@@ -99,7 +111,9 @@ def table_2(answers: Answers, mixture: str) -> Table:
         "No check and mixed probabilities but where said. Average: equal weights. Attention:"
         " weights w = softmax(M_g, M_top) of the two logits, cell by cell, M_o = w_g M_g + w_top"
         " M_top, both with tau 0.5; the paper gives no formula. Logits: logits are mixed in place"
-        " of probabilities. Check: an expert's mask must fit the prompt, with the bundle's slack.",
+        " of probabilities. Check: an expert's mask must fit the prompt, with the slacks of the"
+        " first bundle, whatever the gate. As served: with the tau and the slacks of this gate's"
+        " own bundle.",
     )
 
 
@@ -149,6 +163,10 @@ def class_figure(
         system, group, asked, lambda row: (row.dataset, row.structure) == (dataset, structure)
     )
     return figure(answers.bootstrap.mean(rows, lambda row: getattr(row, measure)))
+
+
+def _target_of(row: Row) -> tuple[str, str, str]:
+    return row.dataset, row.case, row.structure
 
 
 def _targets(answers: Answers, dataset: str, structure: str) -> str:

@@ -21,7 +21,8 @@ class About(BaseModel):
     """What was evaluated: kept beside the rows, so that they are never mixed with others.
 
     ``bundles``: mixture's name -> the bundle's name and digest. ``seen``: general classes whose
-    labels the gate learnt from. The rest as in `Options`.
+    labels the gate learnt from. ``data``: names of the data sets; ``classes``: that were asked for,
+    none for all; ``limit``: cases of each data set, at most. The rest as in `Options`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,6 +35,9 @@ class About(BaseModel):
     seed: int
     downstream: str | None
     seen: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    limit: int | None = None
 
     def write(self, folder: Path) -> None:
         """Keep it in ``folder``.
@@ -45,11 +49,15 @@ class About(BaseModel):
         """
         path = folder / ABOUT
         folder.mkdir(parents=True, exist_ok=True)
-        if path.is_file() and read_about(folder) != self:
-            raise DataSetInvalid(
-                f"{folder} holds an evaluation with other settings (see {ABOUT}): give another"
-                " folder"
-            )
+        if path.is_file():
+            known = read_about(folder)
+            # Older files do not say everything.
+            other = [n for n in known.model_fields_set if getattr(known, n) != getattr(self, n)]
+            if other:
+                raise DataSetInvalid(
+                    f"{folder} holds an evaluation with other settings (see {', '.join(other)} in"
+                    f" {ABOUT}): give another folder"
+                )
         path.write_text(self.model_dump_json(indent=1) + "\n")
 
 
@@ -125,6 +133,8 @@ def _heading(about: About, rows: Sequence[Row]) -> str:
     lines += [
         f"* {len(patients)} patients, {len(cases)} scans, {len(targets)} targets, of:"
         f" {', '.join(sorted({row.dataset for row in rows}))}",
+        *([f"* only the classes {', '.join(about.classes)}"] if about.classes else []),
+        *([f"* at most {about.limit} scans of each data set"] if about.limit else []),
         f"* a {about.user} user, {about.clicks} clicks, seed {about.seed}",
         "",
         "Means over classes of the classes' means; in brackets 95 % intervals, by 1000 bootstrap"
