@@ -4,10 +4,13 @@ Encoder and prompt encoder do not learn, which is proven by their digests. Every
 a function of seed, step and rank, so that a killed run ends where an undisturbed one does.
 """
 
+import hashlib
+import json
 import time
 from copy import deepcopy
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Never
+from typing import Never
 
 import torch
 from tqdm import tqdm
@@ -22,6 +25,7 @@ from sammoe.training.prepared import Prepared
 from sammoe.training.ranks import Ranks
 from sammoe.training.runlog import RunLog
 from sammoe.training.simulation import Simulation, run
+from sammoe.training.states import FILE, load_state, save_state
 from sammoe.training.validation import COLUMNS, Scores, validate
 
 _ENOUGH = 1e-4  # gain in Dice that counts as one
@@ -40,6 +44,8 @@ class ExpertTrainer:
         What to do; where ``state.pt`` and ``log.csv`` are written; which process this is.
     general
         The general decoder, some of whose answers users correct (default: the one to start from).
+    task
+        What is learnt, in words: a run of another task is not gone on with.
     """
 
     def __init__(
@@ -49,11 +55,14 @@ class ExpertTrainer:
         folder: Path,
         ranks: Ranks | None = None,
         general: MaskDecoder | None = None,
+        task: str = "",
     ) -> None:
         self.ranks = ranks or Ranks()
         self.model = model.to(self.ranks.device).requires_grad_(False).eval()
         self.recipe = recipe
         self.folder = folder
+        self.task = task
+        self.lesson = ""
         self.general = deepcopy(general or model.mask_decoder).to(self.ranks.device)
         self.general.requires_grad_(False).eval()
         model.mask_decoder.requires_grad_(True)
@@ -86,16 +95,21 @@ class ExpertTrainer:
         RuntimeError
             What must not learn has changed.
         """
-        log = RunLog(self.folder, ["seconds", "lr", "answers", "loss", "dice", *COLUMNS])
-        log.cut(self.step)
-        self._run(windows, calibrate, log)
-        log.close()
+        self.lesson = self._lesson(windows, calibrate)
+        if self.ranks.first:
+            log = RunLog(self.folder, ["seconds", "lr", "answers", "loss", "dice", *COLUMNS])
+            log.cut(self.step)
+            self._run(windows, calibrate, log)
+            log.close()
+        else:
+            self._run(windows, calibrate, None)
         if self._frozen() != self.frozen:
             raise RuntimeError("encoder or prompt encoder changed while only the decoder may learn")
         self.averaged.mask_decoder.load_state_dict(self.best)
         return self.averaged.mask_decoder
 
-    def _run(self, windows: Prepared, calibrate: Prepared, log: RunLog) -> None:
+    def _run(self, windows: Prepared, calibrate: Prepared, log: RunLog | None) -> None:
+        """``log``: of the first process alone."""
         started, before = time.monotonic(), self.seconds
         if not self.scores:
             self._look(calibrate)
@@ -109,7 +123,7 @@ class ExpertTrainer:
                 if look:
                     self._look(calibrate)
                     values |= self.scores[-1].columns()
-                if self.ranks.first:
+                if log is not None:
                     log.write(self.step, {"seconds": self.seconds} | values)
                     if look:
                         self.save()
@@ -193,10 +207,19 @@ class ExpertTrainer:
         parts = (self.model.image_encoder, self.model.prompt_encoder)
         return " ".join(weights_digest(part) for part in parts)
 
+    def _lesson(self, windows: Prepared, calibrate: Prepared) -> str:
+        """Digest of all that the weights are a function of, beside where and when they start and
+        end."""
+        recipe = asdict(self.recipe)
+        del recipe["steps"], recipe["minutes"]
+        words = [self.task, recipe, windows.digest(), calibrate.digest()]
+        return hashlib.sha256(json.dumps(words).encode()).hexdigest()
+
     def save(self) -> None:
-        """Write the state beside the old one, then replace it."""
-        state: dict[str, Any] = {
+        """Write the state."""
+        state = {
             "start": self.start,
+            "lesson": self.lesson,
             "frozen": self.frozen,
             "decoder": self.model.mask_decoder.state_dict(),
             "average": self.averaged.mask_decoder.state_dict(),
@@ -206,27 +229,25 @@ class ExpertTrainer:
             "step": self.step,
             "seconds": self.seconds,
         }
-        path = self.folder / "state.pt"
-        torch.save(state, path.with_suffix(".part"))
-        path.with_suffix(".part").replace(path)
+        save_state(self.folder, state)
 
-    def resume(self) -> bool:
-        """Take up the state in the folder, if there is one.
+    def resume(self, windows: Prepared, calibrate: Prepared) -> bool:
+        """Take up the state in the folder, if there is one; parameters as in :meth:`train`.
 
         Raises
         ------
         SettingsInvalid
-            It is that of a run with other networks, or from another decoder.
+            It is damaged; or it is that of a run with other networks, from another decoder, of
+            another task or recipe, or on other windows.
         """
-        path = self.folder / "state.pt"
-        if not path.exists():
+        state = load_state(self.folder, self.ranks.device)
+        if state is None:
             return False
-        state = torch.load(path, map_location=self.ranks.device, weights_only=True)
+        lesson = self._lesson(windows, calibrate)
         if (state["start"], state["frozen"]) != (self.start, self.frozen):
-            raise SettingsInvalid(
-                f"{path} is of a run that began with other weights: remove it to begin anew, or"
-                " choose another folder with --out"
-            )
+            self._refuse("began with other weights")
+        if state.get("lesson", lesson) != lesson:  # Older states do not say what they learnt.
+            self._refuse("learnt another task, from other scans, or by another recipe")
         self.model.mask_decoder.load_state_dict(state["decoder"])
         self.averaged.mask_decoder.load_state_dict(state["average"])
         self.best = state["best"]
@@ -235,6 +256,12 @@ class ExpertTrainer:
         self.step, self.seconds = state["step"], state["seconds"]
         self.progress = self.recipe.progress(self.step, self.seconds)
         return True
+
+    def _refuse(self, why: str) -> Never:
+        raise SettingsInvalid(
+            f"{self.folder / FILE} is of a run that {why}: remove it to begin anew, or choose"
+            " another folder with --out"
+        )
 
 
 def _with_decoder(model: SamMed3D, decoder: MaskDecoder) -> SamMed3D:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -15,6 +14,7 @@ from sammoe.model import SamMed3D, build_sam_med3d
 from sammoe.training.losses import dice_ce, dice_score
 from sammoe.training.mixture import Batch, Mixture
 from sammoe.training.simulation import Simulation, run
+from sammoe.training.states import load_state, save_state
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,8 @@ class GeneralTrainer:
             writer.writerow([self.step, f"{self.seconds:.1f}", *values])
 
     def save(self) -> None:
-        """Write the state beside the old one, then replace it."""
-        state: dict[str, Any] = {
+        """Write the state."""
+        state = {
             "config": self.model.config.to_dict(),
             "recipe": asdict(self.recipe),
             "model": self.model.state_dict(),
@@ -152,16 +152,19 @@ class GeneralTrainer:
             "step": self.step,
             "seconds": self.seconds,
         }
-        path = self.folder / "state.pt"
-        torch.save(state, path.with_suffix(".part"))
-        path.with_suffix(".part").replace(path)
+        save_state(self.folder, state)
 
     def resume(self) -> bool:
-        """Take up the state in the folder, if there is one."""
-        path = self.folder / "state.pt"
-        if not path.exists():
+        """Take up the state in the folder, if there is one.
+
+        Raises
+        ------
+        SettingsInvalid
+            It is damaged.
+        """
+        state = load_state(self.folder)
+        if state is None:
             return False
-        state = torch.load(path, weights_only=True)
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])

@@ -88,6 +88,15 @@ class Prepared:
         )
         return self.embeddings[rows].to(device).float(), batch
 
+    def digest(self) -> str:
+        """SHA-256 (hex) of all that is learnt from."""
+        digest = hashlib.sha256()
+        for name in _TENSORS:
+            value: Tensor = getattr(self, name)
+            digest.update(f"{name}{tuple(value.shape)}".encode())
+            digest.update(value.contiguous().numpy().data)
+        return digest.hexdigest()
+
 
 @dataclass(frozen=True)
 class RandomWindows:

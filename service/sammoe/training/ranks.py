@@ -8,6 +8,8 @@ from datetime import timedelta
 import torch
 from torch import distributed, nn
 
+from sammoe.errors import SettingsInvalid
+
 _CPU = torch.device("cpu")
 _PATIENCE = timedelta(hours=12)  # rank 0 may prepare a whole data set while the others wait
 
@@ -37,10 +39,13 @@ class Ranks:
         device
             ``cpu``, ``cuda`` (several processes: one GPU each), ``cuda:1``, or ``auto``: a GPU
             where there is one.
+
+        Raises
+        ------
+        SettingsInvalid
+            This machine has no such device.
         """
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        place, world = torch.device(device), int(os.environ.get("WORLD_SIZE", "1"))
+        place, world = _device(device), int(os.environ.get("WORLD_SIZE", "1"))
         if world == 1:
             return cls(place)
         if place.type == "cuda":
@@ -89,3 +94,20 @@ class Ranks:
         """Leave the others."""
         if self.world > 1:
             distributed.destroy_process_group()
+
+
+def _device(name: str) -> torch.device:
+    gpus = torch.cuda.is_available()
+    if name == "auto":
+        return torch.device("cuda" if gpus else "cpu")
+    try:
+        place = torch.device(name)
+        missing = place.type == "cuda" and not gpus
+        missing |= place.index is not None and place.index >= max(1, torch.cuda.device_count())
+    except RuntimeError:
+        missing = True
+    if missing:
+        raise SettingsInvalid(
+            f"this machine has no device {name!r} to train on: give --device cpu, cuda or cuda:1"
+        )
+    return place

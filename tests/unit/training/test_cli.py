@@ -40,7 +40,8 @@ def test_train_general_leaves_a_checkpoint_and_resumes(
 def test_training_begins_from_another_checkpoint(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     cli.run(arguments(first, 1))
-    begun = arguments(second, 0)
+    begun = arguments(second, 1)
+    begun.steps = 0
     begun.init = first / "general.safetensors"
     cli.run(begun)
     left, right = (load_checkpoint(run / "general.safetensors").model for run in (first, second))

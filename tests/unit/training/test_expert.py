@@ -19,6 +19,7 @@ from sammoe.training.expert import ExpertTrainer
 from sammoe.training.expert_recipe import ExpertRecipe
 from sammoe.training.frozen import weights_digest
 from sammoe.training.prepared import Prepared
+from sammoe.training.ranks import Ranks
 from tests.unit.training.small import network, windows
 
 RECIPE = ExpertRecipe(steps=6, batch=4, points=2, lr=3e-3, warmup=2, average=0.8, every=2)
@@ -116,7 +117,7 @@ def test_a_killed_run_ends_where_an_undisturbed_one_does(
         assert killed.returncode == -signal.SIGKILL, killed.stderr
         assert len(rows(tmp_path / "b")) == 5
         trainer = ExpertTrainer(again, RECIPE, tmp_path / "b")
-        assert trainer.resume()
+        assert trainer.resume(some, others)
         assert trainer.step == 4
         assert same(trainer.train(some, others), undisturbed)
     finally:
@@ -132,10 +133,10 @@ def test_a_finished_run_is_not_trained_on(
 ) -> None:
     again = deepcopy(model)
     first = ExpertTrainer(model, RECIPE, tmp_path)
-    assert not first.resume()
+    assert not first.resume(some, others)
     decoder = first.train(some, others)
     trainer = ExpertTrainer(again, RECIPE, tmp_path)
-    assert trainer.resume()
+    assert trainer.resume(some, others)
     assert same(trainer.train(some, others), decoder)
     assert trainer.step == RECIPE.steps
     assert len(rows(tmp_path)) == RECIPE.steps
@@ -146,7 +147,53 @@ def test_a_state_of_other_weights_is_refused(
 ) -> None:
     ExpertTrainer(model, replace(RECIPE, steps=1), tmp_path).train(some, others)
     with pytest.raises(SettingsInvalid, match="other weights"):
-        ExpertTrainer(network(seed=3), RECIPE, tmp_path).resume()
+        ExpertTrainer(network(seed=3), RECIPE, tmp_path).resume(some, others)
+
+
+def test_a_state_of_another_lesson_is_refused(
+    model: SamMed3D, some: Prepared, others: Prepared, tmp_path: Path
+) -> None:
+    begun = deepcopy(model)
+
+    def again(recipe: ExpertRecipe = RECIPE, task: str = "ball") -> ExpertTrainer:
+        return ExpertTrainer(deepcopy(begun), recipe, tmp_path, task=task)
+
+    again(replace(RECIPE, steps=1)).train(some, others)
+    for trainer, windows_, calibrate in (
+        (again(task="cube"), some, others),
+        (again(replace(RECIPE, lr=1e-4)), some, others),
+        (again(), others, others),
+        (again(), some, some),
+    ):
+        with pytest.raises(SettingsInvalid, match=r"state.pt is of a run that learnt another task"):
+            trainer.resume(windows_, calibrate)
+    assert again(replace(RECIPE, steps=9, minutes=1.0)).resume(some, others)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    del state["lesson"]
+    torch.save(state, tmp_path / "state.pt")
+    assert again().resume(some, others)
+
+
+def test_a_damaged_state_is_refused(
+    model: SamMed3D, some: Prepared, others: Prepared, tmp_path: Path
+) -> None:
+    ExpertTrainer(model, replace(RECIPE, steps=1), tmp_path).train(some, others)
+    path = tmp_path / "state.pt"
+    whole = path.read_bytes()
+    for content in (whole[: len(whole) // 2], b"", b"nonsense"):
+        path.write_bytes(content)
+        with pytest.raises(SettingsInvalid, match=r"state.pt is damaged: remove it to begin anew"):
+            ExpertTrainer(network(), RECIPE, tmp_path).resume(some, others)
+
+
+def test_only_the_first_process_has_a_log(
+    model: SamMed3D, some: Prepared, others: Prepared, tmp_path: Path
+) -> None:
+    (tmp_path / "log.csv").write_text("step\n99\n")
+    second = ExpertTrainer(model, replace(RECIPE, steps=1), tmp_path, Ranks(rank=1))
+    second.train(some, others)
+    assert (tmp_path / "log.csv").read_text() == "step\n99\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["log.csv"]
 
 
 def test_it_stops_early_and_keeps_the_best(

@@ -96,6 +96,7 @@ def test_several_processes_have_a_gpu_each(
     joined: list[str] = []
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setenv("LOCAL_RANK", "3")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_device", lambda place: None)
     monkeypatch.setattr(
         torch.distributed, "init_process_group", lambda name, timeout: joined.append(name)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from sammoe.bundle import Bundle, Expert, load_bundle
+from sammoe.cli import FAILED, main
 from sammoe.errors import CheckpointInvalid, DataSetInvalid, SettingsInvalid
 from sammoe.export import export_bundle, load_networks
 from sammoe.model import build_sam_med3d
@@ -18,6 +19,7 @@ from sammoe.training.frozen import weights_digest
 from sammoe.training.ranks import Ranks
 from tests.datasets import write_nnunet
 from tests.unit.export import tiny
+from tests.unit.export.mixtures import general, mixture
 
 NAMES = [f"p{i}" for i in range(6)]
 
@@ -86,6 +88,48 @@ def test_a_run_goes_on_with_the_same_words(
     printed = capsys.readouterr().out
     assert "going on after step 2" in printed
     assert "3 steps on 4 scans" in printed
+
+
+def test_another_class_is_no_run_to_go_on_with(bundle: Bundle, data: Path) -> None:
+    train(bundle, data, "--task", "ball")
+    with pytest.raises(SettingsInvalid, match="learnt another task"):
+        train(bundle, data, "--task", "ball", "--class", "cube")
+
+
+def test_an_expert_of_a_known_name_is_told_of(
+    bundle: Bundle, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two = mixture(general(tmp_path / "general"), tmp_path / "two", ("ball", "cube"))
+    train(two, data, "--task", "ball")
+    assert "has an expert ball already" in capsys.readouterr().err
+    train(two, data, "--task", "cube", "--from-expert", "cube", "--out", str(tmp_path / "again"))
+    assert "already" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "values"),
+    [
+        *((name, ("0", "-1", "1.5")) for name in ("--windows", "--steps", "--batch", "--points")),
+        *((name, ("0", "many")) for name in ("--every", "--patience", "--threads")),
+        *((name, ("0", "nan", "-1", "inf", "fast")) for name in ("--minutes", "--lr")),
+        ("--seed", ("-1",)),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused(
+    option: str, values: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for value in values:
+        with pytest.raises(SystemExit, match=str(FAILED)):
+            main(["train", "expert", "--task", "x", "--data", "x", option, value])
+        complaint = capsys.readouterr().err.splitlines()
+        assert len(complaint) == 1
+        assert f"argument {option}: must be " in complaint[0]
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "nonsense", ""])
+def test_devices_that_are_not_there_are_refused(bundle: Bundle, data: Path, device: str) -> None:
+    with pytest.raises(SettingsInvalid, match="no device"):
+        train(bundle, data, "--task", "ball", "--device", device)
 
 
 def test_minutes_alone_end_a_run(

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import JsonValue
 
 from sammoe.bundle import PROMPT_KINDS, Bundle, load_bundle, write_manifest
-from sammoe.errors import BundleInvalid, InvalidInput
+from sammoe.errors import BundleInvalid
+from sammoe.training.arguments import not_negative_int, positive_int
 from sammoe.training.calibration.doubt import agreement_limit, answered, distance_limit
 from sammoe.training.calibration.fitting import BUDGET, Budget, benches, choose, grid
 from sammoe.training.calibration.per_expert import compare
@@ -46,15 +47,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help="for grid and picture (default: the bundle)"
     )
-    parser.add_argument("--limit-cases", type=int, metavar="N", help="of each data set")
-    parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
-    parser.add_argument("--seed", type=int, default=0, help="of the prompts (default 0)")
+    parser.add_argument("--limit-cases", type=positive_int, metavar="N", help="of each data set")
+    parser.add_argument("--jobs", type=positive_int, default=2, help="processes (default 2)")
+    parser.add_argument(
+        "--seed", type=not_negative_int, default=0, help="of the prompts (default 0)"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     """Calibrate."""
-    if args.jobs < 1:
-        raise InvalidInput("--jobs must be 1 or more")
     budget = _budget(args.budget)
     bundle = load_bundle(args.bundle)
     if not bundle.manifest.experts:

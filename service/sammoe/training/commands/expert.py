@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from sammoe.export.reading import load_networks
 from sammoe.model import SamMed3D
 from sammoe.model.checkpoint import load_checkpoint, save_checkpoint
 from sammoe.model.mask_decoder import MaskDecoder
+from sammoe.training.arguments import not_negative_int, positive_float, positive_int
 from sammoe.training.datasets import DataSet, load_datasets
 from sammoe.training.expert import ExpertTrainer
 from sammoe.training.expert_recipe import ExpertRecipe
@@ -90,25 +92,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cache", type=Path, default=Path("runs/cache"), help="windows (default: runs/cache)"
     )
     how = parser.add_argument_group("how it learns")
-    how.add_argument("--windows", type=int, default=8, help="of each scan (default: 8)")
+    how.add_argument("--windows", type=positive_int, default=8, help="of each scan (default: 8)")
     how.add_argument(
-        "--steps", type=int, help=f"at most (default: {recipe.steps}, or by --minutes)"
+        "--steps", type=positive_int, help=f"at most (default: {recipe.steps}, or by --minutes)"
     )
-    how.add_argument("--minutes", type=float, help="of training, at most")
-    how.add_argument("--batch", type=int, default=recipe.batch, help="prompts a step (default: 8)")
+    how.add_argument("--minutes", type=positive_float, help="of training, at most")
     how.add_argument(
-        "--points", type=int, default=recipe.points, help="a prompt's, at most (default: 6)"
-    )
-    how.add_argument("--lr", type=float, default=recipe.lr, help="highest rate (default: 1e-4)")
-    how.add_argument(
-        "--every", type=int, default=recipe.every, help="steps between looks at the calibrate split"
+        "--batch", type=positive_int, default=recipe.batch, help="prompts a step (default: 8)"
     )
     how.add_argument(
-        "--patience", type=int, default=recipe.patience, help="looks without a gain (default: 8)"
+        "--points",
+        type=positive_int,
+        default=recipe.points,
+        help="a prompt's, at most (default: 6)",
     )
-    how.add_argument("--seed", type=int, default=recipe.seed)
+    how.add_argument(
+        "--lr", type=positive_float, default=recipe.lr, help="highest rate (default: 1e-4)"
+    )
+    how.add_argument(
+        "--every",
+        type=positive_int,
+        default=recipe.every,
+        help="steps between looks at the calibrate split",
+    )
+    how.add_argument(
+        "--patience",
+        type=positive_int,
+        default=recipe.patience,
+        help="looks without a gain (default: 8)",
+    )
+    how.add_argument(
+        "--seed", type=not_negative_int, default=recipe.seed, help="of windows and users"
+    )
     how.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 (default: a GPU, if any)")
-    how.add_argument("--threads", type=int, help="for torch (default: all processors)")
+    how.add_argument("--threads", type=positive_int, help="for torch (default: all processors)")
     how.add_argument("--bfloat16", action="store_true", help="autocast, where it is fast")
 
 
@@ -121,14 +138,16 @@ def run(args: argparse.Namespace) -> None:
     require(datasets, classes)
     expert = _expert(args, classes, datasets)
     bundle = load_bundle(find_bundle(args.bundle))
+    if ranks.first and args.from_expert is None:
+        _tell_of_namesake(bundle, args.task)
     model, general = _networks(bundle, args.init, args.from_expert)
     out = args.out or Path("runs") / f"expert-{args.task}"
     out.mkdir(parents=True, exist_ok=True)
-    trainer = ExpertTrainer(model, _recipe(args), out, ranks, general)
-    resumed = trainer.resume()
+    trainer = ExpertTrainer(model, _recipe(args), out, ranks, general, expert.model_dump_json())
     if not ranks.first:
         ranks.wait()
     windows, calibrate = _windows(args, bundle, trainer.model, datasets, expert)
+    resumed = trainer.resume(windows, calibrate)
     if ranks.first:
         ranks.wait()
         if resumed:
@@ -165,6 +184,15 @@ def _expert(
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "name"
         raise SettingsInvalid(f"the task's {place}: {first['msg']}") from error
+
+
+def _tell_of_namesake(bundle: Bundle, name: str) -> None:
+    if name in {expert.name for expert in bundle.manifest.experts}:
+        print(
+            f"{bundle.path} has an expert {name} already: this one can take its place once that is"
+            f" removed (sammoe bundle remove-expert); to go on with it, give --from-expert {name}",
+            file=sys.stderr,
+        )
 
 
 def _networks(bundle: Bundle, init: Path | None, name: str | None) -> tuple[SamMed3D, MaskDecoder]:

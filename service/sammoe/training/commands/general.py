@@ -9,6 +9,7 @@ import torch
 
 from sammoe.model import SamMed3DConfig, build_sam_med3d
 from sammoe.model.checkpoint import load_checkpoint
+from sammoe.training.arguments import not_negative_int, positive_float, positive_int
 from sammoe.training.corpus import samplers, small_window_rule
 from sammoe.training.general import GeneralTrainer, Recipe
 from sammoe.training.mixture import Mixture
@@ -24,13 +25,19 @@ def add_arguments(general: argparse.ArgumentParser) -> None:
     general.add_argument("--pool", type=Path, default=Path("runs/pool"), help="phantoms")
     general.add_argument("--out", type=Path, default=Path("runs/general"), help="run folder")
     general.add_argument("--init", type=Path, help="checkpoint to start from; none: random weights")
-    general.add_argument("--steps", type=int, default=recipe.steps, help="optimiser steps")
-    general.add_argument("--images", type=int, default=recipe.images, help="images a step")
-    general.add_argument("--prompts", type=int, default=recipe.prompts, help="prompts an image")
-    general.add_argument("--lr", type=float, default=recipe.lr, help="highest learning rate")
-    general.add_argument("--seed", type=int, default=recipe.seed)
-    general.add_argument("--workers", type=int, default=1, help="processes that make batches")
-    general.add_argument("--threads", type=int, default=os.cpu_count(), help="for torch")
+    general.add_argument("--steps", type=positive_int, default=recipe.steps, help="optimiser steps")
+    general.add_argument("--images", type=positive_int, default=recipe.images, help="images a step")
+    general.add_argument(
+        "--prompts", type=positive_int, default=recipe.prompts, help="prompts an image"
+    )
+    general.add_argument(
+        "--lr", type=positive_float, default=recipe.lr, help="highest learning rate"
+    )
+    general.add_argument("--seed", type=not_negative_int, default=recipe.seed)
+    general.add_argument(
+        "--workers", type=not_negative_int, default=1, help="processes that make batches"
+    )
+    general.add_argument("--threads", type=positive_int, default=os.cpu_count(), help="for torch")
     general.add_argument("--bfloat16", action="store_true", help="autocast, where it is fast")
 
 

@@ -11,6 +11,7 @@ from sammoe.bundle.finding import find_bundle
 from sammoe.errors import DataSetInvalid
 from sammoe.export.mixing import with_reference
 from sammoe.export.reading import load_networks
+from sammoe.training.arguments import not_negative_int, positive_int
 from sammoe.training.gates.bank import PromptBank
 from sammoe.training.gates.prompts import Simulator
 from sammoe.training.gates.sources import Cutter, read_sources
@@ -37,12 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folders of scans",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the new bundle")
-    parser.add_argument("--count", type=int, default=2000, help="prompts (default 2000)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--count", type=positive_int, default=2000, help="prompts (default 2000)")
+    parser.add_argument("--seed", type=not_negative_int, default=0, help="of the prompts")
     parser.add_argument(
         "--cache", type=Path, default=Path("runs/cache"), help="embeddings (default runs/cache)"
     )
-    parser.add_argument("--threads", type=int, default=1, help="for torch (default 1)")
+    parser.add_argument("--threads", type=positive_int, default=1, help="for torch (default 1)")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -98,20 +98,18 @@ def test_what_is_printed() -> None:
     assert any("no limit tells" in line for line in text)
 
 
-def test_jobs_are_checked(bundle: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("--bundle", bundle, "--data", data, "--jobs", 0) == FAILED
-    assert "--jobs must be 1" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
+        (("--jobs", "0"), "--jobs: must be 1 or more"),
+        (("--limit-cases", "0"), "--limit-cases: must be 1 or more"),
+        (("--seed", "-1"), "--seed: must be 0 or more"),
         (("--budget", "-1"), "'-1' is no share of Dice"),
         (("--budget", "much"), "'much' is no share of Dice"),
         (("--budget", "box=0.01", "dot=0.01"), "dot is none of box, click, clicks"),
     ],
 )
-def test_budgets_are_checked(
+def test_numbers_are_checked(
     words: tuple[str, ...], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match=str(FAILED)):

@@ -69,6 +69,13 @@ def test_only_patients_for_training_are_looked_at(
     assert len(seen) < len(CASES)
 
 
+@pytest.mark.parametrize("words", [("--count", "0"), ("--seed", "-1"), ("--threads", "0")])
+def test_numbers_are_checked(words: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        arguments("--data", "x", "--out", "y", *words)
+    assert f"argument {words[0]}: must be " in capsys.readouterr().err
+
+
 def test_scans_of_nothing_are_refused(
     plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,37 @@
+"""The state that a run goes on from: one file in its folder, replaced whole."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from sammoe.errors import SettingsInvalid
+
+FILE: Final = "state.pt"
+
+
+def save_state(folder: Path, state: Mapping[str, Any]) -> None:
+    """Write the state beside the old one, then replace it."""
+    path = folder / FILE
+    torch.save(dict(state), path.with_suffix(".part"))
+    path.with_suffix(".part").replace(path)
+
+
+def load_state(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any] | None:
+    """The state in a folder, if there is one.
+
+    Raises
+    ------
+    SettingsInvalid
+        The file is damaged.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except (EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        raise SettingsInvalid(f"{path} is damaged: remove it to begin anew") from error
+    return state
