@@ -49,7 +49,7 @@ def load_datasets(roots: Sequence[Path]) -> list[DataSet]:
     """
     found: dict[str, DataSet] = {}
     for root in roots:
-        dataset = load_dataset(root.resolve())
+        dataset = load_dataset(root)
         if dataset.name in found:
             raise DataSetInvalid(
                 f"two data sets are called {dataset.name!r}, {found[dataset.name].root} and"
@@ -79,7 +79,7 @@ def _nnunet(root: Path) -> DataSet:
     classes = _classes(about, root)
     modality = _modality(about)
     patients = _patients(root)
-    cases = []
+    name_of_set, cases = root.resolve().name, []
     images = _scans(root / "imagesTr")
     names = {_split_name(image)[0] for image in images}
     for image in images:
@@ -95,8 +95,8 @@ def _nnunet(root: Path) -> DataSet:
         if label is None:
             raise DataSetInvalid(f"{image} has no label file {root / 'labelsTr' / name}{ending}")
         labels = {key: LabelSource(label, values) for key, values in classes.items()}
-        cases.append(Case(root.name, name, patients.get(name, name), image, labels, modality))
-    return DataSet(root.name, root, tuple(classes), tuple(cases))
+        cases.append(Case(name_of_set, name, patients.get(name, name), image, labels, modality))
+    return DataSet(name_of_set, root, tuple(classes), tuple(cases))
 
 
 def _classes(about: Mapping[str, Any], root: Path) -> dict[str, frozenset[int]]:
@@ -163,9 +163,10 @@ def _sam_med3d(root: Path) -> DataSet:
             f"{root} is no data set: it has neither dataset.json (nnU-Net) nor"
             " CLASS/MODALITY_DATASET/imagesTr (SAM-Med3D)"
         )
+    name_of_set = root.resolve().name
     cases = [
         Case(
-            root.name,
+            name_of_set,
             f"{source}_{name}",
             patients.get(name, name),
             image,
@@ -174,7 +175,7 @@ def _sam_med3d(root: Path) -> DataSet:
         )
         for (source, name), image in images.items()
     ]
-    return DataSet(root.name, root, tuple(classes), tuple(cases))
+    return DataSet(name_of_set, root, tuple(classes), tuple(cases))
 
 
 def _scans(folder: Path) -> list[Path]:

@@ -9,7 +9,15 @@ import numpy as np
 from sammoe.bundle import Expert
 from sammoe.errors import DataSetInvalid
 from sammoe.model.image_encoder import ImageEncoder
-from sammoe.training.datasets import Case, DataSet, Part, Split, load_datasets, split_patients
+from sammoe.training.datasets import (
+    Case,
+    DataSet,
+    Part,
+    Split,
+    check_patients,
+    load_datasets,
+    split_patients,
+)
 from sammoe.training.prepared import Prepared, RandomWindows, prepare, prepare_random
 from sammoe.volume.window import WindowRule
 
@@ -42,7 +50,21 @@ def read_sources(roots: Sequence[Path]) -> list[Source]:
     DataSetInvalid
         See `load_datasets` and `split_patients`.
     """
-    return [Source(dataset, split_patients(dataset)) for dataset in load_datasets(roots)]
+    datasets = load_datasets([root.resolve() for root in roots])
+    return [Source(dataset, split_patients(dataset)) for dataset in datasets]
+
+
+def read_together(*groups: Sequence[Path]) -> list[list[Source]]:
+    """Groups of data sets that are used together; one may be in several groups.
+
+    Raises
+    ------
+    DataSetInvalid
+        See `read_sources` and `check_patients`.
+    """
+    found = [read_sources(roots) for roots in groups]
+    check_patients((source.dataset, source.split) for group in found for source in group)
+    return found
 
 
 def own_sources(sources: Sequence[Source], expert: Expert) -> list[Source]:
