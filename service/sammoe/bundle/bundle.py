@@ -91,7 +91,10 @@ def _check_files(root: Path, manifest: Manifest, *, verify: bool) -> None:
         if not file.is_file():
             raise BundleInvalid(f"{file} is missing: copy the bundle again as a whole")
         if verify and file_digest(file) != expected:
-            raise BundleInvalid(f"{file} differs from its SHA-256 in {MANIFEST_NAME}")
+            raise BundleInvalid(
+                f"{file} differs from its SHA-256 in {MANIFEST_NAME}: copy the bundle again as a"
+                " whole"
+            )
         folder, _, inner = name.partition("/")
         by_folder[folder][inner] = expected
     for plain, folder in manifest.models.items():

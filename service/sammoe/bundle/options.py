@@ -5,6 +5,19 @@ import argparse
 from sammoe.bundle.manifest import Code
 
 
+def add_task_options(parser: argparse._ActionsContainer) -> None:
+    """``--name``, ``--modality``, ``--class``: what an expert is for."""
+    parser.add_argument("--name", help="a-z, 0-9, _")
+    parser.add_argument("--modality", choices=("CT", "MR"), nargs="+", help="that it is for")
+    parser.add_argument(
+        "--class",
+        dest="classes",
+        nargs="+",
+        metavar="CLASS",
+        help="what data sets call its structure (default: the name)",
+    )
+
+
 def code_option(text: str) -> Code:
     """``SCHEME:VALUE:MEANING`` -> a code; for ``type=`` of an argument.
 

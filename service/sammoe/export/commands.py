@@ -1,22 +1,36 @@
 """What ``sammoe bundle add-expert``, ``remove-expert`` and ``set-gate`` do."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from pydantic import ValidationError
+from torch import nn
 
 from sammoe.bundle import Bundle, Expert, load_bundle, load_reference
 from sammoe.bundle.finding import find_bundle
 from sammoe.errors import BundleInvalid, CheckpointInvalid
 from sammoe.export.mixing import check_head, with_expert, with_gate, without_expert
 from sammoe.export.parts import Gate
+from sammoe.export.reading import read_gate
 from sammoe.export.sharing import check_shared
 from sammoe.model.checkpoint import load_checkpoint
 from sammoe.model.gate import ExpertHeads
 from sammoe.model.heads_file import load_gate, load_head
+from sammoe.model.mask_decoder import MaskDecoder
+
+_OPTIONS: Final = {
+    "name": "name",
+    "label": "label",
+    "modalities": "modality",
+    "codes": "code",
+    "classes": "classes",
+    "training_data": "training_data",
+    "licence": "licence",
+}
+"""Field of a manifest's expert -> the option that sets it."""
 
 
 def add_expert(args: argparse.Namespace) -> Bundle:
@@ -25,7 +39,7 @@ def add_expert(args: argparse.Namespace) -> Bundle:
     head = load_head(args.head)
     checkpoint = load_checkpoint(args.checkpoint)
     check_shared(bundle, checkpoint.model, args.checkpoint)
-    expert = describe(args, checkpoint.metadata)
+    expert = describe(args, args.checkpoint, checkpoint.metadata)
     decoder = checkpoint.model.mask_decoder
     return with_expert(bundle, decoder, expert, head, out=args.out, replace=args.replace)
 
@@ -40,75 +54,98 @@ def set_gate(args: argparse.Namespace) -> Bundle:
     """The bundle behind another gate."""
     bundle = load_bundle(find_bundle(args.folder))
     gate = _heads(bundle, args.head) if args.head else _whole_gate(bundle, args.gate)
-    return with_gate(bundle, gate, out=args.out, replace=args.replace)
+    decoders = _decoders(bundle, args.checkpoint)
+    return with_gate(bundle, gate, decoders, out=args.out, replace=args.replace)
 
 
-def describe(args: argparse.Namespace, metadata: Mapping[str, str]) -> Expert:
+def describe(args: argparse.Namespace, source: Path, metadata: Mapping[str, str]) -> Expert:
     """What the manifest will say of an expert: the command line's words, else the checkpoint's.
+
+    Parameters
+    ----------
+    args
+        Options of the command; those that it does not have count as not given.
+    source, metadata
+        The checkpoint's file and what it says.
 
     Raises
     ------
     CheckpointInvalid
         Something is missing or malformed; the detail says which option to give.
     """
-    given = {
-        "name": args.name,
-        "label": args.label,
-        "modalities": args.modality,
-        "codes": args.code,
-        "classes": args.classes,
-        "training_data": args.training_data,
-        "licence": args.licence,
-    }
-    words = {name: value for name, value in given.items() if value}
+    given = {field: vars(args).get(option) for field, option in _OPTIONS.items()}
+    words = {field: value for field, value in given.items() if value}
     try:
         if "expert" in metadata:
             known = Expert.model_validate_json(metadata["expert"]).model_dump()
         else:
-            known = _unknown(args)
+            known = _unknown(source, words)
         return Expert.model_validate(known | words)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = "/".join(str(part) for part in first["loc"]) or "description"
         raise CheckpointInvalid(
-            f"{args.checkpoint}: the expert's {place} is wrong: {first['msg']}"
+            f"{source}: the expert's {place} is wrong: {first['msg']}"
         ) from error
 
 
-def _unknown(args: argparse.Namespace) -> dict[str, Any]:
+def _unknown(source: Path, words: Mapping[str, Any]) -> dict[str, Any]:
     """For a checkpoint that says nothing of its task."""
-    missing = [
-        f"--{option}"
-        for option, value in (("name", args.name), ("modality", args.modality))
-        if not value
-    ]
+    missing = [f"--{_OPTIONS[field]}" for field in ("name", "modalities") if field not in words]
     if missing:
         raise CheckpointInvalid(
-            f"{args.checkpoint} does not say what it is for: give {' and '.join(missing)}"
+            f"{source} does not say what it is for: give {' and '.join(missing)}"
         )
     return {
-        "label": args.name.replace("_", " "),
-        "classes": (args.name,),
+        "label": words["name"].replace("_", " "),
+        "classes": (words["name"],),
         "training_data": "not stated",
         "licence": "not stated",
     }
 
 
 def _heads(bundle: Bundle, files: list[Path]) -> Gate:
-    """One head for each expert, put into the experts' order."""
+    """These heads, and the bundle's own for the other experts, in the experts' order."""
     reference = load_reference(bundle)
     heads = {head.name: head for head in map(load_head, files)}
     for name, head in heads.items():
         check_head(bundle, name, head)
     assert reference is not None
+    names = [expert.name for expert in bundle.manifest.experts]
+    if unknown := heads.keys() - set(names):
+        raise BundleInvalid(f"{bundle.path} has no expert called {', '.join(sorted(unknown))}")
+    before = read_gate(bundle)
+    nets: dict[str, nn.Module] = {}
+    if isinstance(before, ExpertHeads):
+        nets |= before.heads.items()
+    nets |= {name: head.net for name, head in heads.items()}
     gate = ExpertHeads(torch.from_numpy(reference.mean), torch.from_numpy(reference.deviation))
-    for expert in bundle.manifest.experts:
-        if expert.name not in heads:
-            raise BundleInvalid(f"no head for {expert.name}: give one --head for each expert")
-        gate.add(expert.name, heads.pop(expert.name).net)
-    if heads:
-        raise BundleInvalid(f"{bundle.path} has no expert called {', '.join(heads)}")
+    for name in names:
+        if name not in nets:
+            raise BundleInvalid(
+                f"no head for {name}, and {bundle.path} has none: give one --head for each expert"
+            )
+        gate.heads[name] = nets[name]
     return gate
+
+
+def _decoders(bundle: Bundle, files: Sequence[Path]) -> dict[str, MaskDecoder]:
+    """Expert of the bundle -> its decoder, from checkpoints that say whose it is."""
+    known = {expert.name for expert in bundle.manifest.experts}
+    decoders: dict[str, MaskDecoder] = {}
+    for path in files:
+        checkpoint = load_checkpoint(path)
+        check_shared(bundle, checkpoint.model, path)
+        try:
+            name = Expert.model_validate_json(checkpoint.metadata.get("expert", "")).name
+        except ValidationError as error:
+            raise CheckpointInvalid(
+                f"{path} does not say which expert it is: it is not by sammoe train gate"
+            ) from error
+        if name not in known:
+            raise BundleInvalid(f"{bundle.path} has no expert called {name}, as {path} is")
+        decoders[name] = checkpoint.model.mask_decoder
+    return decoders
 
 
 def _whole_gate(bundle: Bundle, path: Path) -> Gate:

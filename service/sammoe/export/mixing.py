@@ -5,6 +5,7 @@ that holds another bundle, or the bundle's own. Only what is new is exported, an
 its network; the manifest comes last, so that a stop on the way leaves what was there.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from sammoe.bundle import (
     Bundle,
     Expert,
     ReferenceFeatures,
-    Routing,
+    decoder_name,
 )
 from sammoe.errors import BundleInvalid
 from sammoe.export.parts import Gate
@@ -95,8 +96,20 @@ def without_expert(bundle: Bundle, name: str, *, out: Path, replace: bool = Fals
     return rewrite(bundle, networks, experts, gate if experts else None, out=out, replace=replace)
 
 
-def with_gate(bundle: Bundle, gate: Gate, *, out: Path, replace: bool = False) -> Bundle:
+def with_gate(
+    bundle: Bundle,
+    gate: Gate,
+    decoders: Mapping[str, MaskDecoder] | None = None,
+    *,
+    out: Path,
+    replace: bool = False,
+) -> Bundle:
     """Exchange the gate; ``routing.gate`` follows its form, thresholds stay.
+
+    Parameters
+    ----------
+    decoders
+        Expert of the bundle -> its new decoder, where it learnt with the gate.
 
     Raises
     ------
@@ -106,7 +119,17 @@ def with_gate(bundle: Bundle, gate: Gate, *, out: Path, replace: bool = False) -
     if not bundle.manifest.experts:
         raise BundleInvalid(f"{bundle.path} has no experts between which a gate could choose")
     networks = load_networks(bundle)
-    return rewrite(bundle, networks, bundle.manifest.experts, gate, out=out, replace=replace)
+    learnt = decoders or {}
+    networks.experts.update(learnt)
+    return rewrite(
+        bundle,
+        networks,
+        bundle.manifest.experts,
+        gate,
+        changed=[decoder_name(name) for name in learnt],
+        out=out,
+        replace=replace,
+    )
 
 
 def with_reference(
@@ -133,22 +156,6 @@ def with_reference(
         )
     files = paths_of(bundle, GENERAL_DECODER) | {FEATURES_FILE: reference.to_bytes()}
     return assemble(bundle, bundle.manifest, {GENERAL_DECODER: files}, out=out, replace=replace)
-
-
-def with_routing(bundle: Bundle, routing: Routing, *, out: Path, replace: bool = False) -> Bundle:
-    """Exchange thresholds, slacks and fusion.
-
-    Raises
-    ------
-    BundleInvalid
-        The routing names another mode of gate than the bundle has.
-    """
-    if routing.gate != bundle.manifest.routing.gate:
-        raise BundleInvalid(
-            f"{bundle.path} has a gate of mode {bundle.manifest.routing.gate}, not {routing.gate}"
-        )
-    manifest = bundle.manifest.model_copy(update={"routing": routing})
-    return assemble(bundle, manifest, {}, out=out, replace=replace)
 
 
 def check_head(bundle: Bundle, name: str, head: HeadFile) -> None:

@@ -1,7 +1,7 @@
 """Writing a bundle that differs from another in a few models: the rest is copied as it is."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -34,15 +34,20 @@ def rewrite(
     experts: Sequence[Expert],
     gate: Gate | None,
     *,
+    changed: Collection[str] = (),
     out: Path,
     replace: bool,
 ) -> Bundle:
     """Write ``bundle`` with these experts and this gate; decoders that it lacks are exported.
 
+    What a calibration said of the bundle goes: it is of other experts, or of another gate.
+
     Parameters
     ----------
     networks
         The bundle's, with a decoder for each of ``experts``.
+    changed
+        Plain names of decoders that differ from the bundle's.
     out, replace
         As for :func:`assemble`.
 
@@ -56,12 +61,13 @@ def rewrite(
     manifest, half = bundle.manifest, read_state(bundle, GENERAL_DECODER).half
     decoders = [ExpertDecoder(expert, networks.experts[expert.name]) for expert in experts]
     parts = parts_of(networks.model, decoders, gate)
-    new = [plain for plain in parts if plain == GATE or plain not in manifest.models]
+    kept = manifest.models.keys() - {GATE, *changed}
+    new = [plain for plain in parts if plain not in kept]
     made = {plain: make(plain, parts[plain], half=half) for plain in new}
     modules = {plain: part.module for plain, part in parts.items()}
     modules |= {plain: graph.module for plain, graph in made.items()}
     routing, names = manifest.routing, tuple(expert.name for expert in experts)
-    changed = manifest.model_copy(
+    described = manifest.model_copy(
         update={
             "experts": tuple(experts),
             "models": dict.fromkeys(parts, ""),
@@ -73,7 +79,7 @@ def rewrite(
         }
     )
     files = {plain: graph.files for plain, graph in made.items()}
-    return assemble(bundle, changed, files, out=out, replace=replace)
+    return assemble(bundle, described, files, out=out, replace=replace)
 
 
 def assemble(
@@ -112,7 +118,10 @@ def assemble(
         models[plain], written = add_model(out, plain, content or paths_of(bundle, plain))
         digests |= written
         if content is None and models[plain] != before.models[plain]:
-            raise BundleInvalid(f"{bundle.path / before.models[plain]} differs from its manifest")
+            raise BundleInvalid(
+                f"{bundle.path / before.models[plain]} differs from its manifest: copy the bundle"
+                " again as a whole"
+            )
     fields = dict(manifest) | {"models": models, "files": digests}
     write_manifest(out, Manifest(**fields))
     for folder in stale - set(models.values()):
@@ -135,8 +144,8 @@ def _files_of(manifest: Manifest, plain: str) -> dict[str, str]:
 def _provenance(
     manifest: Manifest, made: Mapping[str, Made], parts: Sequence[str], *, half: bool
 ) -> Provenance:
-    """With what was measured of every graph that the new bundle holds."""
-    details = manifest.provenance.details
+    """With what was measured of every graph that the new bundle holds, and of nothing else."""
+    details = {k: v for k, v in manifest.provenance.details.items() if k != "calibration"}
     before = details.get("export")
     known = before.get("measured") if isinstance(before, dict) else None
     measured: dict[str, JsonValue] = dict(known) if isinstance(known, dict) else {}

@@ -13,10 +13,10 @@ from sammoe.cli.bundle.verifying import verify
 from sammoe.export import load_networks
 from sammoe.model import SamMed3D
 from sammoe.model.checkpoint import save_checkpoint
-from sammoe.model.gate import PaperGate
+from sammoe.model.gate import ExpertHeads, PaperGate
 from sammoe.model.heads_file import save_gate, save_head
 from tests.unit.export import tiny
-from tests.unit.export.mixtures import decoder, expert, general, head, mixture
+from tests.unit.export.mixtures import FEATURES, decoder, expert, general, head, mixture
 
 WIDER = replace(tiny.DETAILED, prompt_dim=48)
 
@@ -69,7 +69,8 @@ def test_an_expert_is_added_as_its_checkpoint_describes_it(
     assert add(two, files, tmp_path / "out") == 0
 
     made = load_bundle(tmp_path / "out")
-    assert capsys.readouterr().out == made.in_short() + "\n"
+    calibrate = f"next: sammoe calibrate --bundle {tmp_path / 'out'} --data ..."
+    assert capsys.readouterr().out.splitlines() == [made.in_short(), calibrate]
     assert [e.name for e in made.manifest.experts] == ["cord", "lesion", "new"]
     new = made.manifest.experts[-1]
     assert new.label == "The new one"
@@ -231,12 +232,52 @@ def test_a_gate_is_set_and_heads_again(
     assert back.model_digest("decoder_cord") == two.model_digest("decoder_cord")
     assert file_digest(back.model_path("gate")) != file_digest(two.model_path("gate"))
     capsys.readouterr()
-    assert run("set-gate", two.path, "--out", tmp_path / "none", *heads[:2]) == 2
-    assert "no head for cord: give one --head for each expert" in capsys.readouterr().err
+    assert run("set-gate", joint, "--out", tmp_path / "none", *heads[:2]) == 2
+    assert "no head for cord, and " in capsys.readouterr().err
     write_head(two, "other", tmp_path / "other")
     heads += ["--head", tmp_path / "other"]
     assert run("set-gate", two.path, "--out", tmp_path / "none", *heads) == 2
     assert "has no expert called other" in capsys.readouterr().err
+
+
+def test_one_head_is_exchanged_and_the_others_stay(two: Bundle, tmp_path: Path) -> None:
+    made = head(two, "cord", 7)
+    save_head(tmp_path / "cord", "cord", made.net, made.reference)
+
+    assert run("set-gate", two.path, "--head", tmp_path / "cord", "--out", tmp_path / "out") == 0
+
+    before, after = (load_networks(b).gate for b in (two, load_bundle(tmp_path / "out")))
+    assert isinstance(before, ExpertHeads)
+    assert isinstance(after, ExpertHeads)
+    assert list(after.heads) == ["cord", "lesion"]
+    features = torch.randn(50, FEATURES, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        old, new = before(features), after(features)
+    assert torch.equal(old[:, 1], new[:, 1])
+    assert not torch.equal(old[:, 0], new[:, 0])
+
+
+def test_experts_that_learnt_with_the_gate_come_with_it(
+    two: Bundle, files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint, gate = tmp_path / "expert_lesion.safetensors", tmp_path / "gate.safetensors"
+    save_checkpoint(checkpoint, trained(two), {"expert": expert("lesion").model_dump_json()})
+    made = PaperGate(tiny.DETAILED, 2, none_of_them=False)
+    save_gate(gate, made, "paper", ["cord", "lesion"], tiny.DETAILED)
+    words = ("--gate", gate, "--checkpoint", checkpoint)
+
+    assert run("set-gate", two.path, *words, "--out", tmp_path / "out") == 0
+
+    changed = load_bundle(tmp_path / "out")
+    assert changed.model_digest("decoder_cord") == two.model_digest("decoder_cord")
+    assert changed.model_digest("decoder_lesion") != two.model_digest("decoder_lesion")
+    assert changed.manifest.experts == two.manifest.experts
+    assert verify(changed) < 0.5
+    assert run("set-gate", two.path, *words, files[0], "--out", tmp_path / "none") == 2
+    assert "has no expert called new" in capsys.readouterr().err
+    save_checkpoint(checkpoint, trained(two), {})
+    assert run("set-gate", two.path, *words, "--out", tmp_path / "none") == 2
+    assert "does not say which expert it is" in capsys.readouterr().err
 
 
 def test_a_gate_of_other_experts_or_sizes_is_refused(

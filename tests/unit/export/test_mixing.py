@@ -12,7 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from sammoe.bundle import PROMPT_KINDS, Bundle, Routing, load_bundle, load_reference
+from sammoe.bundle import PROMPT_KINDS, Bundle, Routing, load_bundle, load_reference, write_manifest
 from sammoe.bundle.self_test import check_self_test
 from sammoe.errors import BundleInvalid, ExportMismatch
 from sammoe.export import load_networks
@@ -21,10 +21,10 @@ from sammoe.export.mixing import (
     with_expert,
     with_gate,
     with_reference,
-    with_routing,
     without_expert,
 )
 from sammoe.export.parts import ExpertDecoder, parts_of
+from sammoe.export.rewriting import assemble
 from sammoe.model.gate import ExpertHeads, PaperGate
 from sammoe.model.mask_decoder import MaskDecoder
 from tests.unit.export import tiny
@@ -285,21 +285,32 @@ def test_random_prompts_of_another_model_or_beside_trained_heads_are_refused(
 def test_routing_changes_the_manifest_alone(six: Bundle, tmp_path: Path) -> None:
     routing = Routing(fusion="logit", tau=dict.fromkeys(PROMPT_KINDS, 0.7))
 
-    changed = with_routing(six, routing, out=tmp_path / "repo")
+    manifest = six.manifest.model_copy(update={"routing": routing})
+    changed = assemble(six, manifest, {}, out=tmp_path / "repo", replace=False)
 
-    assert changed.manifest == six.manifest.model_copy(update={"routing": routing})
-    with pytest.raises(BundleInvalid, match="a gate of mode heads, not paper"):
-        with_routing(six, Routing(gate="paper"), out=tmp_path / "other")
+    assert changed.manifest == manifest
+
+
+def test_what_was_calibrated_is_not_said_of_other_experts(six: Bundle, tmp_path: Path) -> None:
+    shutil.copytree(six.path, tmp_path / "calibrated")
+    provenance = six.manifest.provenance
+    details = provenance.details | {"calibration": {"patients": 3}, "other": 1}
+    told = provenance.model_copy(update={"details": details})
+    write_manifest(tmp_path / "calibrated", six.manifest.model_copy(update={"provenance": told}))
+
+    less = without_expert(load_bundle(tmp_path / "calibrated"), "cord", out=tmp_path / "less")
+
+    assert less.manifest.provenance.details.keys() == provenance.details.keys() | {"other"}
 
 
 def test_a_folder_in_use_is_left_alone(six: Bundle, bare: Bundle, tmp_path: Path) -> None:
     out = tmp_path / "repo"
     shutil.copytree(bare.path, out)
     with pytest.raises(BundleInvalid, match="holds a bundle"):
-        with_routing(six, Routing(), out=out)
+        assemble(six, six.manifest, {}, out=out, replace=False)
     assert load_bundle(out).manifest == bare.manifest
 
-    replaced = with_routing(six, Routing(), out=out, replace=True)
+    replaced = assemble(six, six.manifest, {}, out=out, replace=True)
 
     assert replaced.manifest == six.manifest
     assert {p.name for p in out.iterdir()} == {"bundle.json", *six.manifest.models.values()}
@@ -312,5 +323,5 @@ def test_a_model_that_was_changed_is_not_passed_on(six: Bundle, tmp_path: Path) 
         file.write(b" ")
 
     with pytest.raises(BundleInvalid, match=r"decoder_cord-\w{12} differs from its manifest"):
-        with_routing(damaged, Routing(), out=tmp_path / "repo")
+        assemble(damaged, damaged.manifest, {}, out=tmp_path / "repo", replace=False)
     assert not (tmp_path / "repo" / "bundle.json").exists()

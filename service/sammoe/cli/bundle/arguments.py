@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from sammoe.bundle.options import code_option
+from sammoe.bundle.options import add_task_options, code_option
 
 
 def show(parser: argparse.ArgumentParser) -> None:
@@ -27,22 +27,14 @@ def add_expert(parser: argparse.ArgumentParser) -> None:
     about = parser.add_argument_group(
         "what the manifest says of it", "Checkpoints of sammoe train expert know it already."
     )
-    about.add_argument("--name", help="a-z, 0-9, _")
+    add_task_options(about)
     about.add_argument("--label", help="what people read (default: the name in words)")
-    about.add_argument("--modality", choices=("CT", "MR"), nargs="+", help="that it is for")
     about.add_argument(
         "--code",
         type=code_option,
         action="append",
         metavar="SCHEME:VALUE:MEANING",
         help="coded concept, as SCT:10200004:Liver; may be repeated",
-    )
-    about.add_argument(
-        "--class",
-        dest="classes",
-        nargs="+",
-        metavar="CLASS",
-        help="what data sets call its structure (default: the name)",
     )
     about.add_argument("--training-data", help="origin of the scans it was trained on")
     about.add_argument("--licence", help="of those scans and labels")
@@ -55,7 +47,7 @@ def remove_expert(parser: argparse.ArgumentParser) -> None:
 
 
 def set_gate(parser: argparse.ArgumentParser) -> None:
-    """One gate, or a head for each expert."""
+    """One gate, or new heads; and the decoders that learnt with it."""
     _add_folders(parser)
     gate = parser.add_mutually_exclusive_group(required=True)
     gate.add_argument(
@@ -66,7 +58,16 @@ def set_gate(parser: argparse.ArgumentParser) -> None:
         type=Path,
         action="append",
         metavar="FILE",
-        help="from sammoe train gate; one for each expert",
+        help="from sammoe train gate, of one expert; may be repeated; the others keep theirs",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="experts that learnt with the gate (sammoe train gate --train-experts)",
     )
 
 

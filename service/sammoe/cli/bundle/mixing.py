@@ -30,4 +30,6 @@ def _run(name: str, args: argparse.Namespace, doing: str) -> int:
         progress.begin(doing)
         bundle: Bundle = getattr(import_module(_COMMANDS), name)(args)
     print(bundle.in_short())
+    if bundle.manifest.experts:
+        print(f"next: sammoe calibrate --bundle {bundle.path} --data ...")
     return 0
