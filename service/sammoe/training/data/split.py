@@ -5,21 +5,12 @@ identifiers have the smallest SHA-256. The sarcoma's MR and CT show the same pat
 split. ``test_patients.json`` is the committed result; changing it makes old weights' tests void.
 """
 
-import hashlib
 import json
-from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 
 COHORTS = {"hippocampus": "hippocampus", "sts_ct": "sarcoma", "sts_mr_t1": "sarcoma"}
 """Folder that training may read -> group of patients that shares a split."""
-TEST_SHARE = 0.2
-
-
-def smallest_hashes(patients: Iterable[str]) -> list[str]:
-    """The fifth (rounded) of `patients` whose SHA-256 is the smallest, sorted by name."""
-    ranked = sorted(set(patients), key=lambda p: hashlib.sha256(p.encode()).hexdigest())
-    return sorted(ranked[: round(TEST_SHARE * len(ranked))])
 
 
 def held_out(group: str) -> frozenset[str]:
