@@ -32,10 +32,12 @@ _Target = tuple[Source, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class NewHead:
-    """A trained head, and how it did on calibration patients by kind of prompt (may be empty)."""
+    """A trained head, how it did on calibration patients by kind of prompt (may be empty), and the
+    domains whose random prompts it did not learn from."""
 
     net: nn.Sequential
     looks: dict[PromptKind, Look]
+    left_out: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +72,7 @@ class HeadMaker:
         decoder: MaskDecoder,
         sources: Sequence[Source],
         general: Sequence[Source] = (),
+        same_as: Sequence[str] = (),
     ) -> NewHead:
         """Learn from the data sets that have the expert's classes.
 
@@ -79,6 +82,9 @@ class HeadMaker:
             The expert's: what it answers is what is corrected next, half of the time.
         general
             Data sets whose labelled classes, but for the expert's, are told apart from it, too.
+        same_as
+            Domains of random prompts to leave out, beside those called like data sets with the
+            expert's classes.
 
         Raises
         ------
@@ -96,7 +102,9 @@ class HeadMaker:
             self._labelled(simulator, _general_targets(expert, general), "train", self.prompts),
         )
         others = [bank_pool(made, heads) for made in banks if made]
-        others += reference_pool(self.reference, [source.name for source in own])
+        named = {*same_as, *(source.name for source in own)}
+        left_out = tuple(name for name in self.reference.domains if name in named)
+        others += reference_pool(self.reference, left_out)
         head = train_head(bank_pool(mine, heads), others, self.recipe)
         few = self.prompts // _CALIBRATE
         seen = self._labelled(simulator, targets, "calibrate", few)
@@ -104,7 +112,7 @@ class HeadMaker:
         looks = {}
         if seen and other:
             looks = look(head, heads, PromptBank.join(seen), PromptBank.join(other))
-        return NewHead(head, looks)
+        return NewHead(head, looks, left_out)
 
     def _cutter(self) -> Cutter:
         return Cutter(self.model.image_encoder, self.rule, self.cache, self.seed)

@@ -93,6 +93,7 @@ def test_a_new_experts_head_lands_beside_its_checkpoint_and_fits_the_bundle(
     printed = capsys.readouterr().out
     assert "box: AUROC" in printed
     assert "next: sammoe bundle add-expert" in printed
+    assert "learnt from anywhere; left out, as the expert's own: none" in printed
     head = load_head(checkpoint.parent / "head.safetensors")
     decoder = load_checkpoint(checkpoint).model.mask_decoder
     added = with_expert(general, decoder, expert("cube"), head, out=tmp_path / "out")
@@ -104,8 +105,32 @@ def test_a_new_experts_head_lands_beside_its_checkpoint_and_fits_the_bundle(
     assert weights_digest(again.net) == weights_digest(head.net)
 
 
+def test_a_checkpoint_that_people_bring_is_told_what_it_is_for(
+    general: Bundle,
+    data: Path,
+    checkpoint: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    save_checkpoint(checkpoint, tiny.model(tiny.DETAILED, 5), {})
+    words = ("--bundle", general.path, "--data", data, "--checkpoint", checkpoint, *FAST)
+    task = ("--name", "mine", "--class", "cube", "--modality", "MR")
+    gate.run(arguments(*words, *task, "--same-as", "anywhere", "--cache", tmp_path / "cache"))
+
+    printed = capsys.readouterr().out
+    assert "learnt from none; left out, as the expert's own: anywhere" in printed
+    path = checkpoint.parent / "head.safetensors"
+    told = f"--checkpoint {checkpoint} --name mine --modality MR --class cube --head {path} --out"
+    assert f"next: sammoe bundle add-expert {general.path} {told}" in printed
+    assert load_head(path).name == "mine"
+
+
 def test_a_head_of_an_expert_of_the_bundle_is_trained_anew(
-    mixture: Bundle, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mixture: Bundle,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     general = write_nnunet(tmp_path / "ward", CASES)
@@ -117,6 +142,8 @@ def test_a_head_of_an_expert_of_the_bundle_is_trained_anew(
     told = load_head(tmp_path / "runs/gate_ball/head.safetensors")
 
     assert first.name == "ball"
+    after = "--head runs/gate_ball/head.safetensors --out ..."
+    assert f"next: sammoe bundle set-gate {mixture.path} {after}" in capsys.readouterr().out
     assert weights_digest(first.net) != weights_digest(told.net)
 
 
@@ -136,12 +163,18 @@ def test_a_joint_gate_fits_the_bundle(
 
 
 def test_the_papers_gate_may_train_its_experts_too(
-    mixture: Bundle, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mixture: Bundle,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     words = ("--mode", "paper", "--bundle", mixture.path, "--data", data, *FAST)
     gate.run(arguments(*words, "--train-experts"))
 
+    files = [f"runs/gate_paper/{name}.safetensors" for name in ("gate", "expert_ball")]
+    assert f"--gate {files[0]} --checkpoint {files[1]} --out ..." in capsys.readouterr().out
     folder = tmp_path / "runs" / "gate_paper"
     assert load_gate(folder / "gate.safetensors").mode == "paper"
     checkpoint = load_checkpoint(folder / "expert_ball.safetensors")
@@ -174,6 +207,9 @@ def test_without_patients_to_calibrate_on_nothing_is_told(
         ([], SettingsInvalid, "--checkpoint FILE or --expert NAME"),
         (["--expert", "cord"], SettingsInvalid, "no expert 'cord'; it has: ball"),
         (["--mode", "joint", "--expert", "ball"], SettingsInvalid, "leave --checkpoint"),
+        (["--mode", "joint", "--name", "ball"], SettingsInvalid, "leave --checkpoint"),
+        (["--expert", "ball", "--class", "cube"], SettingsInvalid, "what ball is for"),
+        (["--expert", "ball", "--same-as", "CT"], SettingsInvalid, "it has those of anywhere"),
     ],
 )
 def test_wrong_words_are_refused(
@@ -206,12 +242,29 @@ def test_checkpoints_that_are_no_experts_are_refused(
         gate.run(arguments("--bundle", general.path, "--data", data, "--checkpoint", path))
 
     save_checkpoint(path, tiny.model(tiny.DETAILED), {})
-    with pytest.raises(CheckpointInvalid, match="does not say what it segments"):
+    with pytest.raises(CheckpointInvalid, match="does not say what it is for: give --name"):
         ask()
     metadata = {"expert": expert("cube").model_dump_json()}
     save_checkpoint(path, tiny.model(tiny.CONFIG), metadata)
     with pytest.raises(CheckpointInvalid, match="another architecture"):
         ask()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--prompts", "0"),
+        ("--steps", "0"),
+        ("--lr", "nan"),
+        ("--seed", "-1"),
+        ("--data-seed", "-1"),
+        ("--threads", "0"),
+    ],
+)
+def test_numbers_are_checked(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        arguments("--data", "x", option, value)
+    assert f"argument {option}: must be " in capsys.readouterr().err
 
 
 def unlabelled(root: Path, keep: Callable[[str], int]) -> Path:
