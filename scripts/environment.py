@@ -50,7 +50,10 @@ ENVIRONMENTS: Final = {
         ".venv",
         "requirements/dev.lock",
         torch=True,
-        debian_packages=(("mricron-data", "/usr/share/mricron/templates"),),
+        debian_packages=(
+            ("mricron-data", "/usr/share/mricron/templates"),
+            ("redis-server", "/usr/bin/redis-server"),
+        ),
     ),
     "demo": Environment(".venv-demo", "requirements/demo.lock"),
 }
