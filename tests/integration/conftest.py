@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from tests.bundles import write_test_bundle
+from tests.integration.redis_server import RedisServer
 from tests.integration.serving import Server, serving
 
 
@@ -29,3 +30,11 @@ def http(server: Server) -> Iterator[httpx.Client]:
     """A client of it."""
     with server.client() as http:
         yield http
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis that tests share: each leaves it running, with its password."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.kill()

@@ -1,4 +1,4 @@
-"""What outlives a request: records in a folder, embeddings in memory."""
+"""What outlives a request: records in a folder, embeddings in memory and, if told so, in Redis."""
 
 from sammoe.store.embeddings import CacheCounters, EmbeddingCache, embedding_key
 from sammoe.store.folders import Page
@@ -16,6 +16,7 @@ from sammoe.store.records import (
     upload_key,
 )
 from sammoe.store.responses import StoredResponse
+from sammoe.store.shared import SharedCounters, SharedEmbeddings
 
 __all__ = [
     "CacheCounters",
@@ -28,6 +29,8 @@ __all__ = [
     "PromptRecord",
     "RouteRecord",
     "SegmentationRecord",
+    "SharedCounters",
+    "SharedEmbeddings",
     "StoredResponse",
     "VolumeRecord",
     "WindowRecord",
