@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -22,6 +23,7 @@ ENV_PREFIX = "SAMMOE_"
 
 _MIB = 1 << 20
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
+_REDIS_OPTION = re.compile("db|ssl_[a-z_]+")
 
 
 def _split(value: object) -> object:
@@ -85,6 +87,10 @@ class Settings(BaseSettings):
     upload_limit_mib: int = Field(default=1024, ge=1, description="largest uploaded file")
     json_limit_kib: int = Field(default=256, ge=1, description="largest JSON body, in KiB")
     embedding_cache_mib: int = Field(default=512, ge=0, description="memory for embeddings")
+    redis_url: SecretStr | None = Field(
+        default=None,
+        description="Redis that shares embeddings with other replicas: redis://, rediss:// or unix://",
+    )
     threads: int = Field(default=0, ge=0, description="threads of one model run; 0 = all cores")
     limit_concurrency: int = Field(
         default=64, ge=1, description="requests at once; more are answered 503 with Retry-After"
@@ -103,6 +109,16 @@ class Settings(BaseSettings):
             if not _ORIGIN.fullmatch(origin):
                 raise ValueError("each is scheme://host or scheme://host:port, without *")
         return origins
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not _is_redis(url.get_secret_value()):
+            raise ValueError(
+                "it is redis://[user:password@]host[:port][/database], rediss:// for TLS with"
+                " options ?ssl_..., or unix:///path"
+            )
+        return url
 
     @property
     def is_loopback(self) -> bool:
@@ -140,6 +156,22 @@ class Settings(BaseSettings):
             name = str(first["loc"][0])
             message = first["msg"].removeprefix("Value error, ")
             raise SettingsInvalid(f"{flag(name)} ({env_name(name)}): {message}") from None
+
+
+def _is_redis(url: str) -> bool:
+    """Whether a URL names a Redis, and no options of the client that the service sets itself."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises when it is no port
+        options = [name for name, _ in parse_qsl(parts.query, strict_parsing=bool(parts.query))]
+    except ValueError:
+        return False
+    if parts.scheme == "unix":
+        named = bool(parts.path)
+    else:
+        named = parts.scheme in ("redis", "rediss") and bool(parts.hostname)
+        named = named and re.fullmatch(r"(/\d*)?", parts.path) is not None
+    return named and all(_REDIS_OPTION.fullmatch(name) for name in options)
 
 
 def is_loopback_name(name: str) -> bool:

@@ -69,6 +69,10 @@ async def test_metrics_count_what_happened_under_bounded_labels(service: Service
     assert 'route="unmatched",status="404"} 20.0' in text
     assert 'sammoe_embedding_cache_total{outcome="hit"} 1.0' in text
     assert 'sammoe_embedding_cache_total{outcome="miss"} 1.0' in text
+    assert 'sammoe_embeddings_total{level="memory",outcome="hit"} 1.0' in text
+    assert 'sammoe_embeddings_total{level="memory",outcome="miss"} 1.0' in text
+    assert re.search(r"sammoe_embedding_memory_bytes [1-9]", text)
+    assert "redis" not in text
     assert 'sammoe_phase_seconds_count{phase="decode"} 2.0' in text
     assert re.search(r"sammoe_uploaded_bytes_total [1-9]", text)
 

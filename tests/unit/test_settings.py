@@ -72,6 +72,46 @@ def test_what_can_not_be_read_is_named_and_not_repeated(given: dict[str, str], n
 
 def test_keys_are_not_shown() -> None:
     assert "s3cret" not in repr(Settings.load({"api_keys": "ann:s3cret-s3cret-s3cret"}))
+    assert "s3cret" not in repr(Settings.load({"redis_url": "redis://ann:s3cret@redis"}))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://redis",
+        "redis://ann:s3cret@redis.example:6380/2",
+        "redis://:s3cret@[::1]:6379?db=2",
+        "rediss://redis.example?ssl_ca_certs=/etc/ca.pem&ssl_cert_reqs=required",
+        "unix:///run/redis.sock?db=1",
+    ],
+)
+def test_a_redis_is_named_by_its_url(url: str) -> None:
+    named = Settings.load({"redis_url": url}).redis_url
+    assert named is not None
+    assert named.get_secret_value() == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "s3cret",
+        "http://:s3cret@redis",
+        "redis://:s3cret@",
+        "redis://:s3cret@redis:port",
+        "redis://:s3cret@redis:70000",
+        "redis://:s3cret@redis/name",
+        "redis://:s3cret@redis?decode_responses=1",
+        "redis://:s3cret@redis?protocol=3",
+        "redis://:s3cret@redis?db",
+        "redis://[s3cret",
+        "unix://",
+    ],
+)
+def test_what_names_no_redis_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(SettingsInvalid, match="--redis-url") as caught:
+        Settings.load({"redis_url": url})
+    assert "s3cret" not in caught.value.detail
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 from sammoe import __version__
 from sammoe.api import openapi, problems, segmentations, system, volumes
 from sammoe.api.auth import Doorkeeper, KeyRing
+from sammoe.api.cache_metrics import CacheMetrics
 from sammoe.api.context import REQUEST_ID, RequestContext
 from sammoe.api.examples import SEGMENTATION_ID
 from sammoe.api.idempotency import HEADER as IDEMPOTENCY_KEY
@@ -37,6 +38,7 @@ def create_app(workspace: Workspace, settings: Settings, keys: KeyRing | None = 
     """
     keys = KeyRing.from_settings(settings) if keys is None else keys
     telemetry = Telemetry(expert.name for expert in workspace.bundle.manifest.experts)
+    telemetry.registry.register(CacheMetrics(workspace))
     app = FastAPI(
         title=openapi.TITLE,
         version=__version__,

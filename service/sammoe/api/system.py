@@ -42,10 +42,15 @@ async def get_liveness() -> Response:
     responses=text("ready", "text/plain") | refusals(),
 )
 async def get_readiness(request: Request) -> Response:
-    """The models are loaded and warm, and the store can be written. Needs no key."""
+    """The models are loaded and warm, and the store can be written. Needs no key.
+
+    Without the Redis that shares embeddings the service is ready too, and says so.
+    """
     services: Services = request.app.state.services
     await asyncio.to_thread(_try_writing, services.workspace.temporary_folder)
-    return Response("ready\n", media_type="text/plain")
+    shared = services.workspace.shared
+    alone = shared is not None and shared.counters.away
+    return Response("ready, without Redis\n" if alone else "ready\n", media_type="text/plain")
 
 
 @router.get(

@@ -1,13 +1,13 @@
 """Putting the parts together: a workspace on a bundle and a folder."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from sammoe.bundle import load_bundle
 from sammoe.engine.local import EngineOptions, LocalEngine
 from sammoe.segmentation import Workspace
-from sammoe.store import EmbeddingCache, LocalStore
+from sammoe.store import EmbeddingCache, LocalStore, SharedEmbeddings
 
 
 def load_engine(folder: Path, threads: int = 0) -> LocalEngine:
@@ -26,7 +26,7 @@ def load_engine(folder: Path, threads: int = 0) -> LocalEngine:
 
 @asynccontextmanager
 async def open_workspace(
-    engine: LocalEngine, state: Path, cache_bytes: int
+    engine: LocalEngine, state: Path, cache_bytes: int, redis_url: str | None = None
 ) -> AsyncIterator[Workspace]:
     """A workspace over a loaded engine; everything, the engine too, is closed at the end.
 
@@ -38,16 +38,24 @@ async def open_workspace(
         Folder for volumes and segmentations; made when missing.
     cache_bytes
         Memory for embeddings.
+    redis_url
+        Where embeddings are shared with other processes, if anywhere.
     """
-    try:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(engine.close)
         store = LocalStore(state)
-        try:
-            workspace = Workspace(engine, store, EmbeddingCache(cache_bytes))
-            try:
-                yield workspace
-            finally:
-                await workspace.close()
-        finally:
-            store.close()
-    finally:
-        await engine.close()
+        stack.callback(store.close)
+        shared = None if redis_url is None else _redis(redis_url)
+        if shared is not None:
+            stack.push_async_callback(shared.close)
+        cache = EmbeddingCache(cache_bytes)
+        stack.push_async_callback(cache.close)
+        workspace = Workspace(engine, store, cache, shared=shared)
+        stack.push_async_callback(workspace.close)
+        yield workspace
+
+
+def _redis(url: str) -> SharedEmbeddings:
+    from sammoe.store.redis import RedisEmbeddings  # a slow import that most do without
+
+    return RedisEmbeddings(url)

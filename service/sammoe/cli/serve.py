@@ -85,7 +85,10 @@ async def _serve(settings: Settings, keys: KeyRing, listener: socket.socket) -> 
     with steps(1) as progress:
         progress.begin("loading the bundle and warming up")
         engine = await asyncio.to_thread(load_engine, folder, settings.threads)
-    async with open_workspace(engine, settings.state, settings.embedding_cache) as workspace:
+    redis_url = None if settings.redis_url is None else settings.redis_url.get_secret_value()
+    async with open_workspace(
+        engine, settings.state, settings.embedding_cache, redis_url
+    ) as workspace:
         app = create_app(workspace, settings, keys)
         print(greeting(settings, keys, workspace.bundle, listener), flush=True)
         await uvicorn.Server(server_config(app, settings)).serve(sockets=[listener])

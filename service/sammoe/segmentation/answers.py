@@ -16,9 +16,9 @@ class Timings:
     ----------
     phases_ms
         In order, milliseconds: ``queue`` (waits for workers, all together), ``read`` (records,
-        checks of the prompt), on a miss ``crop`` and ``encode`` (with its own wait), ``decode``,
-        ``paste`` (to the volume's grid), ``store`` (writing the record, and at the same time
-        rendering).
+        checks of the prompt), on a miss ``crop`` and ``encode`` (with its own wait), on a hit
+        outside of this process ``fetch``, ``decode``, ``paste`` (to the volume's grid), ``store``
+        (writing the record, and at the same time rendering).
     cache
         Whether the embedding was there.
     """

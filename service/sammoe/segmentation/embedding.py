@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from sammoe.bundle import ENCODER
 from sammoe.engine import Engine, WorkerPool
 from sammoe.errors import NotFound
-from sammoe.store import EmbeddingCache, LocalStore, VolumeRecord, embedding_key
+from sammoe.store import (
+    EmbeddingCache,
+    LocalStore,
+    SharedEmbeddings,
+    VolumeRecord,
+    embedding_key,
+)
 from sammoe.volume.crop import crop
 from sammoe.volume.volume import Volume
 from sammoe.volume.window import Window, WindowRule
@@ -18,7 +24,7 @@ from sammoe.volume.window import Window, WindowRule
 
 @dataclass(frozen=True, eq=False)
 class Embedded:
-    """An embedding float16 [1, E, g, g, g], whether it was cached, and the phases of a miss."""
+    """An embedding float16 [1, E, g, g, g], whether it was cached, and the phases until then."""
 
     embedding: NDArray[np.float16]
     hit: bool
@@ -32,6 +38,8 @@ class Embedder:
     ----------
     pool
         Where windows are cut out of scans.
+    shared
+        Asked for what is not in the cache.
     """
 
     def __init__(
@@ -41,13 +49,17 @@ class Embedder:
         cache: EmbeddingCache,
         rule: WindowRule,
         pool: WorkerPool,
+        shared: SharedEmbeddings | None,
     ) -> None:
         self._engine = engine
         self._store = store
         self._cache = cache
         self._rule = rule
         self._pool = pool
+        self._shared = shared
         self._encoder_digest = engine.bundle.model_digest(ENCODER)
+        model = engine.bundle.manifest.model
+        self._shape = (1, model.embedding_channels, *3 * (model.grid,))
 
     async def embed(self, volume: VolumeRecord, window: Window) -> Embedded:
         """Return a window's embedding; many who ask at once share one encode.
@@ -62,14 +74,20 @@ class Embedder:
             See `Engine.encode`.
         """
         phases: dict[str, float] = {}
-        mine = False
+        mine = fetched = False
 
-        async def make() -> NDArray[np.float16]:
-            nonlocal mine
-            mine = True
+        async def encode() -> NDArray[np.float16]:
             cut = await self._pool.run(lambda: self._crop(volume, window))
             phases["crop"] = cut.run_ms
             return await self._engine.encode(cut.value)
+
+        async def make() -> NDArray[np.float16]:
+            nonlocal mine, fetched
+            mine = True
+            if self._shared is None:
+                return await encode()
+            embedding, fetched = await self._shared.get_or_encode(key, self._shape, encode)
+            return embedding
 
         key = embedding_key(
             volume.content_digest, volume.modality, window, self._rule, self._encoder_digest
@@ -86,8 +104,8 @@ class Embedder:
         if not hit:
             # Who waits for somebody else's encode has no crop of its own: all is "encode".
             waited = 1000 * (time.perf_counter() - started)
-            phases["encode"] = waited - phases.get("crop", 0.0)
-        return Embedded(embedding, hit, phases)
+            phases["fetch" if fetched else "encode"] = waited - phases.get("crop", 0.0)
+        return Embedded(embedding, hit or fetched, phases)
 
     def _crop(self, record: VolumeRecord, window: Window) -> NDArray[np.float32]:
         voxels = self._store.volumes.voxels(record)

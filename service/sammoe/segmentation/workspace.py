@@ -22,6 +22,7 @@ from sammoe.store import (
     LocalStore,
     Page,
     SegmentationRecord,
+    SharedEmbeddings,
     StoredResponse,
     VolumeRecord,
 )
@@ -68,8 +69,9 @@ class Workspace:
 
     Parameters
     ----------
-    engine, store, cache
-        Used, not owned: whoever made them closes them, after `close`.
+    engine, store, cache, shared
+        Used, not owned: whoever made them closes them, after `close`. What is not in the cache is
+        looked for in ``shared``, when there is one.
     """
 
     def __init__(
@@ -78,17 +80,20 @@ class Workspace:
         store: LocalStore,
         cache: EmbeddingCache,
         limits: WorkspaceLimits | None = None,
+        shared: SharedEmbeddings | None = None,
     ) -> None:
         limits = limits or WorkspaceLimits()
         self._engine = engine
         self._store = store
+        self.cache = cache
+        self.shared = shared
         self._limits = limits
         self._rule = engine.bundle.manifest.window_rule()
         self._clicks = WorkerPool(
             "click", workers=limits.click_workers, waiting=limits.click_waiting
         )
         self._scans = WorkerPool("scan", workers=limits.scan_workers, waiting=limits.scan_waiting)
-        self._embedder = Embedder(engine, store, cache, self._rule, self._scans)
+        self._embedder = Embedder(engine, store, cache, self._rule, self._scans, shared)
         self._clicker = Clicker(engine, store, self._embedder, self._rule, self._clicks)
         self._replays = Replays(store, self._clicks)
         self._background: set[asyncio.Task[None]] = set()
