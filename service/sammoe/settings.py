@@ -85,6 +85,11 @@ class Settings(BaseSettings):
     upload_limit_mib: int = Field(default=1024, ge=1, description="largest uploaded file")
     json_limit_kib: int = Field(default=256, ge=1, description="largest JSON body, in KiB")
     embedding_cache_mib: int = Field(default=512, ge=0, description="memory for embeddings")
+    triton_url: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9.:\[\]_-]+:[0-9]+$",
+        description="host:port of the gRPC port of a Triton server, which then runs the models",
+    )
     threads: int = Field(default=0, ge=0, description="threads of one model run; 0 = all cores")
     limit_concurrency: int = Field(
         default=64, ge=1, description="requests at once; more are answered 503 with Retry-After"

@@ -44,6 +44,7 @@ async def get_liveness() -> Response:
 async def get_readiness(request: Request) -> Response:
     """The models are loaded and warm, and the store can be written. Needs no key."""
     services: Services = request.app.state.services
+    await services.workspace.check_ready()
     await asyncio.to_thread(_try_writing, services.workspace.temporary_folder)
     return Response("ready\n", media_type="text/plain")
 
