@@ -16,7 +16,7 @@ COMPILE = $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe 
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lock environment
+.PHONY: help demo triton test check lock environment
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,11 @@ help: ## this list
 demo: ## click on a real MR volume through the real service; mask and picture in out/
 	@$(NEEDS_PYTHON) scripts/environment.py demo
 	@.venv-demo/bin/python -m examples.demo
+
+triton: ## the demo bundle's models on a real Triton server, for sammoe serve --triton-url
+	@$(NEEDS_PYTHON) scripts/environment.py triton
+	@$(NEEDS_PYTHON) scripts/environment.py demo
+	@exec .venv-demo/bin/sammoe triton
 
 test: check ## linters, types, then every test that this machine can run, with coverage
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal \
@@ -38,9 +43,11 @@ check: environment ## linters and types only
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
 lock: environment ## pin the newest packages that pyproject.toml allows
-	$(COMPILE) --extra demo --extra dev -o requirements/dev.lock pyproject.toml
-	$(COMPILE) --extra demo -c requirements/dev.lock -o requirements/demo.lock pyproject.toml
-	$(COMPILE) -c requirements/demo.lock -o requirements/serve.lock pyproject.toml
+	$(COMPILE) --extra triton --extra demo --extra dev -o requirements/dev.lock pyproject.toml
+	$(COMPILE) --extra triton --extra demo -c requirements/dev.lock \
+		-o requirements/demo.lock pyproject.toml
+	$(COMPILE) --extra triton -c requirements/demo.lock -o requirements/serve.lock pyproject.toml
+	$(COMPILE) -o requirements/triton.lock requirements/triton.in
 
 environment:
 	@$(NEEDS_PYTHON) scripts/environment.py test

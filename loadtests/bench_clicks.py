@@ -191,15 +191,15 @@ def mni_template() -> Any:
 
 
 @contextmanager
-def server(bundle: Bundle, state: Path) -> Iterator[str]:
-    """A real ``sammoe serve`` on a free port; yields its URL."""
+def server(bundle: Bundle, state: Path, *flags: str) -> Iterator[str]:
+    """A real ``sammoe serve`` on a free port, with further flags; yields its URL."""
     import socket
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "sammoe", "serve", "--bundle", str(bundle.path)]
-    options = ["--state", str(state), "--port", str(port), "--threads", str(THREADS)]
+    options = ["--state", str(state), "--port", str(port), "--threads", str(THREADS), *flags]
     environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}
     process = subprocess.Popen([*command, *options], env=environment, stdout=subprocess.DEVNULL)
     try:
@@ -214,7 +214,7 @@ def server(bundle: Bundle, state: Path) -> Iterator[str]:
         yield url
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def scan_bytes(template: Any, number: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Make a virtual environment from a lock file: ``python scripts/environment.py test|demo``.
+"""Make a virtual environment from a lock file: ``python scripts/environment.py test|demo|triton``.
 
 Needs Python 3.11 or newer and nothing else. What is locked is installed with its hashes checked;
 torch (for tests alone) is installed beside the lock, because which build fits, and what it needs,
@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -41,6 +42,12 @@ class Environment:
     folder: str
     lock: str
     torch: bool = False
+    project: bool = True
+    """Whether the project itself is installed in it."""
+    beside: str | None = None
+    """One that goes with it where this machine can have it."""
+    old_numpy: bool = False
+    """Whether it needs wheels that are there for Linux on x86_64 and Python before 3.13 alone."""
     debian_packages: tuple[tuple[str, str], ...] = ()
     """Names with a file or folder that is there once the package is installed."""
 
@@ -50,12 +57,16 @@ ENVIRONMENTS: Final = {
         ".venv",
         "requirements/dev.lock",
         torch=True,
+        beside="triton",
         debian_packages=(
             ("mricron-data", "/usr/share/mricron/templates"),
             ("redis-server", "/usr/bin/redis-server"),
         ),
     ),
     "demo": Environment(".venv-demo", "requirements/demo.lock"),
+    "triton": Environment(
+        ".venv-triton", "requirements/triton.lock", project=False, old_numpy=True
+    ),
 }
 
 
@@ -98,8 +109,11 @@ def main(arguments: Sequence[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in ENVIRONMENTS:
         print(f"usage: environment.py {'|'.join(ENVIRONMENTS)}", file=sys.stderr)
         return 2
+    environment = ENVIRONMENTS[arguments[0]]
     try:
-        make(ENVIRONMENTS[arguments[0]])
+        make(environment)
+        if environment.beside:
+            make_beside(environment.beside)
     except SetupError as error:
         print(f"set-up: {error}", file=sys.stderr)
         return 2
@@ -121,6 +135,8 @@ def make(environment: Environment) -> None:
             f"Python {sys.version.split()[0]} is too old; name one of 3.11 or 3.12 with"
             " make PYTHON=..."
         )
+    if environment.old_numpy and (reason := without_wheels()):
+        raise SetupError(f"{environment.folder}: {reason}")
     for name, probe in environment.debian_packages:
         provide(name, Path(probe))
     folder = ROOT / environment.folder
@@ -136,9 +152,29 @@ def make(environment: Environment) -> None:
     pip(python, ["install", "--no-deps", "-r", str(lock)], f"{locked} locked packages", locked)
     if environment.torch:
         pip(python, ["install", TORCH], TORCH, 1)
-    pip(python, ["install", "--no-deps", "--editable", str(ROOT)], "sam-med3d-moe", 1)
+    if environment.project:
+        pip(python, ["install", "--no-deps", "--editable", str(ROOT)], "sam-med3d-moe", 1)
     pip(python, ["check"], "check", 0)
     stamp.write_text(source)
+
+
+def make_beside(name: str) -> None:
+    """Make another environment, or say why this machine can not have it."""
+    environment = ENVIRONMENTS[name]
+    if environment.old_numpy and (reason := without_wheels()):
+        print(f"missing: {environment.folder} ({reason}); what needs it skips", file=sys.stderr)
+    else:
+        make(environment)
+
+
+def without_wheels() -> str | None:
+    """Why PyPI has no Triton with numpy < 2 for this machine; None where it has."""
+    machine = f"{platform.system()} on {platform.machine()}"
+    if machine != "Linux on x86_64":
+        return f"PyPI has Triton for Linux on x86_64 alone, not {machine}"
+    if sys.version_info >= (3, 13):
+        return f"numpy < 2 is not there for Python {sys.version.split()[0]}; use 3.11 or 3.12"
+    return None
 
 
 def made_from(environment: Environment) -> str:
@@ -148,10 +184,13 @@ def made_from(environment: Environment) -> str:
         "python": sys.version,
         "lock": (ROOT / environment.lock).read_text(),
         "torch": TORCH if environment.torch else None,
-        "build": project["build-system"],
-        "project": project["project"],
-        "setuptools": project["tool"]["setuptools"],
     }
+    if environment.project:
+        parts |= {
+            "build": project["build-system"],
+            "project": project["project"],
+            "setuptools": project["tool"]["setuptools"],
+        }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

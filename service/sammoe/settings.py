@@ -91,6 +91,11 @@ class Settings(BaseSettings):
         default=None,
         description="Redis that shares embeddings with other replicas: redis://, rediss:// or unix://",
     )
+    triton_url: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9.:\[\]_-]+:[0-9]+$",
+        description="host:port of the gRPC port of a Triton server, which then runs the models",
+    )
     threads: int = Field(default=0, ge=0, description="threads of one model run; 0 = all cores")
     limit_concurrency: int = Field(
         default=64, ge=1, description="requests at once; more are answered 503 with Retry-After"

@@ -47,6 +47,7 @@ async def get_readiness(request: Request) -> Response:
     Without the Redis that shares embeddings the service is ready too, and says so.
     """
     services: Services = request.app.state.services
+    await services.workspace.check_ready()
     await asyncio.to_thread(_try_writing, services.workspace.temporary_folder)
     shared = services.workspace.shared
     alone = shared is not None and shared.counters.away

@@ -8,6 +8,7 @@ from sammoe.bundle.manifest import (
     GATE,
     GENERAL_DECODER,
     PROMPT_KINDS,
+    SELECTOR,
     Code,
     Expert,
     Manifest,
@@ -18,7 +19,8 @@ from sammoe.bundle.manifest import (
     WindowSettings,
     decoder_name,
 )
-from sammoe.bundle.triton import TensorSpec, config_pbtxt
+from sammoe.bundle.selector import add_selector
+from sammoe.bundle.triton import TENSORRT_CONFIG, TensorSpec, config_pbtxt, tensorrt_pbtxt
 from sammoe.bundle.writer import add_model, write_manifest
 
 __all__ = [
@@ -28,6 +30,8 @@ __all__ = [
     "GENERAL_DECODER",
     "MANIFEST_NAME",
     "PROMPT_KINDS",
+    "SELECTOR",
+    "TENSORRT_CONFIG",
     "Bundle",
     "Code",
     "Expert",
@@ -40,6 +44,7 @@ __all__ = [
     "TensorSpec",
     "WindowSettings",
     "add_model",
+    "add_selector",
     "config_pbtxt",
     "decoder_name",
     "file_digest",
@@ -47,5 +52,6 @@ __all__ = [
     "folder_name",
     "load_bundle",
     "load_reference",
+    "tensorrt_pbtxt",
     "write_manifest",
 ]

@@ -97,7 +97,7 @@ def _check_files(root: Path, manifest: Manifest, *, verify: bool) -> None:
             )
         folder, _, inner = name.partition("/")
         by_folder[folder][inner] = expected
-    for plain, folder in manifest.models.items():
+    for plain, folder in manifest.folders.items():
         if folder_name(plain, by_folder[folder]) != folder:
             raise BundleInvalid(f"{root / folder} is not named after the digest of its files")
         # A stray version folder would be served by Triton instead of the listed one.

@@ -18,6 +18,12 @@ SCHEMA_VERSION: Final = 1
 ENCODER = "image_encoder"
 GENERAL_DECODER = "decoder_general"
 GATE = "gate"
+SELECTOR = "selector"
+
+SELECTOR_MANIFEST = "1/bundle.json"
+"""In the selector's folder: the manifest as it is without the selector."""
+
+SELECTOR_FILES = ("config.pbtxt", "1/model.py", "1/selector.py", SELECTOR_MANIFEST)
 
 _PATH = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 
@@ -208,8 +214,9 @@ class Manifest(_Closed):
     """The whole of ``bundle.json``.
 
     ``models``: plain name (``image_encoder``, ``decoder_general``, ``decoder_<expert>``, ``gate``)
-    -> folder. ``files``: path relative to the bundle, with ``/``, -> SHA-256; every file of every
-    model folder. ``experts``: in order, the order of the gate's scores. ``self_test``: a bundle
+    -> folder. ``selector``: folder of what Triton runs between them; ``None`` in a bundle that is
+    run in-process alone. ``files``: path relative to the bundle, with ``/``, -> SHA-256; every file
+    of every folder. ``experts``: in order, the order of the gate's scores. ``self_test``: a bundle
     without one can be run, but not published.
     """
 
@@ -219,6 +226,7 @@ class Manifest(_Closed):
     window: WindowSettings
     routing: Routing = Routing()
     models: dict[str, str]
+    selector: str | None = None
     files: dict[str, Sha256]
     experts: tuple[Expert, ...] = ()
     provenance: Provenance
@@ -236,18 +244,28 @@ class Manifest(_Closed):
         if self.models.keys() != wanted:
             odd = ", ".join(sorted(self.models.keys() ^ wanted))
             raise ValueError(f"models must name exactly what the experts need; wrong: {odd}")
-        for plain, folder in self.models.items():
+        for plain, folder in self.folders.items():
             if not is_folder_name(plain, folder):
                 raise ValueError(f"folder {folder!r} is not '{plain}-<12 hex digits>'")
-            for needed in ("config.pbtxt", "1/model.onnx"):
+            for needed in SELECTOR_FILES if plain == SELECTOR else ("config.pbtxt", "1/model.onnx"):
                 if f"{folder}/{needed}" not in self.files:
                     raise ValueError(f"files lacks {folder}/{needed}")
         for path in self.files:
             if not _PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
                 raise ValueError(f"file {path!r} is no plain relative path")
-            if path.split("/")[0] not in self.models.values():
+            if path.split("/")[0] not in self.folders.values():
                 raise ValueError(f"file {path!r} lies in no model folder")
         return self
+
+    @property
+    def folders(self) -> dict[str, str]:
+        """Plain name -> folder, of the models and of the selector where there is one."""
+        return self.models | ({SELECTOR: self.selector} if self.selector else {})
+
+    @property
+    def selector_digest(self) -> str | None:
+        """SHA-256 (hex) of the manifest that the selector holds: this one without the selector."""
+        return self.files.get(f"{self.selector}/{SELECTOR_MANIFEST}")
 
     def window_rule(self) -> WindowRule:
         """The rule that cuts windows, for :mod:`sammoe.volume`."""

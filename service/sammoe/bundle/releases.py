@@ -18,7 +18,9 @@ from sammoe.errors import BundleInvalid
 PREVIOUS_NAME: Final = "bundle.previous.json"
 """Manifest of the release before, whose model folders are kept."""
 
-_MODEL_FOLDER = re.compile(r"(image_encoder|decoder_[a-z0-9_]+|gate)-[0-9a-f]{12}|\.new-.*")
+_MODEL_FOLDER = re.compile(
+    r"(image_encoder|decoder_[a-z0-9_]+|gate|selector)-[0-9a-f]{12}|\.new-.*"
+)
 
 
 def publish(bundle: Bundle, target: Path) -> Bundle:
@@ -48,7 +50,7 @@ def publish(bundle: Bundle, target: Path) -> Bundle:
     if not current.is_file() and target.exists() and any(target.iterdir()):
         raise BundleInvalid(f"{target} holds other things: choose an empty folder")
     new = (bundle.path / MANIFEST_NAME).read_bytes()
-    for plain, folder in bundle.manifest.models.items():
+    for plain, folder in bundle.manifest.folders.items():
         if not _is_there(bundle, folder, target):
             found, _ = add_model(target, plain, _files(bundle, folder))
             if found != folder:
@@ -107,6 +109,6 @@ def _tidy(target: Path) -> None:
 def _folders(target: Path, name: str) -> set[str]:
     """Model folders of the bundle with this manifest; none where there is no such bundle."""
     try:
-        return set(load_bundle(target, verify=False, name=name).manifest.models.values())
+        return set(load_bundle(target, verify=False, name=name).manifest.folders.values())
     except BundleInvalid:
         return set()

@@ -5,13 +5,20 @@ digest of its files, which this file is one of. ``max_batch_size`` is 1: Triton 
 requests by itself, because merged requests differ in the last bits and the same click shall give
 the same bytes. ``KIND_AUTO`` loads with and without a GPU; the instance count is explicit because
 the default differs between backends.
+
+A server started with ``--model-config-name=tensorrt`` reads ``configs/tensorrt.pbtxt`` of each
+model that has one: the same model from a TensorRT plan.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-DataType = Literal["TYPE_FP32", "TYPE_FP16", "TYPE_INT32"]
+DataType = Literal["TYPE_FP32", "TYPE_FP16", "TYPE_INT32", "TYPE_STRING"]
+
+TENSORRT_CONFIG = "configs/tensorrt.pbtxt"
+"""In a model's folder, beside ``config.pbtxt``."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,37 @@ model_warmup [ {{
   batch_size: 1
 {warm_up}
 }} ]
+"""
+
+
+def tensorrt_pbtxt(config: str) -> str:
+    """The same model as a TensorRT plan: ``config.pbtxt`` of `config_pbtxt`, whose parameters are
+    ONNX Runtime's."""
+    plan = config.replace('backend: "onnxruntime"', 'platform: "tensorrt_plan"')
+    plan = plan.replace('"model.onnx"', '"model.plan"')
+    return re.sub(r"^parameters .*\n", "", plan, flags=re.MULTILINE)
+
+
+def selector_pbtxt(
+    inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], *, instances: int
+) -> str:
+    """``config.pbtxt`` of the selector. It takes no part in batching, so ``dims`` are whole shapes.
+
+    It has no warm-up: that would run while the models that it asks are still being loaded.
+
+    Parameters
+    ----------
+    inputs, outputs
+        An answer may lack outputs.
+    instances
+        How many answer at once; each answers one batch of requests at a time.
+    """
+    return f"""backend: "python"
+max_batch_size: 0
+{_tensors("input", inputs)}
+{_tensors("output", outputs)}
+instance_group [ {{ kind: KIND_AUTO count: {instances} }} ]
+parameters {{ key: "FORCE_CPU_ONLY_INPUT_TENSORS" value: {{ string_value: "no" }} }}
 """
 
 

@@ -53,6 +53,7 @@ class Command:
 
 COMMANDS: Final = {
     "serve": Command("answer clicks over HTTP", "sammoe.cli.serve"),
+    "triton": Command("run a bundle's models on a Triton server", "sammoe.cli.triton"),
     "segment": Command("segment one scan, without a server", "sammoe.cli.segment"),
     "import": Command(
         "turn an official checkpoint into a bundle",

@@ -5,11 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sammoe.engine.selector import BOX_HI, BOX_LO, PADDING
 from sammoe.volume.window import WindowRule
-
-NEGATIVE, POSITIVE = 0, 1
-PADDING = -1
-BOX_LO, BOX_HI = 2, 3
 
 
 @dataclass(frozen=True, eq=False)

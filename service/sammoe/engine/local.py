@@ -107,6 +107,9 @@ class LocalEngine:
         candidates, route = ran.value
         return Decoded(candidates, route, ran.queue_ms)
 
+    async def check_ready(self) -> None:
+        """See `Engine.check_ready`: what was made is loaded and warm."""
+
     async def close(self) -> None:
         """See `Engine.close`."""
         await asyncio.gather(self._encoders.close(), self._decoders.close())

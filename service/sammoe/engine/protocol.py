@@ -84,6 +84,16 @@ class Engine(Protocol):
         """
         ...
 
+    async def check_ready(self) -> None:
+        """Return when the bundle can answer now.
+
+        Raises
+        ------
+        EngineError
+            It can not; the detail says why.
+        """
+        ...
+
     async def close(self) -> None:
         """Finish what runs, refuse what waits, free the workers."""
         ...

@@ -3,17 +3,26 @@
 The paper's section 2.3 (score, threshold, weighted sum), and a check that it has not: an expert's
 mask counts only if it fits the prompt about as well as the general one. Arrays and numbers alone:
 training, calibration, evaluation and serving all decide by this module.
+
+It needs numpy and nothing of ours, for a copy of it runs within Triton, in an interpreter where
+nothing of ours is installed. That numpy may be older than 2, where a number beside a float32 scalar
+makes a float64; so every cast is written out, and both give the same bytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sammoe.bundle import PromptKind, Routing
-from sammoe.engine.inputs import BOX_HI, BOX_LO, NEGATIVE, POSITIVE
+NEGATIVE, POSITIVE = 0, 1
+PADDING = -1
+BOX_LO, BOX_HI = 2, 3
+"""Labels of a prompt's tokens; see `sammoe.engine.inputs`."""
+
+PromptKind = Literal["box", "click", "clicks"]
+Fusion = Literal["probability", "logit"]
 
 Check = Literal["accepted", "rejected", "failed"]
 """``failed``: the expert's decoder gave no answer to judge, so the general mask is the answer."""
@@ -23,6 +32,25 @@ LOGIT_LIMIT = 32.0
 
 FLAT_VOXELS = 1.0
 """A box whose corners are nearer than this on an axis is a drawing in one plane."""
+
+
+class Thresholds(Protocol):
+    """What of `sammoe.bundle.Routing` decides: tau and slack by kind of prompt, and the fusion."""
+
+    @property
+    def tau(self) -> Mapping[PromptKind, float]:
+        """Which the best expert's score must exceed."""
+        ...
+
+    @property
+    def slack(self) -> Mapping[PromptKind, float | None]:
+        """By how much its mask may fit the prompt worse than the general one; None: no check."""
+        ...
+
+    @property
+    def fusion(self) -> Fusion:
+        """What of two masks is mixed."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -91,7 +119,7 @@ def fuse(
     general: NDArray[np.float32],
     top: NDArray[np.float32],
     s_top: float,
-    fusion: Literal["probability", "logit"],
+    fusion: Fusion,
 ) -> NDArray[np.float32]:
     """Weighted sum of two masks, ``(1 - s_top) M_g + s_top M_top`` (paper, equation of 2.3).
 
@@ -204,7 +232,7 @@ def decide(
     coords: NDArray[Any],
     labels: NDArray[Any],
     side: int,
-    routing: Routing,
+    routing: Thresholds,
     tau: float | None = None,
 ) -> Decision:
     """From both masks to the answer: threshold, check, fusion.
@@ -284,6 +312,7 @@ def _section(logits: NDArray[np.float32], cell: float, axis: int) -> NDArray[np.
     """Linear interpolation between two planes; one axis less."""
     low = min(int(cell), logits.shape[axis] - 2)
     share = np.float32(cell - low)
+    rest = np.float32(1) - share
     first, second = np.take(logits, low, axis), np.take(logits, low + 1, axis)
-    section: NDArray[np.float32] = (1 - share) * first + share * second
+    section: NDArray[np.float32] = rest * first + share * second
     return section

@@ -11,13 +11,15 @@ from sammoe.bundle import (
     Manifest,
     ModelConfig,
     add_model,
+    add_selector,
     load_bundle,
     write_manifest,
 )
+from sammoe.bundle.assembling import folders_before
 from sammoe.bundle.self_test import record_self_test
 from sammoe.errors import BundleInvalid
 from sammoe.export.answering import NetworkRunner
-from sammoe.export.making import Made, bounds, folders_before, make
+from sammoe.export.making import Made, bounds, make
 from sammoe.export.parts import ExpertDecoder, Gate, gate_mode, parts_of
 from sammoe.export.release import Release
 from sammoe.model import SamMed3D, SamMed3DConfig
@@ -98,8 +100,9 @@ def export_bundle(
         provenance=release.provenance.model_copy(update={"details": details}),
         self_test=record_self_test(sizes, release.window.side, names, runner),
     )
+    manifest = add_selector(out, manifest)
     write_manifest(out, manifest)
-    for folder in stale - set(models.values()):
+    for folder in stale - set(manifest.folders.values()):
         shutil.rmtree(out / folder)
     return load_bundle(out)
 

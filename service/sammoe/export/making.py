@@ -8,8 +8,7 @@ import onnx
 from pydantic import JsonValue
 from torch import nn
 
-from sammoe.bundle import ENCODER, MANIFEST_NAME, load_bundle
-from sammoe.errors import BundleInvalid
+from sammoe.bundle import ENCODER, TENSORRT_CONFIG, tensorrt_pbtxt
 from sammoe.export.parity import EXACT, HALF, graph_difference, rounding_difference
 from sammoe.export.parts import Part
 from sammoe.export.tracing import halve_storage, round_output, round_weights, trace
@@ -62,25 +61,10 @@ def bounds(*, half: bool) -> dict[str, JsonValue]:
     return {"graph": EXACT, "rounding": HALF} if half else {"graph": EXACT}
 
 
-def folders_before(out: Path, *, replace: bool) -> set[str]:
-    """Model folders of the bundle that is to be replaced.
-
-    Raises
-    ------
-    BundleInvalid
-        ``out`` holds a bundle and ``replace`` is not given, or it holds other things.
-    """
-    if not out.exists() or not any(out.iterdir()):
-        return set()
-    if not (out / MANIFEST_NAME).is_file():
-        raise BundleInvalid(f"{out} holds other things: choose an empty folder")
-    if not replace:
-        raise BundleInvalid(f"{out} holds a bundle: choose another folder, or --replace it")
-    return set(load_bundle(out, verify=False).manifest.models.values())
-
-
 def _files(part: Part, graph: onnx.ModelProto) -> dict[str, bytes | Path]:
+    config = part.config()
     return {
-        "config.pbtxt": part.config().encode(),
+        "config.pbtxt": config.encode(),
+        TENSORRT_CONFIG: tensorrt_pbtxt(config).encode(),
         "1/model.onnx": graph.SerializeToString(deterministic=True),
     }

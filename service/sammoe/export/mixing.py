@@ -18,10 +18,11 @@ from sammoe.bundle import (
     ReferenceFeatures,
     decoder_name,
 )
+from sammoe.bundle.assembling import assemble, paths_of
 from sammoe.errors import BundleInvalid
 from sammoe.export.parts import Gate
 from sammoe.export.reading import load_networks
-from sammoe.export.rewriting import assemble, paths_of, rewrite
+from sammoe.export.rewriting import rewrite
 from sammoe.model.gate import ExpertHeads
 from sammoe.model.heads_file import HeadFile
 from sammoe.model.mask_decoder import MaskDecoder

@@ -1,6 +1,5 @@
-"""Writing a bundle that differs from another in a few models: the rest is copied as it is."""
+"""Exporting what of a changed bundle is new; the rest is copied as it is."""
 
-import shutil
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -13,19 +12,13 @@ from sammoe.bundle import (
     Expert,
     Manifest,
     Provenance,
-    add_model,
-    load_bundle,
-    write_manifest,
 )
+from sammoe.bundle.assembling import assemble
 from sammoe.bundle.self_test import record_self_test
-from sammoe.errors import BundleInvalid
 from sammoe.export.answering import NetworkRunner
-from sammoe.export.making import Made, bounds, folders_before, make
+from sammoe.export.making import Made, bounds, make
 from sammoe.export.parts import ExpertDecoder, Gate, gate_mode, parts_of
 from sammoe.export.reading import Networks, read_state
-
-Files = Mapping[str, bytes | Path]
-"""Path within a model folder -> its content, or a file to copy."""
 
 
 def rewrite(
@@ -49,14 +42,14 @@ def rewrite(
     changed
         Plain names of decoders that differ from the bundle's.
     out, replace
-        As for :func:`assemble`.
+        As for :func:`sammoe.bundle.assembling.assemble`.
 
     Raises
     ------
     ExportMismatch
         A new graph differs from its network; nothing was written.
     BundleInvalid
-        The gate's scores are not those of the experts; or as for :func:`assemble`.
+        The gate's scores are not those of the experts; or as for `assemble`.
     """
     manifest, half = bundle.manifest, read_state(bundle, GENERAL_DECODER).half
     decoders = [ExpertDecoder(expert, networks.experts[expert.name]) for expert in experts]
@@ -80,65 +73,6 @@ def rewrite(
     )
     files = {plain: graph.files for plain, graph in made.items()}
     return assemble(bundle, described, files, out=out, replace=replace)
-
-
-def assemble(
-    bundle: Bundle, manifest: Manifest, files: Mapping[str, Files], *, out: Path, replace: bool
-) -> Bundle:
-    """Write a bundle folder and load it again, verified.
-
-    Parameters
-    ----------
-    bundle
-        Where everything that does not change is copied from, byte for byte.
-    manifest
-        Of the new bundle; of ``models`` and ``files`` only the plain names count.
-    files
-        Plain name -> content of its folder, for models that are not the bundle's.
-    out
-        An empty or new folder, with ``replace`` one that holds another bundle, or the bundle's
-        own. The manifest comes last, then folders that it no longer names are removed.
-
-    Raises
-    ------
-    BundleInvalid
-        ``out`` holds other things, or the bundle was changed since its manifest was written.
-    """
-    here = out.exists() and out.samefile(bundle.path)
-    before = bundle.manifest
-    stale = set(before.models.values()) if here else folders_before(out, replace=replace)
-    models: dict[str, str] = {}
-    digests: dict[str, str] = {}
-    for plain in manifest.models:
-        content = files.get(plain)
-        if content is None and here:
-            models[plain] = before.models[plain]
-            digests |= _files_of(before, plain)
-            continue
-        models[plain], written = add_model(out, plain, content or paths_of(bundle, plain))
-        digests |= written
-        if content is None and models[plain] != before.models[plain]:
-            raise BundleInvalid(
-                f"{bundle.path / before.models[plain]} differs from its manifest: copy the bundle"
-                " again as a whole"
-            )
-    fields = dict(manifest) | {"models": models, "files": digests}
-    write_manifest(out, Manifest(**fields))
-    for folder in stale - set(models.values()):
-        shutil.rmtree(out / folder)
-    return load_bundle(out)
-
-
-def paths_of(bundle: Bundle, plain: str) -> dict[str, bytes | Path]:
-    """Files of one model: path within its folder -> where it lies."""
-    folder = bundle.manifest.models[plain]
-    files = _files_of(bundle.manifest, plain)
-    return {name.removeprefix(f"{folder}/"): bundle.path / name for name in files}
-
-
-def _files_of(manifest: Manifest, plain: str) -> dict[str, str]:
-    folder = f"{manifest.models[plain]}/"
-    return {name: digest for name, digest in manifest.files.items() if name.startswith(folder)}
 
 
 def _provenance(

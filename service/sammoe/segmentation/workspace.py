@@ -108,6 +108,10 @@ class Workspace:
         """Where to put an upload while it arrives; emptied after a crash."""
         return self._store.temporary_folder
 
+    async def check_ready(self) -> None:
+        """Return when clicks can be answered; see `Engine.check_ready`."""
+        await self._engine.check_ready()
+
     async def close(self) -> None:
         """Stop background work and free the threads; calls under way are finished first."""
         for task in self._background:

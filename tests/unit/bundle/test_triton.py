@@ -1,6 +1,7 @@
 import re
 
-from sammoe.bundle import TensorSpec, config_pbtxt
+from sammoe.bundle import TensorSpec, config_pbtxt, tensorrt_pbtxt
+from sammoe.bundle.triton import selector_pbtxt
 
 TEXT = config_pbtxt(
     [
@@ -38,3 +39,25 @@ def test_warm_up_runs_zeros_of_definite_length() -> None:
 def test_brackets_close() -> None:
     assert TEXT.count("{") == TEXT.count("}")
     assert TEXT.count("[") == TEXT.count("]")
+
+
+def test_the_same_model_from_a_plan_has_nothing_of_onnx_runtime() -> None:
+    plan = tensorrt_pbtxt(TEXT)
+    assert 'platform: "tensorrt_plan"' in plan
+    assert 'default_model_filename: "model.plan"' in plan
+    assert "onnx" not in plan
+    assert "parameters" not in plan
+    start = TEXT.index("input [")
+    assert plan[plan.index("input [") :].startswith(TEXT[start : TEXT.index("parameters")])
+
+
+def test_the_selector_takes_whole_shapes_and_no_part_in_batching() -> None:
+    text = selector_pbtxt(
+        [TensorSpec("request", "TYPE_STRING", (1,))],
+        [TensorSpec("masks", "TYPE_FP32", (-1, 8, 8, 8))],
+        instances=2,
+    )
+    assert 'backend: "python"' in text
+    assert "max_batch_size: 0" in text
+    assert "{ kind: KIND_AUTO count: 2 }" in text
+    assert (text.count("{"), text.count("[")) == (text.count("}"), text.count("]"))

@@ -128,6 +128,15 @@ def test_configs_describe_the_graphs(bundle: Bundle) -> None:
             assert line in config, plain
 
 
+def test_triton_finds_all_that_it_needs(bundle: Bundle) -> None:
+    for plain in bundle.manifest.models:
+        plan = bundle.model_path(plain).parents[1] / "configs" / "tensorrt.pbtxt"
+        assert 'platform: "tensorrt_plan"' in plan.read_text()
+    assert bundle.manifest.selector is not None
+    model = bundle.path / bundle.manifest.selector / "1" / "model.py"
+    assert "class TritonPythonModel" in model.read_text()
+
+
 def test_the_same_networks_give_the_same_files(
     network: SamMed3D, plain: Bundle, tmp_path: Path
 ) -> None:
@@ -171,7 +180,7 @@ def test_a_folder_in_use_is_left_alone_unless_its_bundle_is_replaced(
 
     assert new.digest != plain.digest
     folders = {path.name for path in out.iterdir()}
-    assert folders == {"bundle.json", *new.manifest.models.values()}
+    assert folders == {"bundle.json", *new.manifest.folders.values()}
 
 
 @pytest.mark.parametrize("replace", [False, True])

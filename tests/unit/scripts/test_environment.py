@@ -73,7 +73,28 @@ def test_only_a_whole_environment_of_this_python_is_kept(tmp_path: Path) -> None
 @pytest.mark.parametrize("arguments", [[], ["production"], ["test", "demo"]])
 def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert environment.main(arguments) == 2
-    assert capsys.readouterr().err == "usage: environment.py test|demo\n"
+    assert capsys.readouterr().err == "usage: environment.py test|demo|triton\n"
+
+
+@pytest.mark.parametrize(
+    ("system", "version", "reason"),
+    [("Darwin", (3, 12), "Linux on x86_64 alone"), ("Linux", (3, 13), "numpy < 2 is not there")],
+)
+def test_what_a_machine_can_not_have_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    system: str,
+    version: tuple[int, int],
+    reason: str,
+) -> None:
+    monkeypatch.setattr("platform.system", lambda: system)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr("sys.version_info", (*version, 0, "final", 0))
+
+    with pytest.raises(SetupError, match=reason):
+        environment.make(ENVIRONMENTS["triton"])
+    environment.make_beside("triton")
+    assert "missing: .venv-triton" in capsys.readouterr().err
 
 
 def test_make_lists_its_targets() -> None:
@@ -82,4 +103,4 @@ def test_make_lists_its_targets() -> None:
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     names = [line.split()[1] for line in listed.splitlines()]
-    assert names == ["help", "demo", "test", "check", "lock"]
+    assert names == ["help", "demo", "triton", "test", "check", "lock"]

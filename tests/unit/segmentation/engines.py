@@ -41,5 +41,8 @@ class WatchedEngine:
         self.inputs, self.modality = inputs, modality
         return await self._engine.decode(embedding, inputs, choice, modality)
 
+    async def check_ready(self) -> None:
+        await self._engine.check_ready()
+
     async def close(self) -> None:
         await self._engine.close()

@@ -35,6 +35,11 @@ ACTIONS: Final = {
     "set-gate": Action(
         "a bundle with another gate", arguments.set_gate, "sammoe.cli.bundle.mixing"
     ),
+    "upgrade": Action(
+        "a bundle with all that Triton needs, which older ones lack",
+        arguments.upgrade,
+        "sammoe.cli.bundle.releasing",
+    ),
     "publish": Action(
         "put a checked bundle in the place of the one that is served",
         arguments.publish,

@@ -71,6 +71,11 @@ def set_gate(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def upgrade(parser: argparse.ArgumentParser) -> None:
+    """``[FOLDER] --out DIR``."""
+    _add_folders(parser)
+
+
 def publish(parser: argparse.ArgumentParser) -> None:
     """``NEW --to FOLDER``."""
     parser.add_argument("new", type=Path, metavar="NEW", help="the bundle to publish")

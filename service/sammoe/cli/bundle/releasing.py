@@ -1,10 +1,22 @@
-"""``sammoe bundle publish`` and ``sammoe bundle rollback``; neither needs torch."""
+"""``sammoe bundle upgrade``, ``publish`` and ``rollback``; none needs torch."""
 
 import argparse
 
-from sammoe.bundle import load_bundle, releases
+from sammoe.bundle import assembling, load_bundle, releases
 from sammoe.cli.bundle.verifying import verify
+from sammoe.cli.bundles import find_bundle
 from sammoe.cli.progress import steps
+
+
+def upgrade(args: argparse.Namespace) -> int:
+    """Copy the models, and add the selector and their descriptions for TensorRT."""
+    with steps(2) as progress:
+        progress.begin("checking files")
+        bundle = load_bundle(find_bundle(args.folder))
+        progress.begin("copying")
+        upgraded = assembling.upgrade(bundle, out=args.out, replace=args.replace)
+    print(upgraded.in_short())
+    return 0
 
 
 def publish(args: argparse.Namespace) -> int:

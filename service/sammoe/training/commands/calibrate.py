@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from sammoe.bundle import PROMPT_KINDS, Bundle, load_bundle, write_manifest
+from sammoe.bundle import PROMPT_KINDS, Bundle, load_bundle
+from sammoe.bundle.assembling import assemble
 from sammoe.errors import BundleInvalid
 from sammoe.training.arguments import not_negative_int, positive_int
 from sammoe.training.calibration.doubt import agreement_limit, answered, distance_limit
@@ -142,4 +143,5 @@ def _write(bundle: Bundle, found: Calibration, samples: Sequence[Sample]) -> Non
         "routing": found.routing(manifest.routing),
         "provenance": manifest.provenance.model_copy(update={"details": details}),
     }
-    write_manifest(bundle.path, manifest.model_copy(update=changes))
+    changed = manifest.model_copy(update=changes)
+    assemble(bundle, changed, {}, out=bundle.path, replace=True)

@@ -1,0 +1,115 @@
+"""Models that are missing or die, and a server that does: who notices, and for how long."""
+
+import asyncio
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sammoe.bundle import Bundle
+from sammoe.engine import Choice
+from sammoe.engine.local import LocalEngine
+from sammoe.engine.triton import TritonEngine
+from sammoe.errors import EngineError
+from tests.integration.triton.conftest import make_bundle
+from tests.integration.triton.server import PATIENCE, TritonServer, running
+from tests.integration.triton.test_answers import (
+    CORD,
+    assert_equal,
+    embedding,
+    is_ready,
+    prompt,
+    ready,
+)
+
+pytestmark = pytest.mark.integration
+
+
+async def test_a_missing_expert_is_told_and_used_once_it_is_there(
+    triton: TritonServer, other: Callable[..., Bundle]
+) -> None:
+    bundle = other(experts=("tumour",), slack=-5.0, without=("decoder_tumour",))
+    folder = bundle.manifest.models["decoder_tumour"]
+    engine = TritonEngine(bundle, triton.url)
+    try:
+        inputs = prompt("click", bundle, CORD)
+        async with asyncio.timeout(PATIENCE):
+            while not await is_ready(engine):
+                await asyncio.sleep(0.2)
+        route = (await engine.decode(embedding(), inputs, Choice())).route
+        assert (route.used, route.top, route.check) == ("general", "tumour", "failed")
+        with pytest.raises(EngineError):
+            await engine.decode(embedding(), inputs, Choice("tumour"))
+
+        shutil.copytree(bundle.path / folder, triton.folder / folder)
+
+        async with asyncio.timeout(PATIENCE):
+            await ready(engine)
+        route = (await engine.decode(embedding(), inputs, Choice())).route
+        assert (route.top, route.check) == ("tumour", "rejected")
+        assert (await engine.decode(embedding(), inputs, Choice("tumour"))).route.used == "tumour"
+    finally:
+        await engine.close()
+
+
+@pytest.mark.parametrize("plain", ["decoder_cord", "decoder_general", "selector"])
+async def test_a_killed_model_is_healed(
+    triton: TritonServer, engine: TritonEngine, bundle: Bundle, plain: str
+) -> None:
+    inputs = prompt("click", bundle, CORD)
+    async with asyncio.timeout(PATIENCE):
+        await ready(engine)
+        before = await engine.decode(embedding(), inputs, Choice())
+        assert before.route.fused
+        model = bundle.manifest.folders[plain]
+        killed = triton.stubs(model)
+
+        triton.kill(model)
+
+        # An expert costs itself alone; without the others there is no answer until they are back.
+        while True:
+            try:
+                after = await engine.decode(embedding(), inputs, Choice())
+            except EngineError:
+                assert plain != "decoder_cord"
+                continue
+            if after.route == before.route:
+                break
+            assert (plain, after.route.check) == ("decoder_cord", "failed")
+            await asyncio.sleep(0.1)
+    for name, logits in before.candidates.items():
+        assert after.candidates[name].tobytes() == logits.tobytes()
+    assert not set(triton.stubs(model)) & set(killed)
+
+
+async def test_a_killed_server_is_told_at_once_and_found_again(
+    tmp_path: Path, environment: None
+) -> None:
+    bundle = make_bundle(tmp_path / "repository", experts=())
+    # Its models are described as TensorRT plans, for which the stand-in runs the same graphs.
+    with running(bundle.path, tmp_path / "log", "--config", "tensorrt") as server:
+        engine, local = TritonEngine(bundle, server.url), LocalEngine(bundle)
+        inputs = prompt("click", bundle, CORD)
+        assert_equal(
+            await local.decode(embedding(), inputs, Choice()),
+            await engine.decode(embedding(), inputs, Choice()),
+        )
+        await local.close()
+        assert server.shared_memory() != []
+
+        server.stop(signal.SIGKILL)
+
+        with pytest.raises(EngineError):
+            await engine.decode(embedding(), inputs, Choice())
+        await asyncio.sleep(1.1)
+        assert not await is_ready(engine)
+        await asyncio.to_thread(server.start)
+        async with asyncio.timeout(PATIENCE):
+            await ready(engine)
+        assert (await engine.decode(embedding(), inputs, Choice())).candidates
+        await engine.close()
+        assert server.stop() == 0
+        assert server.shared_memory() == []
+        assert not list(bundle.path.rglob("__pycache__"))

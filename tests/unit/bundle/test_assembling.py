@@ -1,0 +1,91 @@
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from sammoe.bundle import TENSORRT_CONFIG, Routing, load_bundle, releases
+from sammoe.bundle.assembling import assemble, upgrade
+from sammoe.bundle.selector import without_selector
+from sammoe.errors import BundleInvalid
+from tests.unit.bundle.bundles import EXPERT, write_bundle
+
+
+def test_an_older_bundle_gets_what_triton_needs(tmp_path: Path) -> None:
+    before = write_bundle(tmp_path / "old", (EXPERT,))
+    old = load_bundle(tmp_path / "old")
+
+    new = upgrade(old, out=tmp_path / "new")
+
+    assert new.manifest.models.keys() == before.models.keys()
+    for plain in before.models:
+        assert new.model_digest(plain) == old.model_digest(plain)
+        assert (new.path / new.manifest.models[plain] / TENSORRT_CONFIG).is_file()
+    assert new.manifest.selector is not None
+    assert load_bundle(old.path).digest == old.digest
+
+
+def test_the_selector_holds_the_manifest_without_itself(tmp_path: Path) -> None:
+    write_bundle(tmp_path, (EXPERT,))
+
+    manifest = upgrade(load_bundle(tmp_path), out=tmp_path).manifest
+
+    held = (tmp_path / str(manifest.selector) / "1" / "bundle.json").read_bytes()
+    assert manifest.selector_digest == hashlib.sha256(held).hexdigest()
+    assert type(manifest).model_validate_json(held) == without_selector(manifest)
+
+
+def test_an_upgrade_of_what_is_new_changes_nothing(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "here", (EXPERT,))
+    once = upgrade(load_bundle(tmp_path / "here"), out=tmp_path / "here")
+
+    assert upgrade(once, out=once.path).digest == once.digest
+    assert upgrade(once, out=tmp_path / "there").digest == once.digest
+    assert {p.name for p in once.path.iterdir()} == {
+        "bundle.json",
+        *once.manifest.folders.values(),
+    }
+
+
+def test_a_bundle_that_differs_in_routing_alone_has_a_selector_of_its_own(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "one", (EXPERT,))
+    one = upgrade(load_bundle(tmp_path / "one"), out=tmp_path / "one")
+    manifest = one.manifest.model_copy(update={"routing": Routing(fusion="logit")})
+
+    two = assemble(one, manifest, {}, out=tmp_path / "two", replace=False)
+
+    assert two.manifest.models == one.manifest.models
+    assert two.manifest.selector != one.manifest.selector
+
+
+def test_a_selector_is_published_with_its_bundle_and_goes_with_it(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "old")
+    bundles = [upgrade(load_bundle(tmp_path / "old"), out=tmp_path / "one")]
+    for name in ("two", "three"):
+        write_bundle(tmp_path / f"old-{name}", version=name)
+        bundles.append(upgrade(load_bundle(tmp_path / f"old-{name}"), out=tmp_path / name))
+
+    for bundle in bundles:
+        releases.publish(bundle, tmp_path / "served")
+
+    served = {path.name for path in (tmp_path / "served").iterdir()}
+    assert served & {str(b.manifest.selector) for b in bundles} == {
+        str(b.manifest.selector) for b in bundles[1:]
+    }
+
+
+def test_a_model_changed_since_is_not_passed_on(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "old")
+    old = load_bundle(tmp_path / "old")
+    old.model_path("decoder_general").write_bytes(b"other")
+
+    with pytest.raises(BundleInvalid, match="differs from its manifest"):
+        upgrade(old, out=tmp_path / "new")
+
+
+def test_a_selector_without_its_files_is_refused(tmp_path: Path) -> None:
+    write_bundle(tmp_path)
+    manifest = upgrade(load_bundle(tmp_path), out=tmp_path).manifest
+    files = {n: d for n, d in manifest.files.items() if not n.endswith("1/selector.py")}
+
+    with pytest.raises(ValueError, match=r"files lacks selector-\w+/1/selector.py"):
+        type(manifest).model_validate({**manifest.model_dump(), "files": files})
