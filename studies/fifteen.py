@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 
 from studies.datasets import FIFTEEN
-from studies.demo import CASES, PHANTOMS, Task, add_arguments, mixture
+from studies.demo import PHANTOMS, Task, add_arguments, mixture
 from studies.steps import Step, run
 
 DATA = "torsos_fifteen"
+CASES = "6"
 TASKS = tuple(
     Task(
         name,
@@ -37,9 +38,9 @@ def main() -> int:
     add_arguments(parser, Path("runs/fifteen"), minutes=1)
     args = parser.parse_args()
     bundle = mixture(TASKS, (DATA,), args)
-    tested = ["--data", args.data / DATA, "--jobs", str(args.jobs)]
+    tested = ["--data", args.data / DATA, "--limit-cases", CASES, "--jobs", str(args.jobs)]
     run([Step(["calibrate", "--bundle", bundle, *tested], bundle / "calibration.csv")])
-    words = ["evaluate", "--bundle", bundle, *tested, "--clicks", "3", "--limit-cases", CASES]
+    words = ["evaluate", "--bundle", bundle, *tested, "--clicks", "3"]
     words += ["--out", args.out / "tables"]
     run([Step(words, args.out / "tables" / "tables.md")])
     return 0
