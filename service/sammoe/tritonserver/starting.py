@@ -20,7 +20,8 @@ HOST: Final = "127.0.0.1"
 STANDS_FOR: Final = ("onnxruntime", "tensorrt")
 """Backends of NVIDIA's container that `sammoe.tritonserver.standin` runs as."""
 
-EXIT_SECONDS: Final = 8
+EXIT_SECONDS: Final = 20
+"""How long a server that is told to end lets what runs finish."""
 
 _LOAD_SECONDS: Final = 120
 """How long an instance of a model may take to load, on a busy machine."""
