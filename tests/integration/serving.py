@@ -17,6 +17,7 @@ SILENT: Final = {name: value for name, value in os.environ.items() if "SAMMOE_" 
 """The environment without settings of the service."""
 
 START_SECONDS: Final = 120.0
+RUN_SECONDS = 240  # of a command that trains, on a busy machine
 """Generous: other tests may have all cores."""
 
 _URL = re.compile(r"http://127\.0\.0\.1:(\d+)")
@@ -54,7 +55,7 @@ def sammoe(*arguments: str | Path, **environment: str) -> "subprocess.CompletedP
         env=SILENT | environment,
         capture_output=True,
         text=True,
-        timeout=START_SECONDS,
+        timeout=RUN_SECONDS,
         check=False,
     )
 

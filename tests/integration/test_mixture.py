@@ -41,10 +41,10 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cache = root / "cache"
     expert, head = run / "expert.safetensors", run / "head.safetensors"
     of = ("--data", data, "--out", run, "--cache", cache)
-    small = ("--windows", "6", "--every", "30", "--lr", "1e-3", "--points", "2", "--batch", "4")
+    small = ("--windows", "4", "--every", "30", "--lr", "1e-3", "--points", "2", "--batch", "4")
     commands: list[list[str | Path]] = [
         ["train", "expert", "--task", TASK, *of, "--steps", str(STEPS), *small, "--threads", "1"],
-        ["train", "gate", *of, "--checkpoint", expert, "--prompts", "120"],
+        ["train", "gate", *of, "--checkpoint", expert, "--prompts", "120", "--steps", "1000"],
         ["bundle", "add-expert", "--checkpoint", expert, "--head", head, "--out", out],
     ]
     for words in commands:
