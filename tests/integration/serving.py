@@ -17,8 +17,8 @@ SILENT: Final = {name: value for name, value in os.environ.items() if "SAMMOE_" 
 """The environment without settings of the service."""
 
 START_SECONDS: Final = 120.0
-RUN_SECONDS = 240  # of a command that trains, on a busy machine
-"""Generous: other tests may have all cores."""
+RUN_SECONDS: Final = 240.0
+"""Of a start, and of a command that trains. Generous: other tests may have all cores."""
 
 _URL = re.compile(r"http://127\.0\.0\.1:(\d+)")
 
