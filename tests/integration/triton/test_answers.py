@@ -61,7 +61,8 @@ async def both(triton: TritonServer, bundle: Bundle) -> AsyncIterator[tuple[Engi
 
 async def ready(engine: TritonEngine) -> None:
     """Wait until the server has every model, experts too."""
-    while engine.missing or not await is_ready(engine):
+    # What is missing is known after the first look, which answers the first question at the latest.
+    while not await is_ready(engine) or engine.missing:
         await asyncio.sleep(0.2)
 
 
