@@ -62,7 +62,8 @@ class TritonServer:
         return self.process.wait(PATIENCE)
 
     def stubs(self, model: str) -> list[int]:
-        """Process ids of a model's instances."""
+        """Process ids of a model's instances, on this server: others may have one of that name."""
+        place = f"{self.folder.resolve()}/{model}/".encode()
         found = []
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             try:
@@ -70,7 +71,7 @@ class TritonServer:
             except OSError:
                 continue  # it has just ended
             if words[0].endswith(b"triton_python_backend_stub") and any(
-                f"/{model}/".encode() in word for word in words
+                place in word for word in words
             ):
                 found.append(int(path.parent.name))
         return found
