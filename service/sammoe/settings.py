@@ -24,6 +24,7 @@ ENV_PREFIX = "SAMMOE_"
 _MIB = 1 << 20
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
 _REDIS_OPTION = re.compile("db|ssl_[a-z_]+")
+_HOST_AND_PORT = re.compile(r"[A-Za-z0-9.:\[\]_-]+:[0-9]+")
 
 
 def _split(value: object) -> object:
@@ -93,7 +94,6 @@ class Settings(BaseSettings):
     )
     triton_url: str | None = Field(
         default=None,
-        pattern=r"^[A-Za-z0-9.:\[\]_-]+:[0-9]+$",
         description="host:port of the gRPC port of a Triton server, which then runs the models",
     )
     threads: int = Field(default=0, ge=0, description="threads of one model run; 0 = all cores")
@@ -123,6 +123,13 @@ class Settings(BaseSettings):
                 "it is redis://[user:password@]host[:port][/database], rediss:// for TLS with"
                 " options ?ssl_..., or unix:///path"
             )
+        return url
+
+    @field_validator("triton_url")
+    @classmethod
+    def _triton(cls, url: str | None) -> str | None:
+        if url is not None and not _HOST_AND_PORT.fullmatch(url):
+            raise ValueError("it is HOST:PORT, the server's gRPC port, as in triton.internal:8001")
         return url
 
     @property

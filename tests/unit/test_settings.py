@@ -157,3 +157,14 @@ def test_the_state_lies_where_the_platform_keeps_data(
 def test_flags_and_variables_are_named_after_the_field() -> None:
     assert flag("upload_limit_mib") == "--upload-limit-mib"
     assert env_name("upload_limit_mib") == "SAMMOE_UPLOAD_LIMIT_MIB"
+
+
+@pytest.mark.parametrize("url", ["triton.internal:8001", "127.0.0.1:8001", "[::1]:8001"])
+def test_a_triton_is_named_by_host_and_port(url: str) -> None:
+    assert Settings.load({"triton_url": url}).triton_url == url
+
+
+@pytest.mark.parametrize("url", ["http://triton:8001", "triton", "triton:", ":8001", "triton:grpc"])
+def test_anything_else_names_no_triton(url: str) -> None:
+    with pytest.raises(SettingsInvalid, match=r"--triton-url .*: it is HOST:PORT"):
+        Settings.load({"triton_url": url})
