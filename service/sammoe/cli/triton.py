@@ -12,9 +12,18 @@ from sammoe.tritonserver import Ports, find_environment, prepare
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to serve, on which ports, from which environment."""
     parser.add_argument("--bundle", type=Path, help="bundle folder (default: model_repo/)")
-    parser.add_argument("--grpc-port", type=int, default=8001, help="that the service talks to (default %(default)s)")
-    parser.add_argument("--http-port", type=int, default=8003, help="health, for people (default %(default)s)")
-    parser.add_argument("--metrics-port", type=int, default=8002, help="Prometheus (default %(default)s)")
+    parser.add_argument(
+        "--grpc-port",
+        type=int,
+        default=8001,
+        help="that the service talks to (default %(default)s)",
+    )
+    parser.add_argument(
+        "--http-port", type=int, default=8003, help="health, for people (default %(default)s)"
+    )
+    parser.add_argument(
+        "--metrics-port", type=int, default=8002, help="Prometheus (default %(default)s)"
+    )
     parser.add_argument(
         "--config",
         choices=("tensorrt",),
