@@ -32,6 +32,7 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     ├── NotFound                404 not_found
     │   └── CandidateMissing        404 candidate_unavailable
     ├── Conflict                409 conflict
+    │   ├── ExpertGone              409 expert_gone
     │   └── IdempotencyConflict     409 idempotency_conflict
     ├── BundleInvalid           422 bundle_invalid
     │   ├── CheckpointInvalid       422 checkpoint_invalid
@@ -240,6 +241,12 @@ class Conflict(SammoeError):
 
     code = "conflict"
     status = 409
+
+
+class ExpertGone(Conflict):
+    """An expert that the refined segmentation had is not in the bundle that answers now."""
+
+    code = "expert_gone"
 
 
 class IdempotencyConflict(Conflict):

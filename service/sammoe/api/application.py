@@ -9,6 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 from sammoe import __version__
 from sammoe.api import openapi, problems, segmentations, system, volumes
 from sammoe.api.auth import Doorkeeper, KeyRing
+from sammoe.api.bundle_metrics import BundleMetrics
 from sammoe.api.cache_metrics import CacheMetrics
 from sammoe.api.context import REQUEST_ID, RequestContext
 from sammoe.api.examples import SEGMENTATION_ID
@@ -37,8 +38,9 @@ def create_app(workspace: Workspace, settings: Settings, keys: KeyRing | None = 
         API keys and their principals; default: those of the settings.
     """
     keys = KeyRing.from_settings(settings) if keys is None else keys
-    telemetry = Telemetry(expert.name for expert in workspace.bundle.manifest.experts)
+    telemetry = Telemetry()
     telemetry.registry.register(CacheMetrics(workspace))
+    telemetry.registry.register(BundleMetrics(workspace))
     app = FastAPI(
         title=openapi.TITLE,
         version=__version__,

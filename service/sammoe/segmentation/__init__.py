@@ -1,12 +1,14 @@
 """Use cases on scans: what every way in (HTTP, command line) shares."""
 
 from sammoe.segmentation.answers import Segmented, Timings
+from sammoe.segmentation.bundle_watch import BundleWatch, WatchTimes
 from sammoe.segmentation.clicking import Render
 from sammoe.segmentation.prompt import MAX_POINTS, Point, Prompt, Space
 from sammoe.segmentation.workspace import Candidate, Workspace, WorkspaceLimits
 
 __all__ = [
     "MAX_POINTS",
+    "BundleWatch",
     "Candidate",
     "Point",
     "Prompt",
@@ -14,6 +16,7 @@ __all__ = [
     "Segmented",
     "Space",
     "Timings",
+    "WatchTimes",
     "Workspace",
     "WorkspaceLimits",
 ]

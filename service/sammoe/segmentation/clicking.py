@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sammoe.engine import Choice, Decoded, Engine, WorkerPool
-from sammoe.errors import Conflict, NotFound
+from sammoe.engine import Choice, Decoded, Engine, WorkerPool, check_choice
+from sammoe.errors import Conflict, ExpertGone, ExpertUnknown, NotFound
 from sammoe.segmentation.answers import Segmented, Timings
 from sammoe.segmentation.doubts import doubts
 from sammoe.segmentation.embedding import Embedder
@@ -99,6 +99,7 @@ class Clicker:
     def _prepare(self, click: Click) -> tuple[VolumeRecord, Plan]:
         volume = self._store.volumes.get(click.principal, click.volume_id)
         parent = None if click.parent is None else self._parent(click, click.parent)
+        self._check_choice(click.choice, parent)
         boxes = self._engine.bundle.manifest.model.boxes
         return volume, plan(volume, parent, click.prompt, self._rule, boxes=boxes)
 
@@ -110,6 +111,18 @@ class Clicker:
             kept.get(click.principal, name)
             raise Conflict(
                 "The parent is a segmentation of another volume.", pointer="/parent"
+            ) from None
+
+    def _check_choice(self, choice: Choice, parent: Parent | None) -> None:
+        try:
+            check_choice(choice, self._engine.bundle.manifest)
+        except ExpertUnknown:
+            if parent is None or choice.expert not in parent.record.experts:
+                raise
+            raise ExpertGone(
+                f"The expert {choice.expert} was there for the parent and is gone from the bundle"
+                " since: go on with auto, general or another expert.",
+                pointer="/expert",
             ) from None
 
     def _finish(
@@ -145,7 +158,9 @@ class Clicker:
             bundle_digest=bundle.digest,
             timings_ms={**phases, "paste": 1000 * (pasted_at - started)},
             voxel_count=int(np.count_nonzero(pasted.mask)),
-            warnings=doubts(volume, planned.prompt, planned.window, pasted, route, bundle.manifest),
+            warnings=doubts(
+                volume, planned.prompt, planned.window, pasted, route, bundle, planned.parent_bundle
+            ),
         )
         written = self._writers.submit(self._store.segmentations.put, record, [decoded.candidates])
         try:

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from sammoe.bundle import Bundle
-from sammoe.engine import AUTO, Choice, Engine, WorkerPool, check_choice
+from sammoe.engine import AUTO, Choice, Engine, WorkerPool
 from sammoe.errors import CandidateMissing, Conflict, NotFound, SammoeError
 from sammoe.segmentation.adding import ModalityAsked, Upload, add_volume
 from sammoe.segmentation.answers import Segmented
-from sammoe.segmentation.clicking import Click, Clicker, Render
-from sammoe.segmentation.embedding import Embedder
+from sammoe.segmentation.clicking import Click, Render
 from sammoe.segmentation.planning import answer, window_to_warm
 from sammoe.segmentation.prompt import Prompt
 from sammoe.segmentation.replays import Replays
+from sammoe.segmentation.served import Served
 from sammoe.store import (
     EmbeddingCache,
     LocalStore,
@@ -62,6 +62,14 @@ class WorkspaceLimits:
     scan_waiting: int = 16
 
 
+@dataclass
+class SwapCounters:
+    """``switched``: times that another bundle took over; ``refused``: that one was not fit to."""
+
+    switched: int = 0
+    refused: int = 0
+
+
 class Workspace:
     """What a principal can do. Every method may raise `StoreUnavailable` or `EngineBusy`.
 
@@ -72,6 +80,11 @@ class Workspace:
     engine, store, cache, shared
         Used, not owned: whoever made them closes them, after `close`. What is not in the cache is
         looked for in ``shared``, when there is one.
+
+    Attributes
+    ----------
+    swaps
+        How often another bundle took over, and how often one was refused.
     """
 
     def __init__(
@@ -83,25 +96,28 @@ class Workspace:
         shared: SharedEmbeddings | None = None,
     ) -> None:
         limits = limits or WorkspaceLimits()
-        self._engine = engine
         self._store = store
         self.cache = cache
         self.shared = shared
+        self.swaps = SwapCounters()
         self._limits = limits
-        self._rule = engine.bundle.manifest.window_rule()
         self._clicks = WorkerPool(
             "click", workers=limits.click_workers, waiting=limits.click_waiting
         )
         self._scans = WorkerPool("scan", workers=limits.scan_workers, waiting=limits.scan_waiting)
-        self._embedder = Embedder(engine, store, cache, self._rule, self._scans, shared)
-        self._clicker = Clicker(engine, store, self._embedder, self._rule, self._clicks)
+        self._served = self._serve(engine)
         self._replays = Replays(store, self._clicks)
         self._background: set[asyncio.Task[None]] = set()
 
     @property
+    def engine(self) -> Engine:
+        """The engine that answers now."""
+        return self._served.engine
+
+    @property
     def bundle(self) -> Bundle:
-        """The bundle that answers."""
-        return self._engine.bundle
+        """The bundle that answers now."""
+        return self._served.engine.bundle
 
     @property
     def temporary_folder(self) -> Path:
@@ -110,14 +126,24 @@ class Workspace:
 
     async def check_ready(self) -> None:
         """Return when clicks can be answered; see `Engine.check_ready`."""
-        await self._engine.check_ready()
+        await self._served.engine.check_ready()
+
+    async def switch(self, engine: Engine) -> None:
+        """Let another engine answer from now on.
+
+        Requests under way are finished by the engine that began them; when this returns, the old
+        one is used no more and can be closed. Both must not be closed before.
+        """
+        old, self._served = self._served, self._serve(engine)
+        self.swaps.switched += 1
+        await old.close()
 
     async def close(self) -> None:
         """Stop background work and free the threads; calls under way are finished first."""
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
-        await asyncio.gather(self._clicks.close(), self._scans.close(), self._clicker.close())
+        await asyncio.gather(self._clicks.close(), self._scans.close(), self._served.close())
 
     async def add_volume(
         self,
@@ -182,7 +208,7 @@ class Workspace:
             The prompt can not be used, or the bundle has no such spacing.
         """
         volume = await self.get_volume(principal, volume_id)
-        window = window_to_warm(volume, prompt, spacing, self._rule)
+        window = window_to_warm(volume, prompt, spacing, self._served.rule)
         task = asyncio.create_task(self._embed(volume, window))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
@@ -213,17 +239,16 @@ class Workspace:
         PromptInvalid, TooLarge
             The prompt can not be used; see `sammoe.segmentation.planning.plan`.
         Conflict
-            The parent belongs to another volume, or was made with other windows.
+            The parent belongs to another volume, was made with other windows, or by an expert that
+            is asked for again and gone from the bundle.
         NoForeground
             There is nothing to see in the window.
         EngineError
             The engine is busy, failed, or answered nonsense.
         """
-        choice = Choice(expert, tau)
-        check_choice(choice, self.bundle.manifest)
-        return await self._clicker.click(
-            Click(principal, volume_id, prompt, parent, choice), render
-        )
+        click = Click(principal, volume_id, prompt, parent, Choice(expert, tau))
+        with self._served.used() as served:
+            return await served.clicker.click(click, render)
 
     async def get_segmentation(self, principal: str, name: str) -> SegmentationRecord:
         """Return a segmentation's record."""
@@ -286,9 +311,15 @@ class Workspace:
     async def _short(self, call: Callable[[], T]) -> T:
         return (await self._clicks.run(call)).value
 
+    def _serve(self, engine: Engine) -> Served:
+        return Served(
+            engine, self._store, self.cache, self.shared, clicks=self._clicks, scans=self._scans
+        )
+
     async def _embed(self, volume: VolumeRecord, window: Window) -> None:
         try:
-            await self._embedder.embed(volume, window)
+            with self._served.used() as served:
+                await served.embedder.embed(volume, window)
         except SammoeError as error:
             _log.warning("a window was not embedded in the background: %s", error.code)
 

@@ -189,6 +189,11 @@ class SegmentationRecord(Record):
     voxel_count: int
     warnings: tuple[DoubtRecord, ...] = ()
 
+    @property
+    def experts(self) -> set[str]:
+        """Experts that its bundle is known to have had: named, or scored by the gate."""
+        return {self.choice.expert, *self.route.scores}
+
 
 class ResponseRecord(Record):
     """An answer kept for an Idempotency-Key; its body is the file's payload.
