@@ -51,9 +51,8 @@ def main() -> int:
         root = Path(name)
         bundles = two_bundles(root)
         folder = serve_folder(bundles[0], root / "served")
-        redis = RedisServer(root / "redis")
-        redis.start()
-        stack.callback(redis.stop)
+        redis = RedisServer(root)
+        stack.callback(redis.kill)
         flags = []
         if not args.local:
             triton = stack.enter_context(running(folder, root / "triton.log"))
