@@ -29,6 +29,7 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     ├── Unauthorized            401 unauthorized
     ├── Forbidden               403 forbidden
     │   └── OriginRefused       403 origin_refused
+    ├── LeaseGone               410 lease_gone
     ├── NotFound                404 not_found
     │   └── CandidateMissing        404 candidate_unavailable
     ├── Conflict                409 conflict
@@ -43,6 +44,7 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     │   └── EngineOutputInvalid     502 engine_output_invalid
     ├── StoreUnavailable        503 store_unavailable
     ├── Overloaded              503 overloaded
+    │   └── NoLeaseFree             503 no_lease_free
     └── SettingsInvalid         500 settings_invalid
 """
 
@@ -223,6 +225,13 @@ class OriginRefused(Forbidden):
     code = "origin_refused"
 
 
+class LeaseGone(SammoeError):
+    """A viewer's lease has expired, was released, or never was."""
+
+    code = "lease_gone"
+    status = 410
+
+
 class NotFound(SammoeError):
     """No such record, or it belongs to another principal: the answer is the same."""
 
@@ -314,6 +323,12 @@ class Overloaded(SammoeError):
 
     code = "overloaded"
     status = 503
+
+
+class NoLeaseFree(Overloaded):
+    """As many viewers are connected as the service takes."""
+
+    code = "no_lease_free"
 
 
 class SettingsInvalid(SammoeError):

@@ -96,6 +96,16 @@ class Settings(BaseSettings):
         default=None,
         description="host:port of the gRPC port of a Triton server, which then runs the models",
     )
+    nninteractive_axes: Literal["kji", "ijk"] = Field(
+        default="kji",
+        description="order of the axes of images that nnInteractive clients send: kji or ijk",
+    )
+    viewer_leases: int = Field(
+        default=64, ge=1, description="viewers that may be connected at once by such protocols"
+    )
+    viewer_idle_seconds: int = Field(
+        default=600, ge=1, description="after which a viewer that nobody uses is disconnected"
+    )
     threads: int = Field(default=0, ge=0, description="threads of one model run; 0 = all cores")
     limit_concurrency: int = Field(
         default=64, ge=1, description="requests at once; more are answered 503 with Retry-After"

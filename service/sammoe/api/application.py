@@ -12,12 +12,13 @@ from sammoe.api.auth import Doorkeeper, KeyRing
 from sammoe.api.bundle_metrics import BundleMetrics
 from sammoe.api.cache_metrics import CacheMetrics
 from sammoe.api.context import REQUEST_ID, RequestContext
+from sammoe.api.dialects import dialects
 from sammoe.api.examples import SEGMENTATION_ID
 from sammoe.api.idempotency import HEADER as IDEMPOTENCY_KEY
 from sammoe.api.idempotency import REPLAYED
 from sammoe.api.services import Services
 from sammoe.api.timing import HEADER as SERVER_TIMING
-from sammoe.segmentation import Workspace
+from sammoe.segmentation import Leases, LeaseTerms, Workspace
 from sammoe.settings import Settings
 from sammoe.telemetry import Telemetry
 
@@ -49,9 +50,11 @@ def create_app(workspace: Workspace, settings: Settings, keys: KeyRing | None = 
         redirect_slashes=False,
         middleware=_layers(settings, telemetry),
     )
-    app.state.services = Services(workspace, settings, keys, telemetry)
+    terms = LeaseTerms(leases=settings.viewer_leases, idle=settings.viewer_idle_seconds)
+    leases = Leases(workspace, terms)
+    app.state.services = Services(workspace, settings, keys, leases, telemetry)
     routers = (volumes.router, segmentations.router, system.router)
-    for router in routers:
+    for router in (*routers, *dialects()):
         app.include_router(router)
     problems.install(app)
     openapi.install(app, routers, keys)

@@ -93,7 +93,8 @@ async def _serve(settings: Settings, keys: KeyRing, listener: socket.socket) -> 
     ) as workspace:
         app = create_app(workspace, settings, keys)
         print(greeting(settings, keys, workspace.bundle, listener), flush=True)
-        async with BundleWatch(workspace, start).running():
+        leases = app.state.services.leases
+        async with BundleWatch(workspace, start).running(), leases.running():
             await uvicorn.Server(server_config(app, settings)).serve(sockets=[listener])
     return 0
 

@@ -3,6 +3,7 @@
 from sammoe.segmentation.answers import Segmented, Timings
 from sammoe.segmentation.bundle_watch import BundleWatch, WatchTimes
 from sammoe.segmentation.clicking import Render
+from sammoe.segmentation.leases import Leases, LeaseTerms
 from sammoe.segmentation.prompt import MAX_POINTS, Point, Prompt, Space
 from sammoe.segmentation.workspace import Candidate, Workspace, WorkspaceLimits
 
@@ -10,6 +11,8 @@ __all__ = [
     "MAX_POINTS",
     "BundleWatch",
     "Candidate",
+    "LeaseTerms",
+    "Leases",
     "Point",
     "Prompt",
     "Render",

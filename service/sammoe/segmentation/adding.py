@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sammoe.bundle import file_digest
+from sammoe.bundle import file_digest as digest_of
 from sammoe.store import LocalStore, VolumeRecord, now, upload_key
 from sammoe.volume.limits import ReadLimits
 from sammoe.volume.reading import read_volume
+from sammoe.volume.volume import Volume
 
 ModalityAsked = Literal["CT", "MR", "auto"]
 
@@ -50,26 +51,43 @@ def add_volume(
     StoreUnavailable
         Nothing was kept.
     """
-    digest = upload.digest or file_digest(upload.path)
+    digest = upload.digest or digest_of(upload.path)
     earlier = store.volumes.of_upload(principal, upload_key(digest, upload.modality))
     if earlier is not None:
         return earlier, False
     volume = read_volume(
         upload.path, filename=upload.filename, modality=upload.modality, limits=limits
     )
+    return keep_volume(store, principal, volume, digest, upload.modality)
+
+
+def keep_volume(
+    store: LocalStore,
+    principal: str,
+    volume: Volume,
+    file_digest: str,
+    modality_asked: ModalityAsked = "auto",
+) -> tuple[VolumeRecord, bool]:
+    """Keep a scan that was read; as `add_volume`.
+
+    Parameters
+    ----------
+    file_digest
+        Names what it was read from, SHA-256 (hex).
+    """
     a, b, c, _ = volume.geometry.affine.tolist()
     record = VolumeRecord(
         id=store.new_id(),
         owner=principal,
         created=now(),
-        file_digest=digest,
+        file_digest=file_digest,
         content_digest=volume.content_digest(),
         shape=volume.geometry.shape,
         affine=(a, b, c, (0.0, 0.0, 0.0, 1.0)),
         dtype=volume.voxels.dtype.name,
         modality=volume.modality,
         modality_source=volume.modality_source,
-        modality_asked=upload.modality,
+        modality_asked=modality_asked,
     )
     kept = store.volumes.add(record, volume.voxels)
     return kept, kept.id == record.id

@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 from sammoe.bundle import Bundle
 from sammoe.engine import AUTO, Choice, Engine, WorkerPool
 from sammoe.errors import CandidateMissing, Conflict, NotFound, SammoeError
-from sammoe.segmentation.adding import ModalityAsked, Upload, add_volume
+from sammoe.segmentation.adding import ModalityAsked, Upload, add_volume, keep_volume
 from sammoe.segmentation.answers import Segmented
 from sammoe.segmentation.clicking import Click, Render
 from sammoe.segmentation.planning import answer, window_to_warm
@@ -30,6 +30,7 @@ from sammoe.volume.geometry import Geometry
 from sammoe.volume.limits import ReadLimits
 from sammoe.volume.measure import Measures, measure
 from sammoe.volume.paste import Pasted, paste
+from sammoe.volume.volume import Volume
 from sammoe.volume.window import Window
 
 Candidate = Literal["fused", "general", "expert"]
@@ -96,7 +97,7 @@ class Workspace:
         shared: SharedEmbeddings | None = None,
     ) -> None:
         limits = limits or WorkspaceLimits()
-        self._store = store
+        self.store = store
         self.cache = cache
         self.shared = shared
         self.swaps = SwapCounters()
@@ -122,7 +123,7 @@ class Workspace:
     @property
     def temporary_folder(self) -> Path:
         """Where to put an upload while it arrives; emptied after a crash."""
-        return self._store.temporary_folder
+        return self.store.temporary_folder
 
     async def check_ready(self) -> None:
         """Return when clicks can be answered; see `Engine.check_ready`."""
@@ -163,23 +164,42 @@ class Workspace:
         """
         upload = Upload(path, filename, modality, file_digest)
         ran = await self._scans.run(
-            lambda: add_volume(self._store, principal, upload, self._limits.read)
+            lambda: add_volume(self.store, principal, upload, self._limits.read)
         )
         return ran.value
 
+    @property
+    def read_limits(self) -> ReadLimits:
+        """The largest scan that is taken."""
+        return self._limits.read
+
+    async def keep_volume(
+        self, principal: str, read: Callable[[], tuple[Volume, str]]
+    ) -> VolumeRecord:
+        """Keep a scan that comes by another way than as a file.
+
+        Parameters
+        ----------
+        read
+            Makes it, in a worker, with a name (SHA-256, hex) of what it was made of: the same name
+            again is the same volume.
+        """
+        ran = await self._scans.run(lambda: keep_volume(self.store, principal, *read()))
+        return ran.value[0]
+
     async def get_volume(self, principal: str, volume_id: str) -> VolumeRecord:
         """Return a volume's record."""
-        return await self._short(lambda: self._store.volumes.get(principal, volume_id))
+        return await self._short(lambda: self.store.volumes.get(principal, volume_id))
 
     async def list_volumes(
         self, principal: str, cursor: str | None = None, limit: int = 50
     ) -> Page[VolumeRecord]:
         """List the principal's volumes, newest first."""
-        return await self._short(lambda: self._store.volumes.page(principal, cursor, limit))
+        return await self._short(lambda: self.store.volumes.page(principal, cursor, limit))
 
     async def delete_volume(self, principal: str, volume_id: str) -> None:
         """Delete a volume and its segmentations."""
-        await self._short(lambda: self._store.volumes.delete(principal, volume_id))
+        await self._short(lambda: self.store.volumes.delete(principal, volume_id))
 
     async def warm(
         self,
@@ -252,19 +272,19 @@ class Workspace:
 
     async def get_segmentation(self, principal: str, name: str) -> SegmentationRecord:
         """Return a segmentation's record."""
-        return await self._short(lambda: self._store.segmentations.get(principal, name))
+        return await self._short(lambda: self.store.segmentations.get(principal, name))
 
     async def list_segmentations(
         self, principal: str, volume_id: str, cursor: str | None = None, limit: int = 50
     ) -> Page[SegmentationRecord]:
         """List a volume's segmentations, newest first."""
         return await self._short(
-            lambda: self._store.segmentations.page(principal, volume_id, cursor, limit)
+            lambda: self.store.segmentations.page(principal, volume_id, cursor, limit)
         )
 
     async def delete_segmentation(self, principal: str, name: str) -> None:
         """Delete a segmentation; those that refine it stay."""
-        await self._short(lambda: self._store.segmentations.delete(principal, name))
+        await self._short(lambda: self.store.segmentations.delete(principal, name))
 
     async def undo(self, principal: str, name: str) -> SegmentationRecord:
         """Return the segmentation that this one refines.
@@ -313,7 +333,7 @@ class Workspace:
 
     def _serve(self, engine: Engine) -> Served:
         return Served(
-            engine, self._store, self.cache, self.shared, clicks=self._clicks, scans=self._scans
+            engine, self.store, self.cache, self.shared, clicks=self._clicks, scans=self._scans
         )
 
     async def _embed(self, volume: VolumeRecord, window: Window) -> None:
@@ -326,8 +346,8 @@ class Workspace:
     def _mask(
         self, principal: str, name: str, candidate: Candidate = "fused"
     ) -> tuple[Pasted, VolumeRecord]:
-        record, logits = self._store.segmentations.with_logits(principal, name)
-        volume = self._store.volumes.get(principal, record.volume_id)
+        record, logits = self.store.segmentations.with_logits(principal, name)
+        volume = self.store.volumes.get(principal, record.volume_id)
         candidates = logits[0]
         if candidate != "fused" and candidate not in candidates:
             made = ", ".join(candidates)

@@ -6,6 +6,8 @@ from sammoe.store.local import LocalStore
 from sammoe.store.records import (
     ChoiceRecord,
     DoubtRecord,
+    DrawnRecord,
+    LeaseRecord,
     Logits,
     PromptRecord,
     RouteRecord,
@@ -22,7 +24,9 @@ __all__ = [
     "CacheCounters",
     "ChoiceRecord",
     "DoubtRecord",
+    "DrawnRecord",
     "EmbeddingCache",
+    "LeaseRecord",
     "LocalStore",
     "Logits",
     "Page",

@@ -4,6 +4,7 @@
 
     store.json                                  the form's version
     tmp/                                        see sammoe.store.files
+    leases/<id>.json                            viewers that are connected
     owners/<SHA-256 of the principal>/
         lock                                    held while a volume is added
         uploads/<upload key>                    id of the volume made from that upload

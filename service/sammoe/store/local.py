@@ -7,6 +7,7 @@ from sammoe.errors import StoreUnavailable
 from sammoe.store.files import Scratch, storage_errors
 from sammoe.store.frames import damaged
 from sammoe.store.ids import Ids
+from sammoe.store.leases import Leases
 from sammoe.store.records import SCHEMA_VERSION
 from sammoe.store.responses import Responses
 from sammoe.store.segmentations import Segmentations
@@ -42,6 +43,7 @@ class LocalStore:
         self._ids = Ids()
         self.volumes = Volumes(root, self._scratch)
         self.segmentations = Segmentations(self.volumes, self._scratch)
+        self.leases = Leases(root, self._scratch)
         self.responses = Responses(root, self._scratch)
         self.responses.sweep()
 

@@ -195,6 +195,38 @@ class SegmentationRecord(Record):
         return {self.choice.expert, *self.route.scores}
 
 
+class DrawnRecord(_Closed):
+    """What a viewer has drawn of one structure: the last answer, and prompts not answered yet."""
+
+    segmentation: str | None = None
+    prompt: PromptRecord = PromptRecord()
+
+
+class LeaseRecord(Record):
+    """A viewer that is connected, by a protocol that keeps its state at the server.
+
+    Attributes
+    ----------
+    token_digest
+        SHA-256 (hex) of the secret that the viewer shows.
+    used, seen
+        When a person last did something, and when the viewer last gave a sign of life (UTC).
+    volume_id
+        The scan that the viewer has sent, which is deleted with the lease.
+    drawn, before
+        The structure of now, and what it was before the last prompt; None where there is nothing
+        to undo.
+    """
+
+    id: str
+    token_digest: str
+    used: datetime
+    seen: datetime
+    volume_id: str | None = None
+    drawn: DrawnRecord = DrawnRecord()
+    before: DrawnRecord | None = None
+
+
 class ResponseRecord(Record):
     """An answer kept for an Idempotency-Key; its body is the file's payload.
 

@@ -128,7 +128,8 @@ def read_packed(body: memoryview, max_bytes: int) -> Packed:
     total = math.prod(shape) * dtype.itemsize
     if total > max_bytes:
         raise TooLarge(f"An array may have at most {max_bytes} bytes; this one has {total}.")
-    frames, sizes = [], []
+    frames: list[memoryview] = []
+    sizes: list[int] = []
     for size, frame in _chunks(reader):
         if size == 0 or size % dtype.itemsize or sum(sizes) + size > total:
             raise _broken("its chunks do not fit its shape")
