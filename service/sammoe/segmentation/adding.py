@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from sammoe.bundle import file_digest
-from sammoe.store import LocalStore, VolumeRecord, now, upload_key
+from sammoe.store import DoubtRecord, LocalStore, SourceRecord, VolumeRecord, now, upload_key
 from sammoe.volume.limits import ReadLimits
 from sammoe.volume.reading import read_volume
 
@@ -57,6 +57,7 @@ def add_volume(
     volume = read_volume(
         upload.path, filename=upload.filename, modality=upload.modality, limits=limits
     )
+    source = volume.source
     a, b, c, _ = volume.geometry.affine.tolist()
     record = VolumeRecord(
         id=store.new_id(),
@@ -70,6 +71,8 @@ def add_volume(
         modality=volume.modality,
         modality_source=volume.modality_source,
         modality_asked=upload.modality,
+        source=None if source is None else SourceRecord.of(source),
+        notes=tuple(map(DoubtRecord.model_validate, volume.notes)),
     )
-    kept = store.volumes.add(record, volume.voxels)
+    kept = store.volumes.add(record, volume.voxels, None if source is None else source.pack())
     return kept, kept.id == record.id

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sammoe.errors import HeaderInvalid
+from sammoe.volume.dicom.source import DicomSource
 from sammoe.volume.geometry import Geometry
 
 
@@ -30,6 +31,14 @@ class ModalitySource(StrEnum):
     UNKNOWN = "unknown"
 
 
+@dataclass(frozen=True, slots=True)
+class ReadingNote:
+    """Something odd about a scan that the reader handled: a stable code, and words for people."""
+
+    code: str
+    detail: str
+
+
 @dataclass(frozen=True, eq=False)
 class Volume:
     """Voxels with their geometry and modality.
@@ -43,12 +52,18 @@ class Volume:
         Its shape must be that of ``voxels``.
     modality, modality_source
         CT in Hounsfield units, MR in any unit, or unknown; and who said so.
+    source
+        The DICOM series that it was read from, if it was.
+    notes
+        What was handled while reading and is worth knowing.
     """
 
     voxels: NDArray[Any]
     geometry: Geometry
     modality: Modality
     modality_source: ModalitySource
+    source: DicomSource | None = None
+    notes: tuple[ReadingNote, ...] = ()
 
     def __post_init__(self) -> None:
         if self.voxels.shape != self.geometry.shape:
