@@ -55,7 +55,11 @@ def add_volume(
     if earlier is not None:
         return earlier, False
     volume = read_volume(
-        upload.path, filename=upload.filename, modality=upload.modality, limits=limits
+        upload.path,
+        filename=upload.filename,
+        modality=upload.modality,
+        limits=limits,
+        scratch=store.temporary_folder,
     )
     source = volume.source
     a, b, c, _ = volume.geometry.affine.tolist()
