@@ -17,7 +17,8 @@ import sys
 import time
 import tomllib
 import venv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -28,6 +29,7 @@ TORCH: Final = "torch==2.13.0"
 
 _STAMP: Final = "made-from.sha256"
 _BAR_WIDTH: Final = 24
+_SERVICE_POLICY: Final = Path("/usr/sbin/policy-rc.d")
 _TAIL_LINES: Final = 15
 
 
@@ -60,6 +62,9 @@ ENVIRONMENTS: Final = {
         beside="triton",
         debian_packages=(
             ("mricron-data", "/usr/share/mricron/templates"),
+            ("orthanc", "/usr/sbin/Orthanc"),
+            ("orthanc-dicomweb", "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"),
+            ("orthanc-python", "/usr/share/orthanc/plugins/libOrthancPython.so"),
             ("redis-server", "/usr/bin/redis-server"),
         ),
     ),
@@ -263,11 +268,26 @@ def apt_install(package: str) -> bool:
     install = [apt, "install", "-qq", "-y", "--no-install-recommends", package]
     variables = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     print(f"  apt-get install {package}", file=sys.stderr)
-    for command in (install, [apt, "update", "-qq"], install):
-        done = subprocess.run(command, env=variables, capture_output=True).returncode == 0
-        if done and command is install:
-            return True
+    with no_services():
+        for command in (install, [apt, "update", "-qq"], install):
+            done = subprocess.run(command, env=variables, capture_output=True).returncode == 0
+            if done and command is install:
+                return True
     return False
+
+
+@contextmanager
+def no_services() -> Iterator[None]:
+    """Let no Debian package start a system service: tests start servers of their own."""
+    if _SERVICE_POLICY.exists():
+        yield
+        return
+    _SERVICE_POLICY.write_text("#!/bin/sh\nexit 101\n")
+    _SERVICE_POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        _SERVICE_POLICY.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

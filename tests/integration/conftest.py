@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from tests.bundles import write_test_bundle
+from tests.integration.orthanc_server import OrthancServer
 from tests.integration.redis_server import RedisServer
 from tests.integration.serving import Server, serving
 
@@ -38,3 +39,19 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
     server = RedisServer(tmp_path_factory.mktemp("redis"))
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="session")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancServer]:
+    """An Orthanc with user and password that tests share; each leaves what it stored."""
+    server = OrthancServer(tmp_path_factory.mktemp("orthanc"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def bearer_orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancServer]:
+    """The same with a bearer token."""
+    server = OrthancServer(tmp_path_factory.mktemp("orthanc-bearer"), "bearer")
+    yield server
+    server.stop()

@@ -53,7 +53,7 @@ def test_what_training_needs_is_in_the_lock_of_tests_but_for_torch() -> None:
 
 
 def test_serving_has_no_torch() -> None:
-    assert not pins("serve").keys() & {"torch", "onnx", "safetensors", "nilearn", "httpx"}
+    assert not pins("serve").keys() & {"torch", "onnx", "safetensors", "nilearn"}
     assert "torch" not in pins("demo").keys() | pins("dev").keys()
 
 

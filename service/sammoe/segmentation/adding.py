@@ -4,8 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+<<<<<<< HEAD
 from sammoe.bundle import file_digest as digest_of
 from sammoe.store import LocalStore, VolumeRecord, now, upload_key
+=======
+from sammoe.bundle import file_digest
+from sammoe.store import DoubtRecord, LocalStore, SourceRecord, VolumeRecord, now, upload_key
 from sammoe.volume.limits import ReadLimits
 from sammoe.volume.reading import read_volume
 from sammoe.volume.volume import Volume
@@ -56,7 +60,11 @@ def add_volume(
     if earlier is not None:
         return earlier, False
     volume = read_volume(
-        upload.path, filename=upload.filename, modality=upload.modality, limits=limits
+        upload.path,
+        filename=upload.filename,
+        modality=upload.modality,
+        limits=limits,
+        scratch=store.temporary_folder,
     )
     return keep_volume(store, principal, volume, digest, upload.modality)
 
@@ -75,6 +83,7 @@ def keep_volume(
     file_digest
         Names what it was read from, SHA-256 (hex).
     """
+    source = volume.source
     a, b, c, _ = volume.geometry.affine.tolist()
     record = VolumeRecord(
         id=store.new_id(),
@@ -88,6 +97,8 @@ def keep_volume(
         modality=volume.modality,
         modality_source=volume.modality_source,
         modality_asked=modality_asked,
+        source=None if source is None else SourceRecord.of(source),
+        notes=tuple(map(DoubtRecord.model_validate, volume.notes)),
     )
-    kept = store.volumes.add(record, volume.voxels)
+    kept = store.volumes.add(record, volume.voxels, None if source is None else source.pack())
     return kept, kept.id == record.id

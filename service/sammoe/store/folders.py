@@ -11,6 +11,7 @@
         responses/<SHA-256 of the key>          answers kept for an Idempotency-Key
         volumes/<id>/volume.json
         volumes/<id>/voxels.npy
+        volumes/<id>/source                     of a volume that came from DICOM: DicomSource.pack
         volumes/<id>/segmentations/<id>.seg
 
 A volume's folder appears and disappears as a whole, by one rename.

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sammoe.errors import StoreUnavailable
 from sammoe.store.frames import damaged
+from sammoe.volume.dicom.source import DicomSource
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.volume import Modality, ModalitySource
 from sammoe.volume.window import Window
@@ -64,6 +65,33 @@ def now() -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
+class DoubtRecord(_Closed):
+    """Something that makes an answer doubtful: a stable code, and words for people."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    code: str
+    detail: str
+
+
+class SourceRecord(_Closed):
+    """The DICOM series that a volume came from: UIDs, which are the patient's, never logged.
+
+    `sammoe.volume.dicom.source.DicomSource`, with slices and headers, lies in a file beside.
+    """
+
+    study: str
+    series: str
+    frame_of_reference: str | None
+
+    @classmethod
+    def of(cls, source: DicomSource) -> Self:
+        """The part of a source that the record itself holds."""
+        return cls(
+            study=source.study, series=source.series, frame_of_reference=source.frame_of_reference
+        )
+
+
 class VolumeRecord(Record):
     """A scan of one principal; its voxels lie in a file beside it.
 
@@ -81,6 +109,10 @@ class VolumeRecord(Record):
         As in `Volume`.
     modality_asked
         What the principal said when adding it.
+    source
+        The DICOM series that it came from, if it did.
+    notes
+        What the reader handled; earlier versions of the program kept none.
     """
 
     id: str
@@ -92,6 +124,8 @@ class VolumeRecord(Record):
     modality: Modality
     modality_source: ModalitySource
     modality_asked: Literal["CT", "MR", "auto"]
+    source: SourceRecord | None = None
+    notes: tuple[DoubtRecord, ...] = ()
 
     @property
     def geometry(self) -> Geometry:
@@ -141,13 +175,6 @@ class RouteRecord(_Closed):
     check: str | None
     agreement: float | None = None
     distance: float | None = None
-
-
-class DoubtRecord(_Closed):
-    """Something that makes an answer doubtful: a stable code, and words for people."""
-
-    code: str
-    detail: str
 
 
 class WindowRecord(_Closed):

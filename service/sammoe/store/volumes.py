@@ -20,6 +20,7 @@ from sammoe.store.folders import Page, ids_in, owner_folder, page
 from sammoe.store.frames import damaged
 from sammoe.store.ids import check_id, not_found
 from sammoe.store.records import VolumeRecord, upload_key
+from sammoe.volume.dicom.source import DicomSource
 
 SEGMENTATIONS = "segmentations"
 
@@ -41,7 +42,9 @@ class Volumes:
         self._root = root
         self._scratch = scratch
 
-    def add(self, record: VolumeRecord, voxels: NDArray[Any]) -> VolumeRecord:
+    def add(
+        self, record: VolumeRecord, voxels: NDArray[Any], source: bytes | None = None
+    ) -> VolumeRecord:
         """Keep a new volume, unless its owner has one of the same upload.
 
         Parameters
@@ -50,6 +53,8 @@ class Volumes:
             With a new id.
         voxels
             [i, j, k]; of the record's shape and dtype.
+        source
+            `DicomSource.pack` of where it came from, if the record names a series.
 
         Returns
         -------
@@ -62,7 +67,7 @@ class Volumes:
             make_folder(owner / "uploads")
             make_folder(owner / "volumes")
             try:
-                self._write(unfinished, record, voxels)
+                self._write(unfinished, record, voxels, source)
                 with locked(owner / "lock"):
                     earlier = self.of_upload(record.owner, key)
                     if earlier is not None:
@@ -106,6 +111,23 @@ class Volumes:
             raise damaged()
         return voxels
 
+    def source(self, record: VolumeRecord) -> DicomSource:
+        """Return where a volume came from, with the headers of its instances.
+
+        Raises
+        ------
+        NotFound
+            The volume did not come from DICOM, or is gone.
+        """
+        path = self._folder(record.owner, record.id) / "source"
+        with storage_errors():
+            try:
+                return DicomSource.unpack(path.read_bytes())
+            except FileNotFoundError:
+                raise not_found("source of this volume") from None
+            except ValueError as error:
+                raise damaged() from error
+
     def page(self, principal: str, cursor: str | None, limit: int) -> Page[VolumeRecord]:
         """List a principal's volumes, newest first."""
         with storage_errors():
@@ -146,11 +168,15 @@ class Volumes:
             raise not_found(_WHAT)
         return record
 
-    def _write(self, folder: Path, record: VolumeRecord, voxels: NDArray[Any]) -> None:
+    def _write(
+        self, folder: Path, record: VolumeRecord, voxels: NDArray[Any], source: bytes | None
+    ) -> None:
         (folder / SEGMENTATIONS).mkdir(parents=True)
         with (folder / "voxels.npy").open("xb") as stream:
             np.save(stream, voxels, allow_pickle=False)
             stream.flush()
             os.fsync(stream.fileno())
+        if source is not None:
+            write_flushed(folder / "source", [source])
         write_flushed(folder / "volume.json", [record.model_dump_json().encode()])
         flush_folder(folder)

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sammoe.errors import HeaderInvalid
+from sammoe.volume.dicom.notes import ReadingNote
+from sammoe.volume.dicom.source import DicomSource
 from sammoe.volume.geometry import Geometry
 
 
@@ -43,12 +45,18 @@ class Volume:
         Its shape must be that of ``voxels``.
     modality, modality_source
         CT in Hounsfield units, MR in any unit, or unknown; and who said so.
+    source
+        The DICOM series that it was read from, if it was.
+    notes
+        What was handled while reading and is worth knowing.
     """
 
     voxels: NDArray[Any]
     geometry: Geometry
     modality: Modality
     modality_source: ModalitySource
+    source: DicomSource | None = None
+    notes: tuple[ReadingNote, ...] = ()
 
     def __post_init__(self) -> None:
         if self.voxels.shape != self.geometry.shape:

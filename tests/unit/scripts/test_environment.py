@@ -65,6 +65,21 @@ def test_a_debian_package_that_can_not_be_had_is_named(
     assert "missing: some-package (apt-get install some-package)" in capsys.readouterr().err
 
 
+def test_no_service_is_started_by_a_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = tmp_path / "policy-rc.d"
+    monkeypatch.setattr(environment, "_SERVICE_POLICY", policy)
+
+    with environment.no_services():
+        assert subprocess.run([policy]).returncode == 101
+    assert not policy.exists()
+    policy.write_text("the machine's own")
+    with environment.no_services():
+        assert policy.read_text() == "the machine's own"
+    assert policy.exists()
+
+
 def test_only_a_whole_environment_of_this_python_is_kept(tmp_path: Path) -> None:
     assert environment.runs_this_version(Path(sys.executable))
     assert not environment.runs_this_version(tmp_path / "bin" / "python")

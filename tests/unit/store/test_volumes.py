@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from sammoe.errors import InvalidInput, NotFound, StoreUnavailable
-from sammoe.store import LocalStore, VolumeRecord, upload_key
+from sammoe.store import LocalStore, SourceRecord, VolumeRecord, upload_key
+from sammoe.volume.dicom.source import DicomSource, SliceSource
 from tests.records import OWNER, add_volume, volume_record, voxels
 
 
@@ -205,3 +206,25 @@ def test_name_of_the_principal_is_no_path(store: LocalStore, root: Path) -> None
     record = add_volume(store, owner="../../etc/passwd")
     assert store.volumes.get("../../etc/passwd", record.id) == record
     assert [path.parent.name for path in root.rglob(record.id)] == ["volumes"]
+
+
+def test_the_source_of_a_volume_lies_beside_it(store: LocalStore) -> None:
+    source = DicomSource("1.2", "1.2.3", "1.2.9", (SliceSource("1.2.3.4", 1),), (b"header",))
+    record = volume_record(store, source=SourceRecord.of(source))
+    kept = store.volumes.add(record, voxels(), source.pack())
+
+    found = store.volumes.source(store.volumes.get(OWNER, kept.id))
+
+    assert (found.study, found.slices, found.headers) == ("1.2", source.slices, (b"header",))
+
+
+def test_a_volume_that_did_not_come_from_dicom_has_no_source(store: LocalStore) -> None:
+    with pytest.raises(NotFound):
+        store.volumes.source(add_volume(store))
+
+
+def test_a_damaged_source_is_noticed(store: LocalStore) -> None:
+    record = store.volumes.add(volume_record(store), voxels(), b"damaged")
+
+    with pytest.raises(StoreUnavailable, match="damaged"):
+        store.volumes.source(record)

@@ -1,0 +1,1 @@
+"""Reading DICOM series: files, folders and zip archives."""
