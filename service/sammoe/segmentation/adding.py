@@ -4,11 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-<<<<<<< HEAD
 from sammoe.bundle import file_digest as digest_of
-from sammoe.store import LocalStore, VolumeRecord, now, upload_key
-=======
-from sammoe.bundle import file_digest
 from sammoe.store import DoubtRecord, LocalStore, SourceRecord, VolumeRecord, now, upload_key
 from sammoe.volume.limits import ReadLimits
 from sammoe.volume.reading import read_volume
