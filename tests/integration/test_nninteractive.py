@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 
 from tests.integration.serving import Server, serving
 
+# Sessions that the service refuses leave their sockets open.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+
 KEY = "a-key-of-some-length"
 OTHER = "another-key-of-some-length"
 SPACING = (3.0, 1.5, 1.0)
