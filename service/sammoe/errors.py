@@ -63,6 +63,7 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     │   ├── EngineBusy              429 engine_busy
     │   └── EngineOutputInvalid     502 engine_output_invalid
     ├── StoreUnavailable        503 store_unavailable
+    ├── QuotaExceeded           507 quota_exceeded
     ├── Overloaded              503 overloaded
     │   └── NoLeaseFree             503 no_lease_free
     └── SettingsInvalid         500 settings_invalid
@@ -456,6 +457,13 @@ class StoreUnavailable(SammoeError):
 
     code = "store_unavailable"
     status = 503
+
+
+class QuotaExceeded(SammoeError):
+    """The principal has no room left in the store."""
+
+    code = "quota_exceeded"
+    status = 507
 
 
 class Overloaded(SammoeError):

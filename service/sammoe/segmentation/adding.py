@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from sammoe.bundle import file_digest as digest_of
-from sammoe.store import DoubtRecord, LocalStore, SourceRecord, VolumeRecord, now, upload_key
+from sammoe.store import DoubtRecord, SourceRecord, Store, VolumeRecord, now, upload_key
 from sammoe.volume.limits import ReadLimits
 from sammoe.volume.reading import read_volume
 from sammoe.volume.volume import Volume
@@ -36,7 +36,7 @@ class Upload:
 
 
 def add_volume(
-    store: LocalStore, principal: str, upload: Upload, limits: ReadLimits
+    store: Store, principal: str, upload: Upload, limits: ReadLimits
 ) -> tuple[VolumeRecord, bool]:
     """Read a scan and keep it, unless the principal has added the same file with the same words.
 
@@ -66,7 +66,7 @@ def add_volume(
 
 
 def keep_volume(
-    store: LocalStore,
+    store: Store,
     principal: str,
     volume: Volume,
     file_digest: str,

@@ -21,12 +21,13 @@ from sammoe.segmentation.planning import Parent, Plan, answer, plan
 from sammoe.segmentation.prompt import Prompt
 from sammoe.store import (
     ChoiceRecord,
-    LocalStore,
     RouteRecord,
     SegmentationRecord,
+    Store,
     VolumeRecord,
     WindowRecord,
     now,
+    rounded,
 )
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.paste import Pasted, paste
@@ -55,7 +56,7 @@ class Clicker:
     def __init__(
         self,
         engine: Engine,
-        store: LocalStore,
+        store: Store,
         embedder: Embedder,
         rule: WindowRule,
         pool: WorkerPool,
@@ -136,11 +137,12 @@ class Clicker:
     ) -> tuple[SegmentationRecord, Pasted, bytes | None, float]:
         started = time.perf_counter()
         bundle, route = self._engine.bundle, decoded.route
-        logits = answer(decoded.candidates, route)
+        candidates = {name: rounded(block) for name, block in decoded.candidates.items()}
+        logits = answer(candidates, route)
         pasted = paste(logits, planned.window, volume.geometry)
         pasted_at = time.perf_counter()
         record = SegmentationRecord(
-            id=self._store.new_id(),
+            id=self._store.new_id(volume.id),
             owner=click.principal,
             created=now(),
             volume_id=volume.id,
@@ -149,7 +151,7 @@ class Clicker:
             windows=(
                 WindowRecord(
                     window=planned.window,
-                    candidates=tuple(decoded.candidates),
+                    candidates=tuple(candidates),
                     cells=len(logits),
                 ),
             ),
@@ -162,7 +164,7 @@ class Clicker:
                 volume, planned.prompt, planned.window, pasted, route, bundle, planned.parent_bundle
             ),
         )
-        written = self._writers.submit(self._store.segmentations.put, record, [decoded.candidates])
+        written = self._writers.submit(self._store.segmentations.put, record, [candidates])
         try:
             rendered = None if render is None else render(pasted, volume.geometry)
         finally:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from sammoe.engine import Engine, WorkerPool
 from sammoe.segmentation.clicking import Clicker
 from sammoe.segmentation.embedding import Embedder
-from sammoe.store import EmbeddingCache, LocalStore, SharedEmbeddings
+from sammoe.store import EmbeddingCache, SharedEmbeddings, Store
 from sammoe.volume.window import WindowRule
 
 
@@ -25,7 +25,7 @@ class Served:
     def __init__(
         self,
         engine: Engine,
-        store: LocalStore,
+        store: Store,
         cache: EmbeddingCache,
         shared: SharedEmbeddings | None,
         *,

@@ -19,10 +19,10 @@ from sammoe.segmentation.replays import Replays
 from sammoe.segmentation.served import Served
 from sammoe.store import (
     EmbeddingCache,
-    LocalStore,
     Page,
     SegmentationRecord,
     SharedEmbeddings,
+    Store,
     StoredResponse,
     VolumeRecord,
 )
@@ -91,7 +91,7 @@ class Workspace:
     def __init__(
         self,
         engine: Engine,
-        store: LocalStore,
+        store: Store,
         cache: EmbeddingCache,
         limits: WorkspaceLimits | None = None,
         shared: SharedEmbeddings | None = None,

@@ -1,8 +1,9 @@
-"""What outlives a request: records in a folder, embeddings in memory and, if told so, in Redis."""
+"""What outlives a request: records in a folder or a bucket, embeddings in memory and in Redis."""
 
 from sammoe.store.embeddings import CacheCounters, EmbeddingCache, embedding_key
 from sammoe.store.folders import Page
-from sammoe.store.local import LocalStore
+from sammoe.store.limits import Keeping, StoreLimits
+from sammoe.store.logits import rounded
 from sammoe.store.records import (
     ChoiceRecord,
     DoubtRecord,
@@ -15,11 +16,13 @@ from sammoe.store.records import (
     SourceRecord,
     VolumeRecord,
     WindowRecord,
+    content_key,
     now,
     upload_key,
 )
 from sammoe.store.responses import StoredResponse
 from sammoe.store.shared import SharedCounters, SharedEmbeddings
+from sammoe.store.store import LocalStore, Store
 
 __all__ = [
     "CacheCounters",
@@ -27,6 +30,7 @@ __all__ = [
     "DoubtRecord",
     "DrawnRecord",
     "EmbeddingCache",
+    "Keeping",
     "LeaseRecord",
     "LocalStore",
     "Logits",
@@ -37,10 +41,14 @@ __all__ = [
     "SharedCounters",
     "SharedEmbeddings",
     "SourceRecord",
+    "Store",
+    "StoreLimits",
     "StoredResponse",
     "VolumeRecord",
     "WindowRecord",
+    "content_key",
     "embedding_key",
     "now",
+    "rounded",
     "upload_key",
 ]

@@ -144,6 +144,25 @@ def upload_key(file_digest: str, modality_asked: str) -> str:
     return hashlib.sha256(f"{file_digest} {modality_asked}".encode()).hexdigest()
 
 
+def content_key(content_digest: str) -> str:
+    """Name (hex) of a content: all volumes that share embeddings have it, and no others."""
+    return hashlib.sha256(content_digest.encode()).hexdigest()[:32]
+
+
+class DeletionRecord(Record):
+    """A volume that is deleted: what is needed to remove all of it, and to forget its embeddings.
+
+    Attributes
+    ----------
+    content, upload
+        `content_key` and `upload_key` of the volume.
+    """
+
+    volume_id: str
+    content: str
+    upload: str
+
+
 class PromptRecord(_Closed):
     """All prompts so far, in source voxel index; ``box`` holds its first and last corner."""
 
@@ -257,9 +276,11 @@ class LeaseRecord(Record):
 class ResponseRecord(Record):
     """An answer kept for an Idempotency-Key; its body is the file's payload.
 
-    ``request_digest`` tells whether the key is used with the same request again.
+    ``request_digest`` tells whether the key is used with the same request again; ``volume_id``,
+    which volume the answer is about, and goes with.
     """
 
     request_digest: str
+    volume_id: str | None = None
     status: int
     headers: dict[str, str]
