@@ -16,7 +16,7 @@ COMPILE = $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe 
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help demo triton test check lock environment
+.PHONY: help demo triton secrets test check lock environment
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ triton: ## the demo bundle's models on a real Triton server, for sammoe serve --
 	@$(NEEDS_PYTHON) scripts/environment.py triton
 	@$(NEEDS_PYTHON) scripts/environment.py demo
 	@exec .venv-demo/bin/sammoe triton
+
+secrets: ## an API key and passwords for docker-compose.yml, in secrets/
+	@$(NEEDS_PYTHON) scripts/make_secrets.py
 
 test: check ## linters, types, then every test that this machine can run, with coverage
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal \

@@ -83,11 +83,10 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _serve(settings: Settings, keys: KeyRing, listener: socket.socket) -> int:
-    folder = find_bundle(settings.bundle)
+    folder, redis_url = find_bundle(settings.bundle), settings.redis()
     with steps(1) as progress:
         progress.begin("loading the bundle and warming up")
         engine = await _engine(folder, settings)
-    redis_url = None if settings.redis_url is None else settings.redis_url.get_secret_value()
     async with open_workspace(
         engine, settings.state, settings.embedding_cache, redis_url
     ) as workspace:

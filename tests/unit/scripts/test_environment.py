@@ -103,4 +103,4 @@ def test_make_lists_its_targets() -> None:
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     names = [line.split()[1] for line in listed.splitlines()]
-    assert names == ["help", "demo", "triton", "test", "check", "lock"]
+    assert names == ["help", "demo", "triton", "secrets", "test", "check", "lock"]
