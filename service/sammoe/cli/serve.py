@@ -82,12 +82,11 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _serve(settings: Settings, keys: KeyRing, listener: socket.socket) -> int:
-    folder = find_bundle(settings.bundle)
+    folder, redis_url = find_bundle(settings.bundle), settings.redis()
     with steps(1) as progress:
         progress.begin("loading the bundle and warming up")
         start = _engines(settings)
         engine = await start(await asyncio.to_thread(load_bundle, folder), None)
-    redis_url = None if settings.redis_url is None else settings.redis_url.get_secret_value()
     async with open_workspace(
         engine, settings.state, settings.embedding_cache, redis_url
     ) as workspace:
