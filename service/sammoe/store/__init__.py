@@ -13,6 +13,7 @@ from sammoe.store.records import (
     SourceRecord,
     VolumeRecord,
     WindowRecord,
+    files_digest,
     now,
     upload_key,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "VolumeRecord",
     "WindowRecord",
     "embedding_key",
+    "files_digest",
     "now",
     "upload_key",
 ]
