@@ -5,7 +5,16 @@ from pathlib import Path
 from typing import Literal
 
 from sammoe.bundle import file_digest as digest_of
-from sammoe.store import DoubtRecord, SourceRecord, Store, VolumeRecord, now, upload_key
+from sammoe.store import (
+    DoubtRecord,
+    SourceRecord,
+    Store,
+    VolumeRecord,
+    files_digest,
+    now,
+    upload_key,
+)
+from sammoe.volume.dicom.files import files_in
 from sammoe.volume.limits import ReadLimits
 from sammoe.volume.reading import read_volume
 from sammoe.volume.volume import Volume
@@ -15,7 +24,7 @@ ModalityAsked = Literal["CT", "MR", "auto"]
 
 @dataclass(frozen=True)
 class Upload:
-    """A file to add.
+    """A file, or a folder with a DICOM series, to add.
 
     Attributes
     ----------
@@ -26,7 +35,7 @@ class Upload:
     modality
         What its owner says it is.
     digest
-        SHA-256 (hex) of its bytes, if known already.
+        SHA-256 (hex) of its bytes, or `files_digest`, if known already.
     """
 
     path: Path
@@ -51,7 +60,7 @@ def add_volume(
     StoreUnavailable
         Nothing was kept.
     """
-    digest = upload.digest or digest_of(upload.path)
+    digest = upload.digest or _digest(upload.path)
     earlier = store.volumes.of_upload(principal, upload_key(digest, upload.modality))
     if earlier is not None:
         return earlier, False
@@ -98,3 +107,9 @@ def keep_volume(
     )
     kept = store.volumes.add(record, volume.voxels, None if source is None else source.pack())
     return kept, kept.id == record.id
+
+
+def _digest(path: Path) -> str:
+    if not path.is_dir():
+        return digest_of(path)
+    return files_digest(digest_of(file) for file in files_in(path))

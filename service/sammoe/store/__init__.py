@@ -17,6 +17,7 @@ from sammoe.store.records import (
     VolumeRecord,
     WindowRecord,
     content_key,
+    files_digest,
     now,
     upload_key,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "WindowRecord",
     "content_key",
     "embedding_key",
+    "files_digest",
     "now",
     "rounded",
     "upload_key",
