@@ -43,6 +43,7 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     │   ├── MalformedBody       400 malformed_body
     │   ├── NotAcceptable       406 not_acceptable
     │   ├── RequestTimeout      408 request_timeout
+    │   ├── NotSupported        501 not_supported
     │   ├── UnsupportedMediaType    415 unsupported_media_type
     │   └── HostRefused         421 host_refused
     ├── TooLarge                413 too_large
@@ -323,6 +324,13 @@ class RequestTimeout(RequestRefused):
 
     code = "request_timeout"
     status = 408
+
+
+class NotSupported(RequestRefused):
+    """A part of another protocol that the service does not have."""
+
+    code = "not_supported"
+    status = 501
 
 
 class UnsupportedMediaType(RequestRefused):

@@ -103,6 +103,18 @@ class Settings(BaseSettings):
         default=None,
         description="host:port of the gRPC port of a Triton server, which then runs the models",
     )
+    monailabel_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="TCP port on which MONAI Label's protocol is served at the root, too",
+    )
+    monailabel_certificate: Path | None = Field(
+        default=None, description="certificate chain (PEM) for TLS on that port, which MITK needs"
+    )
+    monailabel_key: Path | None = Field(
+        default=None, description="private key (PEM) of that certificate"
+    )
     nninteractive_axes: Literal["kji", "ijk"] = Field(
         default="kji",
         description="order of the axes of images that nnInteractive clients send: kji or ijk",

@@ -7,7 +7,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from sammoe import __version__
-from sammoe.api import openapi, problems, segmentations, system, volumes
+from sammoe.api import monailabel, openapi, problems, segmentations, system, volumes
 from sammoe.api.auth import Doorkeeper, KeyRing
 from sammoe.api.bundle_metrics import BundleMetrics
 from sammoe.api.cache_metrics import CacheMetrics
@@ -59,6 +59,30 @@ def create_app(workspace: Workspace, settings: Settings, keys: KeyRing | None = 
     problems.install(app)
     openapi.install(app, routers, keys)
     return app
+
+
+def create_monailabel_app(app: FastAPI) -> FastAPI:
+    """MONAI Label's protocol alone, at the root: for viewers that can not be given a path.
+
+    Parameters
+    ----------
+    app
+        The service, with which it shares everything.
+    """
+    services: Services = app.state.services
+    beside = FastAPI(
+        title=openapi.TITLE,
+        version=__version__,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=_layers(services.settings, services.telemetry),
+    )
+    beside.state.services = services
+    beside.include_router(monailabel.router)
+    problems.install(beside)
+    return beside
 
 
 def _layers(settings: Settings, telemetry: Telemetry) -> list[Middleware]:

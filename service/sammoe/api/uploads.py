@@ -9,9 +9,9 @@ import asyncio
 import hashlib
 import secrets
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
 from typing import Final
@@ -49,16 +49,21 @@ class Upload:
     digest
         SHA-256 (hex) of the file's bytes; `files_digest` of several.
     size
-        Bytes of all files.
+        Bytes of all files; 0 where there is none.
+    fields
+        Fields of a form that were received beside the files.
     """
 
     path: Path
     digest: str
     size: int
+    fields: Mapping[str, str] = field(default_factory=dict)
 
 
 @asynccontextmanager
-async def received(request: Request, folder: Path, limit: int) -> AsyncIterator[Upload]:
+async def received(
+    request: Request, folder: Path, limit: int, *, fields: int = 0
+) -> AsyncIterator[Upload]:
     """The request's file or files, on the disk as long as the context lasts.
 
     Parameters
@@ -69,6 +74,9 @@ async def received(request: Request, folder: Path, limit: int) -> AsyncIterator[
         Where files lie meanwhile: the store's, so that nothing is left after a crash.
     limit
         Largest size of all files together, bytes.
+    fields
+        Largest size of all fields of a form together, bytes; 0: a form may have files alone, and
+        needs one.
 
     Raises
     ------
@@ -78,8 +86,9 @@ async def received(request: Request, folder: Path, limit: int) -> AsyncIterator[
         The disk is full or failed.
     """
     media_type = require_type(request, OCTETS, FORM)
+    form = None
     if media_type == FORM:
-        form = _FileParts(request.headers["content-type"])
+        form = _FileParts(request.headers["content-type"], fields)
         pieces = form.pieces(read_pieces(request, limit + _FRAMING_BYTES))
     else:
         pieces = _only_file(read_pieces(request, limit))
@@ -97,13 +106,14 @@ async def received(request: Request, folder: Path, limit: int) -> AsyncIterator[
                 raise TooLarge(f"A scan may have at most {limit} bytes.")
             await sinks[number].add(piece)
         await _close(sinks)
-        if not size:
+        if not (size or fields):
             raise MalformedBody("The body is empty: send the scan's bytes.")
         digests = [sink.digest.hexdigest() for sink in sinks]
+        told = form.fields() if form else {}
         if len(digests) == 1:
-            yield Upload(place / "0", digests[0], size)
+            yield Upload(place / "0", digests[0], size, told)
         else:
-            yield Upload(place, files_digest(digests), size)
+            yield Upload(place, files_digest(digests), size, told)
     finally:
         if sinks:
             sinks[-1].abandon()
@@ -166,13 +176,17 @@ class _Sink:
 
 
 class _FileParts:
-    """The parts of a form, all of which must be files; everything else is refused."""
+    """The parts of a form: files, and fields up to so many bytes; everything else is refused."""
 
-    def __init__(self, content_type: str) -> None:
+    def __init__(self, content_type: str, field_bytes: int) -> None:
         boundary = parse_options_header(content_type)[1].get(b"boundary")
         if not boundary:
             raise MalformedBody("The Content-Type of a form needs a boundary.")
         self._parts = 0
+        self._files = 0
+        self._field_bytes = field_bytes
+        self._fields: dict[str, bytes] = {}
+        self._field: str | None = None
         self._ended = False
         self._header: list[bytes] = [b"", b""]
         self._disposition = b""
@@ -206,10 +220,17 @@ class _FileParts:
         if not (self._ended and self._parts):
             raise MalformedBody("The form ends too early.")
 
+    def fields(self) -> dict[str, str]:
+        """Fields by name."""
+        try:
+            return {name: value.decode() for name, value in self._fields.items()}
+        except UnicodeDecodeError:
+            raise MalformedBody("A form's fields must be UTF-8.") from None
+
     def _on_part(self) -> None:
         self._parts += 1
         if self._parts > _MAX_PARTS:
-            raise TooLarge(f"A form may have at most {_MAX_PARTS} files.")
+            raise TooLarge(f"A form may have at most {_MAX_PARTS} parts.")
 
     def _on_field(self, data: bytes, start: int, end: int) -> None:
         self._header[0] += data[start:end]
@@ -225,15 +246,26 @@ class _FileParts:
 
     def _on_headers(self) -> None:
         options = parse_options_header(self._disposition.decode("latin-1"))[1]
-        if not options.keys() & {b"filename", b"filename*"}:
+        self._field = None
+        if options.keys() & {b"filename", b"filename*"}:
+            # Even an empty file is one.
+            self._files += 1
+            self._data.append((self._files - 1, b""))
+        elif self._field_bytes:
+            self._field = options.get(b"name", b"").decode("latin-1")
+            self._fields[self._field] = b""
+        else:
             raise MalformedBody(
                 "A form's parts must be files, not fields; options go in the query."
             )
-        # Even an empty file is one.
-        self._data.append((self._parts - 1, b""))
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
-        self._data.append((self._parts - 1, data[start:end]))
+        if self._field is None:
+            self._data.append((self._files - 1, data[start:end]))
+            return
+        self._fields[self._field] += data[start:end]
+        if sum(map(len, self._fields.values())) > self._field_bytes:
+            raise TooLarge(f"A form's fields may have at most {self._field_bytes} bytes.")
 
     def _on_end(self) -> None:
         self._ended = True

@@ -4,8 +4,10 @@ import argparse
 import asyncio
 import signal
 import socket
+import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from importlib import import_module
 from typing import Final
 
@@ -13,7 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from sammoe import __version__
-from sammoe.api import KeyRing, check_exposure, create_app
+from sammoe.api import KeyRing, check_exposure, create_app, create_monailabel_app
 from sammoe.bundle import Bundle, load_bundle
 from sammoe.cli import INTERRUPTED
 from sammoe.cli.assembly import Start, local_engines, open_workspace, triton_engines
@@ -53,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
     settings = Settings.load({name: value for name, value in given.items() if value is not None})
     keys = KeyRing.from_settings(settings)
     check_exposure(settings, keys)
+    _check_certificate(settings)
     configure_logging(settings.log_level)
     for number, code in ((signal.SIGTERM, 0), (signal.SIGINT, INTERRUPTED)):
         signal.signal(number, _leave_with(code))
@@ -93,9 +96,64 @@ async def _serve(settings: Settings, keys: KeyRing, listener: socket.socket) -> 
         app = create_app(workspace, settings, keys)
         print(greeting(settings, keys, workspace.bundle, listener), flush=True)
         leases = app.state.services.leases
-        async with BundleWatch(workspace, start).running(), leases.running():
+        async with (
+            BundleWatch(workspace, start).running(),
+            leases.running(),
+            _monailabel(app, settings),
+        ):
             await uvicorn.Server(server_config(app, settings)).serve(sockets=[listener])
     return 0
+
+
+@asynccontextmanager
+async def _monailabel(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
+    """MONAI Label's protocol on a port of its own while the context lasts, if that is wanted."""
+    if settings.monailabel_port is None:
+        yield
+        return
+    config = server_config(create_monailabel_app(app), settings)
+    if settings.monailabel_certificate is not None:
+        config.ssl_certfile = str(settings.monailabel_certificate)
+        config.ssl_keyfile = settings.monailabel_key
+    server = _Beside(config)
+    with listen(settings.host, settings.monailabel_port) as listener:
+        scheme = "https" if config.ssl_certfile else "http"
+        print(f"  MONAI Label  {scheme}://{settings.host}:{listener.getsockname()[1]}", flush=True)
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            await task
+
+
+def _check_certificate(settings: Settings) -> None:
+    """Refuse a certificate or key that can not be used.
+
+    Raises
+    ------
+    SettingsInvalid
+        Names the flag.
+    """
+    if settings.monailabel_certificate is None:
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(settings.monailabel_certificate, settings.monailabel_key)
+    except (OSError, ValueError):  # ssl's own errors are an OSError
+        name = flag("monailabel_certificate")
+        raise SettingsInvalid(
+            f"{name}, {flag('monailabel_key')}: no certificate and key that belong together"
+        ) from None
+
+
+class _Beside(uvicorn.Server):
+    """A second server of the process: signals are for the first."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave them alone."""
+        yield
 
 
 def _engines(settings: Settings) -> Start:

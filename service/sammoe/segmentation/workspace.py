@@ -25,6 +25,7 @@ from sammoe.store import (
     Store,
     StoredResponse,
     VolumeRecord,
+    upload_key,
 )
 from sammoe.volume.dicom.source import DicomSource
 from sammoe.volume.geometry import Geometry
@@ -195,6 +196,20 @@ class Workspace:
     async def source(self, volume: VolumeRecord) -> DicomSource:
         """Return the DICOM series that a volume came from; `NotFound` if it did not."""
         return await self._short(lambda: self.store.volumes.source(volume))
+
+    async def find_volume(
+        self, principal: str, file_digest: str, *, series: str | None = None
+    ) -> VolumeRecord | None:
+        """Find a volume by what it was made of, or else by its DICOM series' UID."""
+
+        def find() -> VolumeRecord | None:
+            volumes = self.store.volumes
+            found = volumes.of_upload(principal, upload_key(file_digest, "auto"))
+            if found is not None or series is None:
+                return found
+            return volumes.of_series(principal, series)
+
+        return await self._short(find)
 
     async def list_volumes(
         self, principal: str, cursor: str | None = None, limit: int = 50

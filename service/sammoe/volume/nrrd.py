@@ -214,13 +214,15 @@ def _numbers(words: list[str]) -> list[float]:
         raise HeaderInvalid("The NRRD header has a vector that can not be read.") from error
 
 
-def write_nrrd(mask: NDArray[Any], geometry: Geometry) -> bytes:
+def write_nrrd(mask: NDArray[Any], geometry: Geometry, *, compress: bool = True) -> bytes:
     """Write a mask as NRRD: uint8, gzip, left-posterior-superior; equal masks give equal bytes.
 
     Parameters
     ----------
     mask
         bool or uint8 [i, j, k], of the geometry's shape.
+    compress
+        False: raw voxels, for readers that do not inflate.
     """
     lps = np.diag([-1.0, -1.0, 1.0]) @ geometry.affine[:3] + 0.0
     columns = [f"({','.join(repr(float(value)) for value in column)})" for column in lps.T]
@@ -234,10 +236,11 @@ def write_nrrd(mask: NDArray[Any], geometry: Geometry) -> bytes:
             f"space directions: {' '.join(columns[:3])}",
             "kinds: domain domain domain",
             "endian: little",
-            "encoding: gzip",
+            f"encoding: {'gzip' if compress else 'raw'}",
             f"space origin: {columns[3]}",
             "\n",
         ]
     )
     voxels = np.asarray(mask, dtype=np.uint8).tobytes(order="F")
-    return header.encode("ascii") + gzip.compress(voxels, compresslevel=1, mtime=0)
+    data = gzip.compress(voxels, compresslevel=1, mtime=0) if compress else voxels
+    return header.encode("ascii") + data
