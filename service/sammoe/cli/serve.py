@@ -20,8 +20,10 @@ from sammoe.cli.assembly import Start, local_engines, open_workspace, triton_eng
 from sammoe.cli.bundles import find_bundle
 from sammoe.cli.progress import steps
 from sammoe.errors import SettingsInvalid
-from sammoe.segmentation import BundleWatch
+from sammoe.segmentation import BundleWatch, Upkeep
 from sammoe.settings import Settings, env_name, flag
+from sammoe.store import Keeping, StoreLimits
+from sammoe.store.limits import DAY_SECONDS
 from sammoe.telemetry import configure_logging
 
 _BACKLOG: Final = 128
@@ -88,14 +90,38 @@ async def _serve(settings: Settings, keys: KeyRing, listener: socket.socket) -> 
         start = _engines(settings)
         engine = await start(await asyncio.to_thread(load_bundle, folder), None)
     async with open_workspace(
-        engine, settings.state, settings.embedding_cache, redis_url
+        engine,
+        settings.state,
+        settings.embedding_cache,
+        redis_url,
+        settings.store,
+        _limits(settings),
     ) as workspace:
         app = create_app(workspace, settings, keys)
         print(greeting(settings, keys, workspace.bundle, listener), flush=True)
         leases = app.state.services.leases
-        async with BundleWatch(workspace, start).running(), leases.running():
+        async with (
+            BundleWatch(workspace, start).running(),
+            leases.running(),
+            Upkeep(workspace).running(),
+        ):
             await uvicorn.Server(server_config(app, settings)).serve(sockets=[listener])
     return 0
+
+
+def _limits(settings: Settings) -> StoreLimits:
+    return StoreLimits(
+        volumes=_keeping(settings.keep_volumes_days * DAY_SECONDS, settings.volume_quota_mib),
+        segmentations=_keeping(
+            settings.keep_segmentations_days * DAY_SECONDS, settings.segmentation_quota_mib
+        ),
+        responses=_keeping(settings.keep_responses_hours * 3600, settings.response_quota_mib),
+    )
+
+
+def _keeping(seconds: float, quota_mib: int) -> Keeping:
+    """What 0 means is for ever, and without limit."""
+    return Keeping(seconds or None, quota_mib << 20 or None)
 
 
 def _engines(settings: Settings) -> Start:
@@ -168,7 +194,7 @@ def greeting(settings: Settings, keys: KeyRing, bundle: Bundle, listener: socket
             f"  Docs    {url}/docs",
             f"  Bundle  {bundle.manifest.name}, {crew}, {bundle.digest[:12]}"
             f" ({bundle.path.resolve()})",
-            f"  State   {settings.state.resolve()}",
+            f"  State   {settings.store or settings.state.resolve()}",
             f"  Access  {access}",
         ]
     )
