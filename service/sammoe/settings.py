@@ -28,6 +28,9 @@ _REDIS_FORM = (
     "it is redis://[user:password@]host[:port][/database], rediss:// for TLS with options"
     " ?ssl_..., or unix:///path"
 )
+_STORE = re.compile(
+    r"(s3|s3a|gs|az|abfs)://[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?"
+)
 _HOST_AND_PORT = re.compile(r"[A-Za-z0-9.:\[\]_-]+:[0-9]+")
 
 
@@ -69,6 +72,28 @@ class Settings(BaseSettings):
     state: Path = Field(
         default_factory=default_state_dir,
         description="folder for volumes and segmentations (default: the user's data folder)",
+    )
+    store: str | None = Field(
+        default=None,
+        description="bucket that holds them instead, for replicas on many machines: s3://BUCKET/PREFIX",
+    )
+    keep_volumes_days: float = Field(
+        default=0, ge=0, description="after which a volume is deleted; 0: never"
+    )
+    keep_segmentations_days: float = Field(
+        default=0, ge=0, description="after which a segmentation is deleted; 0: never"
+    )
+    keep_responses_hours: float = Field(
+        default=24, gt=0, description="how long answers are kept for an Idempotency-Key"
+    )
+    volume_quota_mib: int = Field(
+        default=0, ge=0, description="what one principal's volumes may take together; 0: no limit"
+    )
+    segmentation_quota_mib: int = Field(
+        default=0, ge=0, description="the same of segmentations; 0: no limit"
+    )
+    response_quota_mib: int = Field(
+        default=0, ge=0, description="the same of kept answers; 0: no limit"
     )
     api_keys: SecretStr | None = Field(
         default=None,
@@ -149,6 +174,16 @@ class Settings(BaseSettings):
     def _redis(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None and not _is_redis(url.get_secret_value()):
             raise ValueError(_REDIS_FORM)
+        return url
+
+    @field_validator("store")
+    @classmethod
+    def _store(cls, url: str | None) -> str | None:
+        if url is not None and not _STORE.fullmatch(url):
+            raise ValueError(
+                "it is s3://BUCKET or s3://BUCKET/PREFIX (also gs:// and az://); keys and endpoint"
+                " come from the environment"
+            )
         return url
 
     @field_validator("triton_url")

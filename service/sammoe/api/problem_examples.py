@@ -50,6 +50,10 @@ _REFUSALS: Final[tuple[errors.SammoeError, ...]] = (
     errors.EngineBusy("Too many requests wait for the encoder workers; try again."),
     errors.EngineOutputInvalid("The model answered with NaN or Inf."),
     errors.StoreUnavailable("The store's disk is full: nothing was kept."),
+    errors.QuotaExceeded(
+        "Your volumes may take 1073741824 bytes together, and have 1073700000: delete what is not"
+        " needed."
+    ),
     errors.Overloaded("64 requests are under way: try again in a moment."),
 )
 

@@ -9,7 +9,7 @@ from sammoe.api import examples
 from sammoe.api.answers import EmbeddingsOut, VolumeOut, VolumePage
 from sammoe.api.bodies import read_json
 from sammoe.api.documentation import answer, file_body, json_body, nothing, refusals
-from sammoe.api.idempotency import REPLAYED
+from sammoe.api.idempotency import REPLAYED, Made
 from sammoe.api.schemas import EmbeddingsIn, PageQuery, UploadQuery
 from sammoe.api.services import Caller, QueryCaller, json_answer
 from sammoe.api.uploads import received
@@ -22,7 +22,7 @@ router = APIRouter(tags=["volumes"])
     operation_id="addVolume",
     responses=answer(201, "added", VolumeOut, examples.VOLUME, "Location", REPLAYED)
     | answer(200, "was there already", VolumeOut, examples.VOLUME, "Location", REPLAYED)
-    | refusals(400, 406, 408, 409, 413, 415, 429),
+    | refusals(400, 404, 406, 408, 409, 413, 415, 429, 507),
     openapi_extra=file_body(),
 )
 async def add_volume(call: QueryCaller, query: Annotated[UploadQuery, Query()]) -> Response:
@@ -35,12 +35,13 @@ async def add_volume(call: QueryCaller, query: Annotated[UploadQuery, Query()]) 
     async with received(call.request, folder, call.services.settings.upload_limit) as upload:
         call.services.telemetry.upload(upload.size)
 
-        async def make() -> Response:
+        async def make() -> Made:
             record, is_new = await call.workspace.add_volume(
                 call.principal, upload.path, modality=query.modality, file_digest=upload.digest
             )
             status = 201 if is_new else 200
-            return json_answer(VolumeOut.of(record), status, f"/v1/volumes/{record.id}")
+            answer = json_answer(VolumeOut.of(record), status, f"/v1/volumes/{record.id}")
+            return answer, record.id
 
         return await call.once(make, content=upload.digest.encode(), form=form)
 
@@ -86,7 +87,7 @@ async def delete_volume(call: Caller, volume_id: str) -> Response:
     operation_id="warmVolume",
     status_code=202,
     responses=answer(202, "begun", EmbeddingsOut, examples.EMBEDDINGS, REPLAYED)
-    | refusals(400, 404, 406, 408, 409, 413, 415, 429),
+    | refusals(400, 404, 406, 408, 409, 413, 415, 429, 507),
     openapi_extra=json_body(EmbeddingsIn, examples.EMBEDDINGS_REQUESTS, required=False),
 )
 async def warm_volume(call: Caller, volume_id: str) -> Response:
@@ -98,10 +99,10 @@ async def warm_volume(call: Caller, volume_id: str) -> Response:
     limit = call.services.settings.json_limit
     asked, body = await read_json(call.request, EmbeddingsIn, limit, optional=True)
 
-    async def make() -> Response:
+    async def make() -> Made:
         windows = await call.workspace.warm(
             call.principal, volume_id, asked.prompt_or_none(), asked.spacing
         )
-        return json_answer(EmbeddingsOut(windows=windows), 202)
+        return json_answer(EmbeddingsOut(windows=windows), 202), volume_id
 
     return await call.once(make, content=body, form=form)

@@ -3,16 +3,18 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from sammoe.bundle import Bundle
 from sammoe.engine import AUTO, Choice, Engine, WorkerPool
-from sammoe.errors import CandidateMissing, Conflict, NotFound, SammoeError
+from sammoe.errors import CandidateMissing, Conflict, NotFound, SammoeError, StoreUnavailable
 from sammoe.segmentation.adding import ModalityAsked, Upload, add_volume, keep_volume
 from sammoe.segmentation.answers import Segmented
 from sammoe.segmentation.clicking import Click, Render
+from sammoe.segmentation.forgetting import Forgetting
 from sammoe.segmentation.planning import answer, window_to_warm
 from sammoe.segmentation.prompt import Prompt
 from sammoe.segmentation.replays import Replays
@@ -88,6 +90,8 @@ class Workspace:
     ----------
     swaps
         How often another bundle took over, and how often one was refused.
+    forgetting
+        Keeps copies in step with deletions.
     """
 
     def __init__(
@@ -108,6 +112,7 @@ class Workspace:
             "click", workers=limits.click_workers, waiting=limits.click_waiting
         )
         self._scans = WorkerPool("scan", workers=limits.scan_workers, waiting=limits.scan_waiting)
+        self.forgetting = Forgetting(store, cache, shared)
         self._served = self._serve(engine)
         self._replays = Replays(store, self._clicks)
         self._background: set[asyncio.Task[None]] = set()
@@ -128,8 +133,9 @@ class Workspace:
         return self.store.temporary_folder
 
     async def check_ready(self) -> None:
-        """Return when clicks can be answered; see `Engine.check_ready`."""
+        """Return when clicks can be answered: the engine is ready, and the store can be written."""
         await self._served.engine.check_ready()
+        await asyncio.to_thread(self.store.check)
 
     async def switch(self, engine: Engine) -> None:
         """Let another engine answer from now on.
@@ -218,8 +224,14 @@ class Workspace:
         return await self._short(lambda: self.store.volumes.page(principal, cursor, limit))
 
     async def delete_volume(self, principal: str, volume_id: str) -> None:
-        """Delete a volume and its segmentations."""
+        """Delete a volume and all that belongs to it.
+
+        Its embeddings are forgotten where no other volume has the same content: here and in
+        ``shared`` now, by other front ends at their next look.
+        """
         await self._short(lambda: self.store.volumes.delete(principal, volume_id))
+        with suppress(StoreUnavailable):  # it is deleted; the next look makes up for this one
+            await self.forgetting.look()
 
     async def warm(
         self,
@@ -353,7 +365,13 @@ class Workspace:
 
     def _serve(self, engine: Engine) -> Served:
         return Served(
-            engine, self.store, self.cache, self.shared, clicks=self._clicks, scans=self._scans
+            engine,
+            self.store,
+            self.cache,
+            self.shared,
+            self.forgetting,
+            clicks=self._clicks,
+            scans=self._scans,
         )
 
     async def _embed(self, volume: VolumeRecord, window: Window) -> None:
