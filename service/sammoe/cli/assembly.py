@@ -1,7 +1,7 @@
 """Putting the parts together: a workspace on a bundle and a folder."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from sammoe.bundle import Bundle, load_bundle
 from sammoe.engine import Engine
 from sammoe.engine.local import EngineOptions, LocalEngine
 from sammoe.errors import SettingsInvalid
+from sammoe.pacs import Pacs, PacsServer
 from sammoe.segmentation import Workspace
 from sammoe.store import EmbeddingCache, LocalStore, SharedEmbeddings
 
@@ -73,7 +74,11 @@ def triton_engines(url: str) -> Start:
 
 @asynccontextmanager
 async def open_workspace(
-    engine: Engine, state: Path, cache_bytes: int, redis_url: str | None = None
+    engine: Engine,
+    state: Path,
+    cache_bytes: int,
+    redis_url: str | None = None,
+    servers: Iterable[PacsServer] = (),
 ) -> AsyncIterator[Workspace]:
     """A workspace over an engine; everything, the engine that then answers too, is closed at the
     end.
@@ -88,6 +93,8 @@ async def open_workspace(
         Memory for embeddings.
     redis_url
         Where embeddings are shared with other processes, if anywhere.
+    servers
+        DICOMweb servers to read series from.
     """
     async with AsyncExitStack() as stack:
         workspace: Workspace | None = None
@@ -103,7 +110,9 @@ async def open_workspace(
             stack.push_async_callback(shared.close)
         cache = EmbeddingCache(cache_bytes)
         stack.push_async_callback(cache.close)
-        workspace = Workspace(engine, store, cache, shared=shared)
+        pacs = Pacs(servers)
+        stack.push_async_callback(pacs.close)
+        workspace = Workspace(engine, store, cache, shared=shared, pacs=pacs)
         stack.push_async_callback(workspace.close)
         yield workspace
 

@@ -5,7 +5,7 @@ import asyncio
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Final
 
@@ -20,9 +20,11 @@ from sammoe.cli.assembly import Start, local_engines, open_workspace, triton_eng
 from sammoe.cli.bundles import find_bundle
 from sammoe.cli.progress import steps
 from sammoe.errors import SettingsInvalid
+from sammoe.pacs import PacsServer, servers_from
 from sammoe.segmentation import BundleWatch
 from sammoe.settings import Settings, env_name, flag
 from sammoe.telemetry import configure_logging
+from sammoe.volume.dicom.isolation import prepare
 
 _BACKLOG: Final = 128
 _KEEP_ALIVE_SECONDS: Final = 5
@@ -53,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
     settings = Settings.load({name: value for name, value in given.items() if value is not None})
     keys = KeyRing.from_settings(settings)
     check_exposure(settings, keys)
+    servers = servers_from(settings)
     configure_logging(settings.log_level)
     for number, code in ((signal.SIGTERM, 0), (signal.SIGINT, INTERRUPTED)):
         signal.signal(number, _leave_with(code))
@@ -60,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         listen(settings.host, settings.port) as listener,
         asyncio.Runner(loop_factory=_loop_factory()) as runner,
     ):
-        return runner.run(_serve(settings, keys, listener))
+        return runner.run(_serve(settings, keys, servers, listener))
 
 
 def _leave_with(code: int) -> Callable[[int, object], None]:
@@ -81,15 +84,18 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-async def _serve(settings: Settings, keys: KeyRing, listener: socket.socket) -> int:
+async def _serve(
+    settings: Settings, keys: KeyRing, servers: Sequence[PacsServer], listener: socket.socket
+) -> int:
     folder, redis_url = find_bundle(settings.bundle), settings.redis()
     with steps(1) as progress:
         progress.begin("loading the bundle and warming up")
         start = _engines(settings)
         engine = await start(await asyncio.to_thread(load_bundle, folder), None)
     async with open_workspace(
-        engine, settings.state, settings.embedding_cache, redis_url
+        engine, settings.state, settings.embedding_cache, redis_url, servers
     ) as workspace:
+        await asyncio.to_thread(prepare)
         app = create_app(workspace, settings, keys)
         print(greeting(settings, keys, workspace.bundle, listener), flush=True)
         leases = app.state.services.leases
