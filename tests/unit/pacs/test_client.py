@@ -139,15 +139,18 @@ async def test_silence_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(connection, "_READ_SECONDS", 0.2)
     silent = http(parts(b"one", end=b""), RELATED, "200 OK", "Content-Length: 9999")
 
+    given_up = asyncio.Event()
+
     async def stay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        writer.write(silent if f"/series/{SERIES} ".encode() in head else COUNTED)
-        await writer.drain()
-        await reader.read()  # until the client has given up
+        if f"/series/{SERIES} ".encode() not in head:
+            writer.write(COUNTED)
+        else:
+            writer.write(silent)
+            await reader.read()
+            given_up.set()
         writer.close()
-        closed.append(await writer.wait_closed())
 
-    closed: list[None] = []
     async with await asyncio.start_server(stay, "127.0.0.1", 0) as listener:
         port = listener.sockets[0].getsockname()[1]
         pacs = Pacs([server(f"http://127.0.0.1:{port}")])
@@ -155,8 +158,8 @@ async def test_silence_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.Mon
             async with pacs.retrieve(STUDY, SERIES, tmp_path, 1000):
                 pass
         await pacs.close()
-        while len(closed) < 2:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):
+            await given_up.wait()
 
 
 async def test_credentials_and_the_name_go_along() -> None:
