@@ -150,6 +150,21 @@ class Settings(BaseSettings):
     viewer_idle_seconds: int = Field(
         default=600, ge=1, description="after which a viewer that nobody uses is disconnected"
     )
+    dicomweb_url: str | None = Field(
+        default=None,
+        description="DICOMweb server to read series from: https://host[:port]/path",
+    )
+    dicomweb_user: str | None = Field(default=None, description="user at that server")
+    dicomweb_password: SecretStr | None = Field(
+        default=None, description="the user's password at that server"
+    )
+    dicomweb_token: SecretStr | None = Field(
+        default=None, description="bearer token at that server, in place of user and password"
+    )
+    dicomweb_file: Path | None = Field(
+        default=None,
+        description="TOML file with further DICOMweb servers: a table for each, by its name",
+    )
     threads: int = Field(default=0, ge=0, description="threads of one model run; 0 = all cores")
     limit_concurrency: int = Field(
         default=64, ge=1, description="requests at once; more are answered 503 with Retry-After"

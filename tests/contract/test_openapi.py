@@ -27,6 +27,7 @@ OPERATIONS: Final = {
     "getVolume",
     "deleteVolume",
     "warmVolume",
+    "searchSeries",
     "segment",
     "listSegmentations",
     "getSegmentation",

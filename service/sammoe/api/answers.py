@@ -1,6 +1,6 @@
 """What answers say as JSON, made from the store's records."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -75,6 +75,24 @@ class VolumePage(BaseModel):
 
     items: tuple[VolumeOut, ...]
     next: str | None = Field(description="`cursor` of the next page; null at the end")
+
+
+class SeriesOut(BaseModel):
+    """A series that a DICOMweb server has."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    study: str
+    series: str
+    modality: str
+    study_date: date | None
+    instances: int | None = Field(description="null where the server does not say it")
+
+
+class SeriesPage(BaseModel):
+    """Series of the studies looked through."""
+
+    items: tuple[SeriesOut, ...]
 
 
 class EmbeddingsOut(BaseModel):

@@ -7,7 +7,16 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from sammoe import __version__
-from sammoe.api import monailabel, openapi, problems, segmentations, system, volumes
+from sammoe.api import (
+    dicomweb,
+    monailabel,
+    openapi,
+    problems,
+    proxy,
+    segmentations,
+    system,
+    volumes,
+)
 from sammoe.api.auth import Doorkeeper, KeyRing
 from sammoe.api.bundle_metrics import BundleMetrics
 from sammoe.api.cache_metrics import CacheMetrics
@@ -53,9 +62,10 @@ def create_app(workspace: Workspace, settings: Settings, keys: KeyRing | None = 
     terms = LeaseTerms(leases=settings.viewer_leases, idle=settings.viewer_idle_seconds)
     leases = Leases(workspace, terms)
     app.state.services = Services(workspace, settings, keys, leases, telemetry)
-    routers = (volumes.router, segmentations.router, system.router)
+    routers = (volumes.router, segmentations.router, dicomweb.router, system.router)
     for router in (*routers, *dialects()):
         app.include_router(router)
+    app.include_router(proxy.router)
     problems.install(app)
     openapi.install(app, routers, keys)
     return app

@@ -22,8 +22,8 @@ from sammoe.store import StoredResponse
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotent-Replayed"
 
-Made = tuple[Response, str]
-"""An answer, and the id of the volume that it is about, with which it is deleted."""
+Made = tuple[Response, str | None]
+"""An answer, and the id of the volume that it is about, with which it is deleted, if of one."""
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 

@@ -15,6 +15,7 @@ from sammoe.api.answers import (
     MeasuredOut,
     SegmentationOut,
     SegmentationPage,
+    SeriesPage,
     VolumeOut,
     VolumePage,
 )
@@ -22,7 +23,7 @@ from sammoe.api.auth import KeyRing
 from sammoe.api.capabilities import NOTICE, Capabilities
 from sammoe.api.documentation import problem_answers
 from sammoe.api.problems import Problem
-from sammoe.api.schemas import EmbeddingsIn, SegmentationIn
+from sammoe.api.schemas import EmbeddingsIn, SegmentationIn, SeriesQueryIn, VolumeIn
 
 TITLE: Final = "SAM-Med3D-MoE"
 
@@ -32,7 +33,12 @@ DESCRIPTION: Final = (
     " Every refusal is application/problem+json with a stable code and the request's id."
 )
 
-_REQUESTS: Final[tuple[type[BaseModel], ...]] = (EmbeddingsIn, SegmentationIn)
+_REQUESTS: Final[tuple[type[BaseModel], ...]] = (
+    EmbeddingsIn,
+    SegmentationIn,
+    SeriesQueryIn,
+    VolumeIn,
+)
 _ANSWERS: Final[tuple[type[BaseModel], ...]] = (
     Capabilities,
     EmbeddingsOut,
@@ -40,6 +46,7 @@ _ANSWERS: Final[tuple[type[BaseModel], ...]] = (
     Problem,
     SegmentationOut,
     SegmentationPage,
+    SeriesPage,
     VolumeOut,
     VolumePage,
 )

@@ -22,7 +22,9 @@ router = APIRouter(tags=["system"])
 async def get_capabilities(call: Caller) -> Response:
     """What this service can do: its bundle, experts, window, formats and limits."""
     call.form()
-    return json_answer(Capabilities.of(call.workspace.bundle, call.services.settings))
+    workspace = call.workspace
+    servers = workspace.pacs.names
+    return json_answer(Capabilities.of(workspace.bundle, call.services.settings, servers))
 
 
 @router.get("/livez", operation_id="getLiveness", responses=text("alive", "text/plain"))

@@ -1,7 +1,7 @@
 """Putting the parts together: a workspace on a bundle and a folder."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from sammoe.bundle import Bundle, load_bundle
 from sammoe.engine import Engine
 from sammoe.engine.local import EngineOptions, LocalEngine
 from sammoe.errors import SettingsInvalid
+from sammoe.pacs import Pacs, PacsServer
 from sammoe.segmentation import Workspace, WorkspaceLimits
 from sammoe.store import EmbeddingCache, LocalStore, SharedEmbeddings, Store, StoreLimits
 from sammoe.store.files import storage_errors
@@ -82,6 +83,7 @@ async def open_workspace(
     redis_url: str | None = None,
     store_url: str | None = None,
     limits: StoreLimits | None = None,
+    servers: Iterable[PacsServer] = (),
 ) -> AsyncIterator[Workspace]:
     """A workspace over an engine; everything, the engine that then answers too, is closed at the
     end.
@@ -101,6 +103,8 @@ async def open_workspace(
         copies then.
     limits
         How long records are kept, and how many.
+    servers
+        DICOMweb servers to read series from.
     """
     async with AsyncExitStack() as stack:
         workspace: Workspace | None = None
@@ -118,7 +122,9 @@ async def open_workspace(
         stack.push_async_callback(cache.close)
         # Threads that wait for a bucket use no core.
         workers = None if store_url is None else WorkspaceLimits(click_workers=_REMOTE_WORKERS)
-        workspace = Workspace(engine, store, cache, workers, shared=shared)
+        pacs = Pacs(servers)
+        stack.push_async_callback(pacs.close)
+        workspace = Workspace(engine, store, cache, workers, shared=shared, pacs=pacs)
         stack.push_async_callback(workspace.close)
         yield workspace
 

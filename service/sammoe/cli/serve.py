@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 
 import uvicorn
@@ -18,11 +18,13 @@ from sammoe.cli.beside import check_certificate, monailabel_port
 from sammoe.cli.bundles import find_bundle
 from sammoe.cli.listening import listen, server_config
 from sammoe.cli.progress import steps
+from sammoe.pacs import PacsServer, servers_from
 from sammoe.segmentation import BundleWatch, Upkeep
 from sammoe.settings import Settings, env_name, flag
 from sammoe.store import Keeping, StoreLimits
 from sammoe.store.limits import DAY_SECONDS
 from sammoe.telemetry import configure_logging
+from sammoe.volume.dicom.isolation import prepare
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
     keys = KeyRing.from_settings(settings)
     check_exposure(settings, keys)
     check_certificate(settings)
+    servers = servers_from(settings)
     configure_logging(settings.log_level)
     for number, code in ((signal.SIGTERM, 0), (signal.SIGINT, INTERRUPTED)):
         signal.signal(number, _leave_with(code))
@@ -56,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         listen(settings.host, settings.port) as listener,
         asyncio.Runner(loop_factory=_loop_factory()) as runner,
     ):
-        return runner.run(_serve(settings, keys, listener))
+        return runner.run(_serve(settings, keys, servers, listener))
 
 
 def _leave_with(code: int) -> Callable[[int, object], None]:
@@ -77,7 +80,9 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-async def _serve(settings: Settings, keys: KeyRing, listener: socket.socket) -> int:
+async def _serve(
+    settings: Settings, keys: KeyRing, servers: Sequence[PacsServer], listener: socket.socket
+) -> int:
     folder, redis_url = find_bundle(settings.bundle), settings.redis()
     with steps(1) as progress:
         progress.begin("loading the bundle and warming up")
@@ -90,7 +95,9 @@ async def _serve(settings: Settings, keys: KeyRing, listener: socket.socket) -> 
         redis_url,
         settings.store,
         _limits(settings),
+        servers,
     ) as workspace:
+        await asyncio.to_thread(prepare)
         app = create_app(workspace, settings, keys)
         print(greeting(settings, keys, workspace.bundle, listener), flush=True)
         leases = app.state.services.leases

@@ -5,6 +5,7 @@ from sammoe.segmentation.bundle_watch import BundleWatch, WatchTimes
 from sammoe.segmentation.clicking import Render
 from sammoe.segmentation.leases import Leases, LeaseTerms
 from sammoe.segmentation.prompt import MAX_POINTS, Point, Prompt, Space
+from sammoe.segmentation.pulling import Pull
 from sammoe.segmentation.upkeep import Upkeep, UpkeepTimes
 from sammoe.segmentation.workspace import Candidate, Workspace, WorkspaceLimits
 
@@ -16,6 +17,7 @@ __all__ = [
     "Leases",
     "Point",
     "Prompt",
+    "Pull",
     "Render",
     "Segmented",
     "Space",

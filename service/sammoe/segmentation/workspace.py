@@ -11,12 +11,14 @@ from typing import Literal, TypeVar
 from sammoe.bundle import Bundle
 from sammoe.engine import AUTO, Choice, Engine, WorkerPool
 from sammoe.errors import CandidateMissing, Conflict, NotFound, SammoeError, StoreUnavailable
+from sammoe.pacs import Pacs
 from sammoe.segmentation.adding import ModalityAsked, Upload, add_volume, keep_volume
 from sammoe.segmentation.answers import Segmented
 from sammoe.segmentation.clicking import Click, Render
 from sammoe.segmentation.forgetting import Forgetting
 from sammoe.segmentation.planning import answer, window_to_warm
 from sammoe.segmentation.prompt import Prompt
+from sammoe.segmentation.pulling import Pull
 from sammoe.segmentation.replays import Replays
 from sammoe.segmentation.served import Served
 from sammoe.store import (
@@ -82,7 +84,7 @@ class Workspace:
 
     Parameters
     ----------
-    engine, store, cache, shared
+    engine, store, cache, shared, pacs
         Used, not owned: whoever made them closes them, after `close`. What is not in the cache is
         looked for in ``shared``, when there is one.
 
@@ -101,12 +103,14 @@ class Workspace:
         cache: EmbeddingCache,
         limits: WorkspaceLimits | None = None,
         shared: SharedEmbeddings | None = None,
+        pacs: Pacs | None = None,
     ) -> None:
         limits = limits or WorkspaceLimits()
         self.store = store
         self.cache = cache
         self.shared = shared
         self.swaps = SwapCounters()
+        self.pacs = pacs or Pacs(())
         self._limits = limits
         self._clicks = WorkerPool(
             "click", workers=limits.click_workers, waiting=limits.click_waiting
@@ -194,6 +198,31 @@ class Workspace:
         """
         ran = await self._scans.run(lambda: keep_volume(self.store, principal, *read()))
         return ran.value[0]
+
+    async def pull_volume(
+        self, principal: str, pull: Pull, limit: int
+    ) -> tuple[VolumeRecord, bool]:
+        """Get a series of up to ``limit`` bytes from a DICOMweb server and keep it.
+
+        Returns
+        -------
+        As `add_volume`: as long as the server sends the same files, it is the same volume.
+
+        Raises
+        ------
+        SeriesMissing, PacsError, PacsUnavailable, PacsUnknown, TooLarge
+            See `Pacs.retrieve`; or the series sent is another one.
+        """
+        folder = self.temporary_folder
+        async with self.pacs.retrieve(
+            pull.study, pull.series, folder, limit, pull.server
+        ) as arrived:
+            series = (pull.study, pull.series)
+            upload = Upload(arrived.path, None, pull.modality, arrived.digest, series)
+            ran = await self._scans.run(
+                lambda: add_volume(self.store, principal, upload, self._limits.read)
+            )
+        return ran.value
 
     async def get_volume(self, principal: str, volume_id: str) -> VolumeRecord:
         """Return a volume's record."""

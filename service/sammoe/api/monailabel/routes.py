@@ -22,7 +22,7 @@ from sammoe import __version__
 from sammoe.api.bodies import read_pieces
 from sammoe.api.monailabel.models import Params, expert_of, info, labels_of
 from sammoe.api.services import Call, QueryCaller, Services
-from sammoe.api.uploads import received
+from sammoe.api.uploads import received_form
 from sammoe.errors import MalformedBody, NotFound, NotSupported, Unauthorized
 from sammoe.segmentation.retelling import segment_told
 from sammoe.store import VolumeRecord
@@ -158,8 +158,8 @@ async def infer(call: QueryCaller, model: str, query: Annotated[InferQuery, Quer
     expert, labels = expert_of(bundle, model), labels_of(bundle, model)
     limit = call.services.settings.upload_limit
     folder = call.workspace.temporary_folder
-    async with received(call.request, folder, limit, fields=_FIELDS_BYTES) as upload:
-        params = Params.parse(upload.fields.get(_PARAMS, ""), labels)
+    async with received_form(call.request, folder, limit, _FIELDS_BYTES) as (upload, fields):
+        params = Params.parse(fields.get(_PARAMS, ""), labels)
         if upload.size:
             record, _ = await call.workspace.add_volume(
                 call.principal, upload.path, file_digest=upload.digest
@@ -207,7 +207,7 @@ async def get_logs(call: QueryCaller) -> Response:
 
 async def _add(call: Call, named: str | None = None) -> VolumeRecord:
     limit, folder = call.services.settings.upload_limit, call.workspace.temporary_folder
-    async with received(call.request, folder, limit, fields=_FIELDS_BYTES) as upload:
+    async with received_form(call.request, folder, limit, _FIELDS_BYTES) as (upload, _):
         if not upload.size:
             raise MalformedBody("The form has no file: send the scan.")
         record, _ = await call.workspace.add_volume(
