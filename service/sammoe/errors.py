@@ -32,7 +32,8 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     ├── NotFound                404 not_found
     │   └── CandidateMissing        404 candidate_unavailable
     ├── Conflict                409 conflict
-    │   └── IdempotencyConflict     409 idempotency_conflict
+    │   ├── IdempotencyConflict     409 idempotency_conflict
+    │   └── StructuresOverlap       409 structures_overlap
     ├── BundleInvalid           422 bundle_invalid
     │   ├── CheckpointInvalid       422 checkpoint_invalid
     │   └── ExportMismatch          422 export_mismatch
@@ -246,6 +247,12 @@ class IdempotencyConflict(Conflict):
     """The Idempotency-Key was used before with another request."""
 
     code = "idempotency_conflict"
+
+
+class StructuresOverlap(Conflict):
+    """Structures of a result share voxels, and the form has room for one of them."""
+
+    code = "structures_overlap"
 
 
 class BundleInvalid(SammoeError):

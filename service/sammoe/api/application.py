@@ -7,7 +7,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from sammoe import __version__
-from sammoe.api import openapi, problems, segmentations, system, volumes
+from sammoe.api import openapi, problems, results, segmentations, system, volumes
 from sammoe.api.auth import Doorkeeper, KeyRing
 from sammoe.api.cache_metrics import CacheMetrics
 from sammoe.api.context import REQUEST_ID, RequestContext
@@ -48,7 +48,7 @@ def create_app(workspace: Workspace, settings: Settings, keys: KeyRing | None = 
         middleware=_layers(settings, telemetry),
     )
     app.state.services = Services(workspace, settings, keys, telemetry)
-    routers = (volumes.router, segmentations.router, system.router)
+    routers = (volumes.router, segmentations.router, results.router, system.router)
     for router in routers:
         app.include_router(router)
     problems.install(app)
@@ -67,7 +67,7 @@ def _layers(settings: Settings, telemetry: Telemetry) -> list[Middleware]:
             Middleware(
                 CORSMiddleware,
                 allow_origins=settings.allowed_origins,
-                allow_methods=("GET", "POST", "DELETE"),
+                allow_methods=("GET", "POST", "PUT", "DELETE"),
                 allow_headers=("Authorization", "X-API-Key", IDEMPOTENCY_KEY, REQUEST_ID),
                 expose_headers=("Location", REQUEST_ID, REPLAYED, SEGMENTATION_ID, SERVER_TIMING),
                 max_age=_CORS_SECONDS,

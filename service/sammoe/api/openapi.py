@@ -13,6 +13,8 @@ from sammoe import __version__
 from sammoe.api.answers import (
     EmbeddingsOut,
     MeasuredOut,
+    ResultOut,
+    ResultPage,
     SegmentationOut,
     SegmentationPage,
     VolumeOut,
@@ -22,7 +24,7 @@ from sammoe.api.auth import KeyRing
 from sammoe.api.capabilities import NOTICE, Capabilities
 from sammoe.api.documentation import problem_answers
 from sammoe.api.problems import Problem
-from sammoe.api.schemas import EmbeddingsIn, SegmentationIn
+from sammoe.api.schemas import EmbeddingsIn, ResultIn, SegmentationIn
 
 TITLE: Final = "SAM-Med3D-MoE"
 
@@ -32,12 +34,14 @@ DESCRIPTION: Final = (
     " Every refusal is application/problem+json with a stable code and the request's id."
 )
 
-_REQUESTS: Final[tuple[type[BaseModel], ...]] = (EmbeddingsIn, SegmentationIn)
+_REQUESTS: Final[tuple[type[BaseModel], ...]] = (EmbeddingsIn, ResultIn, SegmentationIn)
 _ANSWERS: Final[tuple[type[BaseModel], ...]] = (
     Capabilities,
     EmbeddingsOut,
     MeasuredOut,
     Problem,
+    ResultOut,
+    ResultPage,
     SegmentationOut,
     SegmentationPage,
     VolumeOut,

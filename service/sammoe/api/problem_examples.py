@@ -35,6 +35,7 @@ _REFUSALS: Final[tuple[errors.SammoeError, ...]] = (
     errors.IdempotencyConflict(
         "This Idempotency-Key was used with another request: take a new key."
     ),
+    errors.StructuresOverlap("Structures 1 and 2 share 310 voxels."),
     errors.TooLarge("A file may have at most 1073741824 bytes."),
     errors.UnsupportedMediaType("Send the body as Content-Type application/json."),
     errors.UnsupportedFormat("The file is neither NIfTI nor NRRD."),

@@ -3,14 +3,19 @@
 from sammoe.segmentation.answers import Segmented, Timings
 from sammoe.segmentation.clicking import Render
 from sammoe.segmentation.prompt import MAX_POINTS, Point, Prompt, Space
+from sammoe.segmentation.results import MAX_ENTRIES, Composed, Entry, Results
 from sammoe.segmentation.workspace import Candidate, Workspace, WorkspaceLimits
 
 __all__ = [
+    "MAX_ENTRIES",
     "MAX_POINTS",
     "Candidate",
+    "Composed",
+    "Entry",
     "Point",
     "Prompt",
     "Render",
+    "Results",
     "Segmented",
     "Space",
     "Timings",

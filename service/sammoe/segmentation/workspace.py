@@ -17,6 +17,7 @@ from sammoe.segmentation.embedding import Embedder
 from sammoe.segmentation.planning import answer, window_to_warm
 from sammoe.segmentation.prompt import Prompt
 from sammoe.segmentation.replays import Replays
+from sammoe.segmentation.results import Results
 from sammoe.store import (
     EmbeddingCache,
     LocalStore,
@@ -72,6 +73,11 @@ class Workspace:
     engine, store, cache, shared
         Used, not owned: whoever made them closes them, after `close`. What is not in the cache is
         looked for in ``shared``, when there is one.
+
+    Attributes
+    ----------
+    results
+        What a principal can do with results.
     """
 
     def __init__(
@@ -96,6 +102,7 @@ class Workspace:
         self._embedder = Embedder(engine, store, cache, self._rule, self._scans, shared)
         self._clicker = Clicker(engine, store, self._embedder, self._rule, self._clicks)
         self._replays = Replays(store, self._clicks)
+        self.results = Results(engine, store, self._mask, self._clicks, self._scans)
         self._background: set[asyncio.Task[None]] = set()
 
     @property
@@ -152,7 +159,7 @@ class Workspace:
         return await self._short(lambda: self._store.volumes.page(principal, cursor, limit))
 
     async def delete_volume(self, principal: str, volume_id: str) -> None:
-        """Delete a volume and its segmentations."""
+        """Delete a volume, its segmentations and its results."""
         await self._short(lambda: self._store.volumes.delete(principal, volume_id))
 
     async def warm(
@@ -238,8 +245,14 @@ class Workspace:
         )
 
     async def delete_segmentation(self, principal: str, name: str) -> None:
-        """Delete a segmentation; those that refine it stay."""
-        await self._short(lambda: self._store.segmentations.delete(principal, name))
+        """Delete a segmentation; those that refine it stay.
+
+        Raises
+        ------
+        Conflict
+            A result holds it.
+        """
+        await self._short(lambda: self._delete_segmentation(principal, name))
 
     async def undo(self, principal: str, name: str) -> SegmentationRecord:
         """Return the segmentation that this one refines.
@@ -285,6 +298,10 @@ class Workspace:
 
     async def _short(self, call: Callable[[], T]) -> T:
         return (await self._clicks.run(call)).value
+
+    def _delete_segmentation(self, principal: str, name: str) -> None:
+        self.results.check_unused(self._store.segmentations.get(principal, name))
+        self._store.segmentations.delete(principal, name)
 
     async def _embed(self, volume: VolumeRecord, window: Window) -> None:
         try:

@@ -5,9 +5,12 @@ from sammoe.store.folders import Page
 from sammoe.store.local import LocalStore
 from sammoe.store.records import (
     ChoiceRecord,
+    CodeRecord,
     DoubtRecord,
+    EntryRecord,
     Logits,
     PromptRecord,
+    ResultRecord,
     RouteRecord,
     SegmentationRecord,
     SourceRecord,
@@ -22,12 +25,15 @@ from sammoe.store.shared import SharedCounters, SharedEmbeddings
 __all__ = [
     "CacheCounters",
     "ChoiceRecord",
+    "CodeRecord",
     "DoubtRecord",
     "EmbeddingCache",
+    "EntryRecord",
     "LocalStore",
     "Logits",
     "Page",
     "PromptRecord",
+    "ResultRecord",
     "RouteRecord",
     "SegmentationRecord",
     "SharedCounters",

@@ -12,6 +12,8 @@
         volumes/<id>/voxels.npy
         volumes/<id>/source                     of a volume that came from DICOM: DicomSource.pack
         volumes/<id>/segmentations/<id>.seg
+        volumes/<id>/results/<id>.json
+        volumes/<id>/results/lock           held while a result changes
 
 A volume's folder appears and disappears as a whole, by one rename.
 """

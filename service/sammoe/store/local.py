@@ -9,12 +9,13 @@ from sammoe.store.frames import damaged
 from sammoe.store.ids import Ids
 from sammoe.store.records import SCHEMA_VERSION
 from sammoe.store.responses import Responses
+from sammoe.store.results import Results
 from sammoe.store.segmentations import Segmentations
 from sammoe.store.volumes import Volumes
 
 
 class LocalStore:
-    """Volumes, segmentations and kept answers in a folder of a POSIX file system.
+    """Volumes, segmentations, results and kept answers in a folder of a POSIX file system.
 
     Several processes may share the folder. What a process left unfinished when it died is removed
     when the next one starts.
@@ -42,6 +43,7 @@ class LocalStore:
         self._ids = Ids()
         self.volumes = Volumes(root, self._scratch)
         self.segmentations = Segmentations(self.volumes, self._scratch)
+        self.results = Results(self.volumes, self._scratch)
         self.responses = Responses(root, self._scratch)
         self.responses.sweep()
 

@@ -23,6 +23,7 @@ from sammoe.store.records import VolumeRecord, upload_key
 from sammoe.volume.dicom.source import DicomSource
 
 SEGMENTATIONS = "segmentations"
+RESULTS = "results"
 
 _WHAT = "volume"
 
@@ -140,7 +141,7 @@ class Volumes:
         return ids_in(owner_folder(self._root, principal) / "volumes")
 
     def delete(self, principal: str, name: str) -> None:
-        """Delete a volume and its segmentations, all at once."""
+        """Delete a volume, its segmentations and results, all at once."""
         record = self.get(principal, name)
         key = upload_key(record.file_digest, record.modality_asked)
         owner = owner_folder(self._root, principal)
@@ -154,6 +155,10 @@ class Volumes:
     def segmentations_folder(self, principal: str, name: str) -> Path:
         """Folder of a volume's segmentations; whether or not there is such a volume."""
         return self._folder(principal, check_id(name, _WHAT)) / SEGMENTATIONS
+
+    def results_folder(self, principal: str, name: str) -> Path:
+        """Folder of a volume's results; whether or not there is such a volume, or any result."""
+        return self._folder(principal, check_id(name, _WHAT)) / RESULTS
 
     def _folder(self, principal: str, name: str) -> Path:
         return owner_folder(self._root, principal) / "volumes" / name
