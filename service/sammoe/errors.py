@@ -12,7 +12,27 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     │   │   ├── FileTruncated       422 file_truncated
     │   │   ├── HeaderInvalid       422 header_invalid
     │   │   ├── AffineInvalid       422 affine_invalid
-    │   │   └── NoForeground        422 no_foreground
+    │   │   ├── NoForeground        422 no_foreground
+    │   │   ├── ArchiveInvalid      422 archive_invalid
+    │   │   └── DicomInvalid        422 dicom_invalid
+    │   │       ├── DicomNoImages           422 dicom_no_images
+    │   │       ├── DicomSeveralPatients    422 dicom_several_patients
+    │   │       ├── DicomSeveralSeries      422 dicom_several_series
+    │   │       ├── DicomFramesOfReference  422 dicom_several_frames_of_reference
+    │   │       ├── DicomInstancesConflict  422 dicom_conflicting_instances
+    │   │       ├── DicomPhasesMixed        422 dicom_phases_mixed
+    │   │       ├── DicomSlicesDoubled      422 dicom_duplicate_slices
+    │   │       ├── DicomSlicesMissing      422 dicom_missing_slices
+    │   │       ├── DicomSpacingIrregular   422 dicom_irregular_spacing
+    │   │       ├── DicomSlicesShifted      422 dicom_shifted_slices
+    │   │       ├── DicomOrientationsDiffer 422 dicom_several_orientations
+    │   │       ├── DicomSizesDiffer        422 dicom_several_sizes
+    │   │       ├── DicomGeometryMissing    422 dicom_geometry_missing
+    │   │       ├── DicomGeometryInvalid    422 dicom_geometry_invalid
+    │   │       ├── DicomRescaleInvalid     422 dicom_rescale_invalid
+    │   │       ├── DicomContrastUnclear    422 dicom_contrast_unclear
+    │   │       ├── DicomPixelsUnsupported  422 dicom_pixels_unsupported
+    │   │       └── DicomPixelsDamaged      422 dicom_pixels_damaged
     │   └── PromptInvalid       422 prompt_invalid
     │       ├── PromptEmpty         422 prompt_empty
     │       ├── PointOutside        422 point_outside
@@ -117,6 +137,126 @@ class NoForeground(VolumeInvalid):
     """Nothing to see: the voxels are constant, empty or not finite."""
 
     code = "no_foreground"
+
+
+class ArchiveInvalid(VolumeInvalid):
+    """The zip archive is damaged, or holds what an archive of a scan does not."""
+
+    code = "archive_invalid"
+
+
+class DicomInvalid(VolumeInvalid):
+    """A DICOM file can not be parsed, or lacks what every image has."""
+
+    code = "dicom_invalid"
+
+
+class DicomNoImages(DicomInvalid):
+    """There is no DICOM image that belongs to a scan."""
+
+    code = "dicom_no_images"
+
+
+class DicomSeveralPatients(DicomInvalid):
+    """The images belong to more than one patient."""
+
+    code = "dicom_several_patients"
+
+
+class DicomSeveralSeries(DicomInvalid):
+    """The images belong to more than one series."""
+
+    code = "dicom_several_series"
+
+
+class DicomFramesOfReference(DicomInvalid):
+    """The images' coordinates have more than one frame of reference."""
+
+    code = "dicom_several_frames_of_reference"
+
+
+class DicomInstancesConflict(DicomInvalid):
+    """Two different files claim to be the same image."""
+
+    code = "dicom_conflicting_instances"
+
+
+class DicomPhasesMixed(DicomInvalid):
+    """The series holds several volumes: phases, echoes or reconstructions."""
+
+    code = "dicom_phases_mixed"
+
+
+class DicomSlicesDoubled(DicomInvalid):
+    """Some places of the series have more than one slice."""
+
+    code = "dicom_duplicate_slices"
+
+
+class DicomSlicesMissing(DicomInvalid):
+    """Slices are missing within the series."""
+
+    code = "dicom_missing_slices"
+
+
+class DicomSpacingIrregular(DicomInvalid):
+    """The distance between slices changes within the series."""
+
+    code = "dicom_irregular_spacing"
+
+
+class DicomSlicesShifted(DicomInvalid):
+    """The slices do not lie on one straight line."""
+
+    code = "dicom_shifted_slices"
+
+
+class DicomOrientationsDiffer(DicomInvalid):
+    """The slices of the series are not parallel."""
+
+    code = "dicom_several_orientations"
+
+
+class DicomSizesDiffer(DicomInvalid):
+    """The slices have different numbers or sizes of pixels."""
+
+    code = "dicom_several_sizes"
+
+
+class DicomGeometryMissing(DicomInvalid):
+    """An image does not say where it lies."""
+
+    code = "dicom_geometry_missing"
+
+
+class DicomGeometryInvalid(DicomInvalid):
+    """An image says that it lies where nothing can lie."""
+
+    code = "dicom_geometry_invalid"
+
+
+class DicomRescaleInvalid(DicomInvalid):
+    """The rule from stored pixels to values can not be used."""
+
+    code = "dicom_rescale_invalid"
+
+
+class DicomContrastUnclear(DicomInvalid):
+    """The images are inverted (MONOCHROME1), and what that means for their values is not clear."""
+
+    code = "dicom_contrast_unclear"
+
+
+class DicomPixelsUnsupported(DicomInvalid):
+    """The pixels are of a kind or compression that is not read."""
+
+    code = "dicom_pixels_unsupported"
+
+
+class DicomPixelsDamaged(DicomInvalid):
+    """The pixels can not be decoded, or there are fewer than declared."""
+
+    code = "dicom_pixels_damaged"
 
 
 class PromptInvalid(InvalidInput):

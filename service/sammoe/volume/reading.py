@@ -1,11 +1,14 @@
 """Read a scan, whatever it is called: the format is told by the content."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal
 
 from numpy.typing import NDArray
 
 from sammoe.errors import UnsupportedFormat
+from sammoe.volume.dicom.files import is_archive, is_dicom
+from sammoe.volume.dicom.isolation import read_isolated
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.limits import ReadLimits
 from sammoe.volume.modality import guess_modality
@@ -25,27 +28,38 @@ def read_volume(
     filename: str | None = None,
     modality: Literal["CT", "MR", "auto"] = "auto",
     limits: ReadLimits = ReadLimits(),
+    scratch: Path | None = None,
 ) -> Volume:
-    """Read a NIfTI or NRRD file.
+    """Read a scan: a NIfTI or NRRD file, or a DICOM series.
 
     Parameters
     ----------
     source
-        A file, or its content.
+        A file, or its content. For DICOM a folder, a zip archive of one, or an image of several
+        frames.
     filename
         What its sender calls it; only for a better message where the content is not understood.
     modality
         As the user says, or ``auto``: the rule of `sammoe.volume.modality`.
     limits
         Largest volume to read.
+    scratch
+        Folder for what is unpacked on the way; None: the system's for temporary files.
 
     Raises
     ------
     UnsupportedFormat, HeaderInvalid, AffineInvalid, VolumeInvalid, TooLarge, FileTruncated
         See `read_nifti` and `read_nrrd`.
+    DicomInvalid, ArchiveInvalid
+        See `sammoe.volume.dicom.series.read_series`.
     NoForeground
         The voxels are not finite, all equal, or none is above 0.
     """
+    if isinstance(source, Path) and _holds_dicom(source):
+        found = read_isolated(source, limits, scratch)
+        if modality == "auto":
+            return found
+        return replace(found, modality=Modality(modality), modality_source=ModalitySource.USER)
     voxels, geometry = read_grid(source, filename=filename, limits=limits)
     check_voxels(voxels)
     if modality != "auto":
@@ -66,6 +80,14 @@ def read_grid(
         return _read(file, filename, limits)
 
 
+def _holds_dicom(path: Path) -> bool:
+    if path.is_dir():
+        return True
+    with path.open("rb") as file:
+        start = file.read(_START)
+    return is_archive(start) or (is_dicom(start) and not is_nifti(start))
+
+
 def _read(
     file: BinaryIO, filename: str | None, limits: ReadLimits
 ) -> tuple[NDArray[Any], Geometry]:
@@ -77,8 +99,8 @@ def _read(
     if is_nifti(start):
         file.seek(0)
         return read_nifti(file, limits)
-    if start[128:132] == b"DICM":
-        raise UnsupportedFormat("DICOM can not be read yet; convert it to NIfTI, e.g. by dcm2niix.")
+    if is_dicom(start):
+        raise UnsupportedFormat("This is DICOM; a label map is read from NIfTI or NRRD alone.")
     named = (filename or "").lower().endswith(_SUFFIXES)
     content = "The file is named like NIfTI or NRRD, but its content" if named else "The content"
-    raise UnsupportedFormat(f"{content} is neither NIfTI nor NRRD; send .nii, .nii.gz or .nrrd.")
+    raise UnsupportedFormat(f"{content} is no scan; send NIfTI, NRRD, or DICOM (in a zip).")

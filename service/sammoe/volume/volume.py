@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sammoe.errors import HeaderInvalid
+from sammoe.volume.dicom.notes import ReadingNote
 from sammoe.volume.dicom.source import DicomSource
 from sammoe.volume.geometry import Geometry
 
@@ -29,14 +30,6 @@ class ModalitySource(StrEnum):
     RULE = "rule"
     USER = "user"
     UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class ReadingNote:
-    """Something odd about a scan that the reader handled: a stable code, and words for people."""
-
-    code: str
-    detail: str
 
 
 @dataclass(frozen=True, eq=False)
