@@ -26,6 +26,16 @@ class Doubt(BaseModel):
     detail: str
 
 
+class SourceOut(BaseModel):
+    """The DICOM series that a scan came from, by its UIDs."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    study: str
+    series: str
+    frame_of_reference: str | None
+
+
 class VolumeOut(BaseModel):
     """A scan."""
 
@@ -37,12 +47,16 @@ class VolumeOut(BaseModel):
     affine: tuple[Row, Row, Row, Row] = Field(description="voxel index (i, j, k, 1) to RAS+ mm")
     modality: Literal["CT", "MR", "unknown"]
     modality_source: Literal["tag", "rule", "user", "unknown"]
-    warnings: tuple[Doubt, ...]
+    source: SourceOut | None = Field(description="null for a scan that is not from DICOM")
+    warnings: tuple[Doubt, ...] = Field(
+        description="what the reader handled, and what makes answers doubtful"
+    )
 
     @classmethod
     def of(cls, record: VolumeRecord) -> Self:
         """From the store's record."""
-        geometry, unknown = record.geometry, record.modality is Modality.UNKNOWN
+        geometry = record.geometry
+        unknown = (MODALITY_UNKNOWN,) if record.modality is Modality.UNKNOWN else ()
         return cls(
             id=record.id,
             created=record.created,
@@ -52,7 +66,8 @@ class VolumeOut(BaseModel):
             affine=record.affine,
             modality=record.modality.value,
             modality_source=record.modality_source.value,
-            warnings=(Doubt.model_validate(MODALITY_UNKNOWN),) if unknown else (),
+            source=None if record.source is None else SourceOut.model_validate(record.source),
+            warnings=tuple(map(Doubt.model_validate, (*unknown, *record.notes))),
         )
 
 

@@ -100,7 +100,7 @@ def file_body() -> dict[str, Any]:
         "type": "object",
         "required": ["file"],
         "additionalProperties": False,
-        "properties": {"file": _BINARY},
+        "properties": {"file": {"type": "array", "minItems": 1, "items": _BINARY}},
     }
     return {
         "requestBody": {

@@ -25,6 +25,7 @@ VOLUME: Final[dict[str, Any]] = {
     ],
     "modality": "MR",
     "modality_source": "user",
+    "source": None,
     "warnings": [],
 }
 

@@ -1,12 +1,14 @@
-"""Receiving a scan: streamed to a temporary file, counted and digested on the way.
+"""Receiving a scan: streamed to temporary files, counted and digested on the way.
 
-Two forms: the file's bytes as the body (``application/octet-stream``), or one file part of
-``multipart/form-data``, as browsers and ``curl -F`` send it. A file's name is never kept.
+Two forms: a file's bytes as the body (``application/octet-stream``), or the file parts of
+``multipart/form-data``, as browsers and ``curl -F`` send them: one, or all of a DICOM series. A
+file's name is never kept.
 """
 
 import asyncio
 import hashlib
 import secrets
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,12 +23,16 @@ from starlette.requests import Request
 from sammoe.api.bodies import read_pieces, require_type
 from sammoe.errors import MalformedBody, TooLarge
 from sammoe.store.files import storage_errors
+from sammoe.store.records import files_digest
 
 OCTETS: Final = "application/octet-stream"
 FORM: Final = "multipart/form-data"
 
-_FRAMING_BYTES: Final = 64 << 10
-"""What multipart boundaries and part headers may add to a file."""
+_FRAMING_BYTES: Final = 8 << 20
+"""What multipart boundaries and part headers may add to the files."""
+
+_MAX_PARTS: Final = 1 << 15
+"""Files in one form: as many as a volume may have slices."""
 
 _WRITE_BYTES: Final = 1 << 20
 """Pieces are gathered up to this before a thread writes them."""
@@ -34,7 +40,17 @@ _WRITE_BYTES: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A received file: where it is for now, the SHA-256 (hex) of its bytes, and how many."""
+    """What was received.
+
+    Attributes
+    ----------
+    path
+        Where it is for now: a file, or a folder of them where there were several.
+    digest
+        SHA-256 (hex) of the file's bytes; `files_digest` of several.
+    size
+        Bytes of all files.
+    """
 
     path: Path
     digest: str
@@ -43,16 +59,16 @@ class Upload:
 
 @asynccontextmanager
 async def received(request: Request, folder: Path, limit: int) -> AsyncIterator[Upload]:
-    """The request's file, on the disk as long as the context lasts.
+    """The request's file or files, on the disk as long as the context lasts.
 
     Parameters
     ----------
     request
         Its body has one of the two forms.
     folder
-        Where the file lies meanwhile: the store's, so that nothing is left after a crash.
+        Where files lie meanwhile: the store's, so that nothing is left after a crash.
     limit
-        Largest file, bytes.
+        Largest size of all files together, bytes.
 
     Raises
     ------
@@ -62,60 +78,95 @@ async def received(request: Request, folder: Path, limit: int) -> AsyncIterator[
         The disk is full or failed.
     """
     media_type = require_type(request, OCTETS, FORM)
-    too_large = TooLarge(f"A file may have at most {limit} bytes.")
     if media_type == FORM:
-        part = _FilePart(request.headers["content-type"])
-        pieces = part.pieces(read_pieces(request, limit + _FRAMING_BYTES))
+        form = _FileParts(request.headers["content-type"])
+        pieces = form.pieces(read_pieces(request, limit + _FRAMING_BYTES))
     else:
-        pieces = read_pieces(request, limit)
-    path = folder / f"upload-{secrets.token_hex(8)}"
+        pieces = _only_file(read_pieces(request, limit))
     with storage_errors():
-        # Unbuffered: what a full disk did not take must not come up again when closing.
-        file = await asyncio.to_thread(path.open, "xb", buffering=0)
+        place = await asyncio.to_thread(_new_folder, folder)
+    sinks: list[_Sink] = []
     try:
-        with file:
-            sink = _Sink(file)
-            async for piece in pieces:
-                if sink.add(piece) > limit:
-                    raise too_large
-                if len(sink.pending) >= _WRITE_BYTES:
-                    await sink.flush()
-            await sink.flush()
-        if not sink.size:
+        size = 0
+        async for number, piece in pieces:
+            if number == len(sinks):
+                await _close(sinks)
+                sinks.append(await _Sink.open(place / str(number)))
+            size += len(piece)
+            if size > limit:
+                raise TooLarge(f"A scan may have at most {limit} bytes.")
+            await sinks[number].add(piece)
+        await _close(sinks)
+        if not size:
             raise MalformedBody("The body is empty: send the scan's bytes.")
-        yield Upload(path, sink.digest.hexdigest(), sink.size)
+        digests = [sink.digest.hexdigest() for sink in sinks]
+        if len(digests) == 1:
+            yield Upload(place / "0", digests[0], size)
+        else:
+            yield Upload(place, files_digest(digests), size)
     finally:
-        path.unlink(missing_ok=True)
+        if sinks:
+            sinks[-1].abandon()
+        await asyncio.to_thread(shutil.rmtree, place, True)
+
+
+def _new_folder(parent: Path) -> Path:
+    path = parent / f"upload-{secrets.token_hex(8)}"
+    path.mkdir()
+    return path
+
+
+async def _only_file(pieces: AsyncIterator[bytes]) -> AsyncIterator[tuple[int, bytes]]:
+    async for piece in pieces:
+        yield 0, piece
+
+
+async def _close(sinks: "list[_Sink]") -> None:
+    if sinks:
+        await sinks[-1].close()
 
 
 class _Sink:
-    """Gathers bytes, and writes and digests them in another thread."""
+    """A file that gathers bytes, and writes and digests them in another thread."""
 
     def __init__(self, file: FileIO) -> None:
         self._file = file
-        self.pending = bytearray()
-        self.size = 0
+        self._pending = bytearray()
         self.digest = hashlib.sha256()
 
-    def add(self, piece: bytes) -> int:
-        self.pending += piece
-        self.size += len(piece)
-        return self.size
-
-    async def flush(self) -> None:
+    @classmethod
+    async def open(cls, path: Path) -> "_Sink":
         with storage_errors():
-            await asyncio.to_thread(self._write)
+            # Unbuffered: what a full disk did not take must not come up again when closing.
+            return cls(await asyncio.to_thread(path.open, "xb", buffering=0))
+
+    async def add(self, piece: bytes) -> None:
+        self._pending += piece
+        if len(self._pending) >= _WRITE_BYTES:
+            with storage_errors():
+                await asyncio.to_thread(self._write)
+
+    async def close(self) -> None:
+        with storage_errors():
+            await asyncio.to_thread(self._finish)
+
+    def abandon(self) -> None:
+        self._file.close()
+
+    def _finish(self) -> None:
+        self._write()
+        self._file.close()
 
     def _write(self) -> None:
-        data, self.pending = bytes(self.pending), bytearray()
+        data, self._pending = bytes(self._pending), bytearray()
         self.digest.update(data)
         written = 0
         while written < len(data):
             written += self._file.write(data[written:])
 
 
-class _FilePart:
-    """The only part of a form, which must be a file; everything else is refused."""
+class _FileParts:
+    """The parts of a form, all of which must be files; everything else is refused."""
 
     def __init__(self, content_type: str) -> None:
         boundary = parse_options_header(content_type)[1].get(b"boundary")
@@ -125,7 +176,7 @@ class _FilePart:
         self._ended = False
         self._header: list[bytes] = [b"", b""]
         self._disposition = b""
-        self._data: list[bytes] = []
+        self._data: list[tuple[int, bytes]] = []
         try:
             self._parser = MultipartParser(
                 boundary,
@@ -142,23 +193,23 @@ class _FilePart:
         except FormParserError:
             raise MalformedBody("The form's boundary is too long.") from None
 
-    async def pieces(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The file's bytes out of the form's bytes."""
+    async def pieces(self, body: AsyncIterator[bytes]) -> AsyncIterator[tuple[int, bytes]]:
+        """The files' bytes out of the form's bytes, with the number of the file."""
         async for piece in body:
             try:
                 self._parser.write(piece)
             except FormParserError:
                 raise MalformedBody("The form can not be read.") from None
-            for data in self._data:
-                yield data
-            self._data.clear()
+            data, self._data = self._data, []
+            for numbered in data:
+                yield numbered
         if not (self._ended and self._parts):
             raise MalformedBody("The form ends too early.")
 
     def _on_part(self) -> None:
         self._parts += 1
-        if self._parts > 1:
-            raise MalformedBody("Send exactly one part: the file; options go into the query.")
+        if self._parts > _MAX_PARTS:
+            raise TooLarge(f"A form may have at most {_MAX_PARTS} files.")
 
     def _on_field(self, data: bytes, start: int, end: int) -> None:
         self._header[0] += data[start:end]
@@ -175,10 +226,14 @@ class _FilePart:
     def _on_headers(self) -> None:
         options = parse_options_header(self._disposition.decode("latin-1"))[1]
         if not options.keys() & {b"filename", b"filename*"}:
-            raise MalformedBody("The form's part must be a file, not a field.")
+            raise MalformedBody(
+                "A form's parts must be files, not fields; options go in the query."
+            )
+        # Even an empty file is one.
+        self._data.append((self._parts - 1, b""))
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
-        self._data.append(data[start:end])
+        self._data.append((self._parts - 1, data[start:end]))
 
     def _on_end(self) -> None:
         self._ended = True

@@ -5,7 +5,16 @@ from pathlib import Path
 from typing import Literal
 
 from sammoe.bundle import file_digest
-from sammoe.store import DoubtRecord, LocalStore, SourceRecord, VolumeRecord, now, upload_key
+from sammoe.store import (
+    DoubtRecord,
+    LocalStore,
+    SourceRecord,
+    VolumeRecord,
+    files_digest,
+    now,
+    upload_key,
+)
+from sammoe.volume.dicom.files import files_in
 from sammoe.volume.limits import ReadLimits
 from sammoe.volume.reading import read_volume
 
@@ -14,7 +23,7 @@ ModalityAsked = Literal["CT", "MR", "auto"]
 
 @dataclass(frozen=True)
 class Upload:
-    """A file to add.
+    """A file, or a folder with a DICOM series, to add.
 
     Attributes
     ----------
@@ -25,7 +34,7 @@ class Upload:
     modality
         What its owner says it is.
     digest
-        SHA-256 (hex) of its bytes, if known already.
+        SHA-256 (hex) of its bytes, or `files_digest`, if known already.
     """
 
     path: Path
@@ -50,12 +59,16 @@ def add_volume(
     StoreUnavailable
         Nothing was kept.
     """
-    digest = upload.digest or file_digest(upload.path)
+    digest = upload.digest or _digest(upload.path)
     earlier = store.volumes.of_upload(principal, upload_key(digest, upload.modality))
     if earlier is not None:
         return earlier, False
     volume = read_volume(
-        upload.path, filename=upload.filename, modality=upload.modality, limits=limits
+        upload.path,
+        filename=upload.filename,
+        modality=upload.modality,
+        limits=limits,
+        scratch=store.temporary_folder,
     )
     source = volume.source
     a, b, c, _ = volume.geometry.affine.tolist()
@@ -76,3 +89,9 @@ def add_volume(
     )
     kept = store.volumes.add(record, volume.voxels, None if source is None else source.pack())
     return kept, kept.id == record.id
+
+
+def _digest(path: Path) -> str:
+    if not path.is_dir():
+        return file_digest(path)
+    return files_digest(file_digest(file) for file in files_in(path))

@@ -27,6 +27,7 @@ from sammoe.store import (
     StoredResponse,
     VolumeRecord,
 )
+from sammoe.volume.dicom.source import DicomSource
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.limits import ReadLimits
 from sammoe.volume.measure import Measures, measure
@@ -151,6 +152,10 @@ class Workspace:
     async def get_volume(self, principal: str, volume_id: str) -> VolumeRecord:
         """Return a volume's record."""
         return await self._short(lambda: self._store.volumes.get(principal, volume_id))
+
+    async def source(self, volume: VolumeRecord) -> DicomSource:
+        """Return the DICOM series that a volume came from; `NotFound` if it did not."""
+        return await self._short(lambda: self._store.volumes.source(volume))
 
     async def list_volumes(
         self, principal: str, cursor: str | None = None, limit: int = 50

@@ -16,6 +16,7 @@ from sammoe.store.records import (
     SourceRecord,
     VolumeRecord,
     WindowRecord,
+    files_digest,
     now,
     upload_key,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "VolumeRecord",
     "WindowRecord",
     "embedding_key",
+    "files_digest",
     "now",
     "upload_key",
 ]

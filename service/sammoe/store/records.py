@@ -1,7 +1,7 @@
 """What is kept: records as closed, frozen values with an owner and a schema version."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, Literal, Self
@@ -99,7 +99,7 @@ class VolumeRecord(Record):
     Attributes
     ----------
     file_digest
-        SHA-256 (hex) of the uploaded bytes.
+        SHA-256 (hex) of the uploaded bytes; of several files, `files_digest`.
     content_digest
         `Volume.content_digest`: part of the embeddings' keys, never shown to anybody.
     shape, affine
@@ -138,6 +138,11 @@ class VolumeRecord(Record):
 def _geometry(shape: tuple[int, int, int], affine: tuple[Row, ...]) -> Geometry:
     """Remembered, for every click reads its volume's record, and checking an affine takes time."""
     return Geometry(shape, np.array(affine))
+
+
+def files_digest(digests: Iterable[str]) -> str:
+    """SHA-256 (hex) of several files, from theirs (hex): in whatever order they came."""
+    return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
 
 
 def upload_key(file_digest: str, modality_asked: str) -> str:

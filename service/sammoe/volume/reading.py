@@ -103,4 +103,4 @@ def _read(
         raise UnsupportedFormat("This is DICOM; a label map is read from NIfTI or NRRD alone.")
     named = (filename or "").lower().endswith(_SUFFIXES)
     content = "The file is named like NIfTI or NRRD, but its content" if named else "The content"
-    raise UnsupportedFormat(f"{content} is no scan; send NIfTI, NRRD, or DICOM (in a zip).")
+    raise UnsupportedFormat(f"{content} is neither NIfTI nor NRRD nor DICOM; send one of them.")

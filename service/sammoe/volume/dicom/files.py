@@ -54,7 +54,7 @@ def files_of(path: Path, limits: ReadLimits, scratch: Path | None) -> Iterator[l
         See `unpack_archive`; or the folder has too many files.
     """
     if path.is_dir():
-        yield _files_in(path)
+        yield files_in(path)
         return
     with path.open("rb") as file:
         start = file.read(_START)
@@ -65,7 +65,14 @@ def files_of(path: Path, limits: ReadLimits, scratch: Path | None) -> Iterator[l
         yield unpack_archive(path, Path(folder), limits)
 
 
-def _files_in(folder: Path) -> list[Path]:
+def files_in(folder: Path) -> list[Path]:
+    """The files of a folder and of those in it, by name; links are left alone.
+
+    Raises
+    ------
+    TooLarge
+        There are too many.
+    """
     files: list[Path] = []
     for parent, folders, names in os.walk(folder):
         folders.sort()

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
@@ -38,11 +39,11 @@ _MODULE: Final = "sammoe.volume.dicom.reader"
 
 @dataclass(frozen=True)
 class Request:
-    """What another process shall read, see `read_series`; and whether it may be shared out."""
+    """What another process shall read; see `read_series`."""
 
     path: Path
     limits: ReadLimits
-    scratch: Path | None
+    scratch: Path
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,8 +76,9 @@ def read_isolated(path: Path, limits: ReadLimits, scratch: Path | None = None) -
     DicomInvalid
         Also where reading took too much memory or time, or a decoder crashed.
     """
-    with _readers.new() as reader:
-        reader.send(Request(path.absolute(), limits, scratch))
+    # Made here, so that it is removed even if the reader is killed.
+    with TemporaryDirectory(prefix="sammoe-", dir=scratch) as folder, _readers.new() as reader:
+        reader.send(Request(path.absolute(), limits, Path(folder)))
         process = 0
         try:
             process = reader.recv()
@@ -139,6 +141,7 @@ class _Readers:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     def new(self) -> "Connection[Any, Any]":
         """A connection to a new reader."""
@@ -146,7 +149,7 @@ class _Readers:
         with theirs, self._lock:
             try:
                 self._pass_on(theirs)
-            except (OSError, AttributeError):
+            except OSError:
                 # There is none yet, or somebody ended it.
                 self._start()
                 self._pass_on(theirs)
@@ -158,11 +161,12 @@ class _Readers:
         socket.send_fds(self._socket, [b"."], [end.fileno()])
 
     def _start(self) -> None:
-        if self._socket is not None:
+        if self._socket is not None and self._process is not None:
             self._socket.close()
+            self._process.wait()
         self._socket, theirs = socket.socketpair()
         with theirs:
-            subprocess.Popen(
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", _MODULE, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,

@@ -15,7 +15,16 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.encaps import generate_frames
 from pydicom.pixels.utils import iter_pixels
+from pydicom.uid import (
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+)
 
 from sammoe.errors import DicomPixelsDamaged, DicomPixelsUnsupported, SammoeError
 from sammoe.volume.dicom.instance import NATIVE, Frame, Instance, Pixels
@@ -25,6 +34,13 @@ Allocate = Callable[[tuple[int, int, int], np.dtype[Any]], NDArray[Any]]
 """Makes an array [slice, row, column]; in memory that forks share, if they shall help."""
 
 Slice = tuple[Instance, Frame]
+
+_JPEG: Final = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1})
+_JPEG_END: Final = b"\xff\xd9"
+_JPEG_TAIL: Final = 16
+"""The end may be padded."""
+_STRICT: Final[dict[str, str]] = {JPEGLSLossless: "pyjpegls", JPEGLSNearLossless: "pyjpegls"}
+"""Where pydicom has several decoders, the one that notices damage."""
 
 _BATCH: Final = 8
 """Compressed frames that are decoded at a time."""
@@ -176,15 +192,35 @@ def _decode(instance: Instance, numbers: Sequence[int]) -> Iterable[NDArray[Any]
     pixels = instance.pixels
     found = []
     try:
-        # As they are: sign and unused bits are settled here for all transfer syntaxes alike.
-        for frame in iter_pixels(instance.path, indices=numbers, raw=True):
-            found.append(frame.astype(pixels.dtype))
+        if pixels.transfer_syntax in _JPEG:
+            _check_ends(instance, numbers)
+        plugin = _STRICT.get(pixels.transfer_syntax, "")
+        # As they are: unused bits are settled here for all transfer syntaxes alike.
+        frames = iter_pixels(
+            instance.path,
+            indices=numbers,
+            raw=True,
+            decoding_plugin=plugin,
+            correct_unused_bits=False,
+        )
+        found += [frame.astype(pixels.dtype) for frame in frames]
     # Every decoder answers damage in its own way.
     except Exception as error:
         raise _damaged() from error
     if any(frame.shape != (pixels.rows, pixels.columns) for frame in found):
         raise _damaged()
     return found
+
+
+def _check_ends(instance: Instance, numbers: Sequence[int]) -> None:
+    """See that no frame was cut off: the decoder of plain JPEG would fill the rest with grey."""
+    wanted = set(numbers)
+    with instance.path.open("rb") as file:
+        file.seek(instance.pixels.offset)
+        frames = generate_frames(file, number_of_frames=len(instance.frames))
+        for number, frame in enumerate(frames):
+            if number in wanted and _JPEG_END not in frame[-_JPEG_TAIL:]:
+                raise _damaged()
 
 
 def _damaged() -> DicomPixelsDamaged:

@@ -56,7 +56,6 @@ def _serve(connection: "Connection[Any, Any]") -> None:
         os.setsid()
         request = connection.recv()
         connection.send(os.getpid())
-        _limit(request.path)
         memory = _SharedMemory()
         answer = _read(request, memory)
         connection.send(answer)
@@ -66,6 +65,7 @@ def _serve(connection: "Connection[Any, Any]") -> None:
 
 def _read(request: Request, memory: "_SharedMemory") -> Found | Refusal:
     try:
+        _limit(request.path)
         volume = read_series(
             request.path,
             request.limits,
