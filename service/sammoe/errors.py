@@ -53,6 +53,8 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     │   └── CandidateMissing        404 candidate_unavailable
     ├── Conflict                409 conflict
     │   ├── IdempotencyConflict     409 idempotency_conflict
+    │   ├── NoDicomSource           409 no_dicom_source
+    │   ├── StructureEmpty          409 structure_empty
     │   └── StructuresOverlap       409 structures_overlap
     ├── BundleInvalid           422 bundle_invalid
     │   ├── CheckpointInvalid       422 checkpoint_invalid
@@ -387,6 +389,18 @@ class IdempotencyConflict(Conflict):
     """The Idempotency-Key was used before with another request."""
 
     code = "idempotency_conflict"
+
+
+class NoDicomSource(Conflict):
+    """The volume did not come from a DICOM series that others can refer to."""
+
+    code = "no_dicom_source"
+
+
+class StructureEmpty(Conflict):
+    """A structure of a result has no voxel, and the form has no room for nothing."""
+
+    code = "structure_empty"
 
 
 class StructuresOverlap(Conflict):
