@@ -39,6 +39,8 @@ OPERATIONS: Final = {
     "replaceResult",
     "deleteResult",
     "getResultMask",
+    "getResultSeg",
+    "getResultRtstruct",
     "getCapabilities",
     "getLiveness",
     "getReadiness",

@@ -71,6 +71,8 @@ async def test_what_is_anothers_is_not_there(workspace: Workspace) -> None:
             ("PUT", "/v1/results/{result}", entries),
             ("DELETE", "/v1/results/{result}", None),
             ("GET", "/v1/results/{result}/mask", None),
+            ("GET", "/v1/results/{result}/seg", None),
+            ("GET", "/v1/results/{result}/rtstruct", None),
         ):
             answers = [
                 await http.request(method, path.format(**ids), json=sent, headers=theirs)

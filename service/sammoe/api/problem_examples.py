@@ -35,6 +35,8 @@ _REFUSALS: Final[tuple[errors.SammoeError, ...]] = (
     errors.IdempotencyConflict(
         "This Idempotency-Key was used with another request: take a new key."
     ),
+    errors.NoDicomSource("This volume did not come from a DICOM series."),
+    errors.StructureEmpty("Structure 2 has no voxel.", pointer="/entries/1"),
     errors.StructuresOverlap("Structures 1 and 2 share 310 voxels."),
     errors.TooLarge("A file may have at most 1073741824 bytes."),
     errors.UnsupportedMediaType("Send the body as Content-Type application/json."),

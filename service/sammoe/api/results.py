@@ -11,11 +11,11 @@ from sammoe.api.answers import ResultOut, ResultPage
 from sammoe.api.bodies import read_json
 from sammoe.api.documentation import answer, file, json_body, nothing, refusals
 from sammoe.api.idempotency import REPLAYED
-from sammoe.api.negotiation import NIFTI, NRRD
-from sammoe.api.schemas import PageQuery, ResultIn, StructureQuery
+from sammoe.api.negotiation import DICOM, NIFTI, NRRD
+from sammoe.api.schemas import PageQuery, ResultIn, SegQuery, StructureQuery
 from sammoe.api.services import Caller, QueryCaller, file_answer, json_answer
 from sammoe.errors import NotFound
-from sammoe.segmentation import Composed
+from sammoe.segmentation import Composed, DicomForm
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.segments import structures_nifti, structures_nrrd
 from sammoe.volume.structures import Structure
@@ -141,6 +141,39 @@ async def get_result_mask(
 
     content = await call.workspace.results.render(call.principal, result_id, render)
     return file_answer(content, form, _FILE_NAMES[form])
+
+
+@router.get(
+    "/v1/results/{result_id}/seg",
+    operation_id="getResultSeg",
+    responses=file(200, "the DICOM SEG", DICOM) | refusals(404, 406, 409, 413, 429),
+)
+async def get_result_seg(
+    call: QueryCaller, result_id: str, query: Annotated[SegQuery, Query()]
+) -> Response:
+    """DICOM Segmentation on the frames of the series that the volume was read from.
+
+    It has the patient and study of that series. Its UIDs stay the same until the result changes.
+    """
+    form = call.form(DICOM)
+    kind: DicomForm = "seg" if query.form == "BINARY" else "labelmap"
+    content = await call.workspace.results.dicom(call.principal, result_id, kind)
+    return file_answer(content, form, "seg.dcm")
+
+
+@router.get(
+    "/v1/results/{result_id}/rtstruct",
+    operation_id="getResultRtstruct",
+    responses=file(200, "the DICOM RTSTRUCT", DICOM) | refusals(404, 406, 409, 429),
+)
+async def get_result_rtstruct(call: Caller, result_id: str) -> Response:
+    """DICOM RT Structure Set: outlines on each slice, as treatment planning takes them.
+
+    It has the patient, study and frame of reference of the series that the volume was read from.
+    """
+    form = call.form(DICOM)
+    content = await call.workspace.results.dicom(call.principal, result_id, "rtstruct")
+    return file_answer(content, form, "rtstruct.dcm")
 
 
 def _chosen(composed: Composed, number: int | None) -> tuple[Structure, ...]:

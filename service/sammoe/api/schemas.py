@@ -199,3 +199,13 @@ class StructureQuery(Query):
     structure: int | None = Field(
         default=None, ge=1, le=MAX_ENTRIES, description="number of the only one; none: all"
     )
+
+
+class SegQuery(Query):
+    """Of a DICOM SEG."""
+
+    form: Literal["BINARY", "LABELMAP"] = Field(
+        default="BINARY",
+        description="`BINARY`: a bit a voxel and structure, known everywhere; `LABELMAP`: a number"
+        " a voxel, new in 2024, without overlaps",
+    )

@@ -3,7 +3,7 @@
 from sammoe.segmentation.answers import Segmented, Timings
 from sammoe.segmentation.clicking import Render
 from sammoe.segmentation.prompt import MAX_POINTS, Point, Prompt, Space
-from sammoe.segmentation.results import MAX_ENTRIES, Composed, Entry, Results
+from sammoe.segmentation.results import MAX_ENTRIES, Composed, DicomForm, Entry, Results
 from sammoe.segmentation.workspace import Candidate, Workspace, WorkspaceLimits
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "MAX_POINTS",
     "Candidate",
     "Composed",
+    "DicomForm",
     "Entry",
     "Point",
     "Prompt",

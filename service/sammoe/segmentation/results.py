@@ -3,11 +3,12 @@
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from functools import partial
+from typing import Final, Literal, TypeVar
 
 from sammoe.bundle import Manifest
 from sammoe.engine import Engine, WorkerPool
-from sammoe.errors import Conflict, NotFound
+from sammoe.errors import Conflict, NoDicomSource, NotFound
 from sammoe.store import (
     CodeRecord,
     EntryRecord,
@@ -18,6 +19,11 @@ from sammoe.store import (
     VolumeRecord,
     now,
 )
+from sammoe.volume.dicom.instances import Identity
+from sammoe.volume.dicom.rtstruct import write_rtstruct
+from sammoe.volume.dicom.seg import write_seg
+from sammoe.volume.dicom.source import DicomSource
+from sammoe.volume.geometry import Geometry
 from sammoe.volume.paste import Pasted
 from sammoe.volume.structures import (
     ANATOMICAL_STRUCTURE,
@@ -46,6 +52,17 @@ _COLOURS: Final[tuple[Colour, ...]] = (
     (110, 120, 250),
 )
 """For entries without a colour, by their place; then again from the first."""
+
+DicomForm = Literal["seg", "labelmap", "rtstruct"]
+"""DICOM SEG with a bit a voxel and structure, or a number a voxel; outlines as RT Structure Set."""
+
+_WRITE: Final[
+    dict[DicomForm, Callable[[Sequence[Structure], Geometry, DicomSource, Identity], bytes]]
+] = {
+    "seg": partial(write_seg, form="BINARY"),
+    "labelmap": partial(write_seg, form="LABELMAP"),
+    "rtstruct": write_rtstruct,
+}
 
 T = TypeVar("T")
 
@@ -151,6 +168,21 @@ class Results:
         """Delete a result; its segmentations stay."""
         await self._short(lambda: self._store.results.delete(principal, name))
 
+    async def dicom(self, principal: str, name: str, form: DicomForm) -> bytes:
+        """Return a result as a DICOM file; the same bytes until the result changes.
+
+        Raises
+        ------
+        NoDicomSource
+            The volume did not come from a DICOM series that others can refer to.
+        StructureEmpty, StructuresOverlap, TooLarge
+            See `write_seg` and `write_rtstruct`.
+        Conflict
+            A segmentation of it was deleted.
+        """
+        ran = await self._scans.run(lambda: self._dicom(principal, name, form))
+        return ran.value
+
     async def render(self, principal: str, name: str, render: Callable[[Composed], T]) -> T:
         """Make something of a result, in a worker for long work.
 
@@ -250,6 +282,27 @@ class Results:
             for entry, mask, (_, algorithm) in zip(record.entries, masks, drawn, strict=True)
         )
         return Composed(record, volume, tuple(structures))
+
+    def _dicom(self, principal: str, name: str, form: DicomForm) -> bytes:
+        volume = self._store.volumes.get(
+            principal, self._store.results.get(principal, name).volume_id
+        )
+        if volume.source is None:
+            raise NoDicomSource(
+                "This volume did not come from a DICOM series, so there are no images that a DICOM"
+                " file could refer to, and no patient: fetch NIfTI or NRRD."
+            )
+        source = self._store.volumes.source(volume)
+        composed = self._compose(principal, name)
+        record = composed.record
+        identity = Identity(
+            series=f"{record.id} {form}",
+            content=record.model_dump_json(),
+            revision=record.revision,
+            begun=record.created,
+            changed=record.changed,
+        )
+        return _WRITE[form](composed.structures, volume.geometry, source, identity)
 
     def _drawn(self, record: ResultRecord, place: int) -> tuple[Pasted, Algorithm]:
         name = record.entries[place].segmentation
