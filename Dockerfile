@@ -1,6 +1,10 @@
-# The serving image: the service, its locked dependencies and the demo bundle; no torch.
+# Two images from one file, both with the demo bundle:
 #
-#   docker build -t sammoe .
+#   docker build -t sammoe .                          the service; no torch
+#   docker build -t sammoe-triton --target triton .   NVIDIA's Triton with the bundle's models
+#
+# The service alone needs neither Triton nor Redis, nor a GPU:
+#
 #   docker run --rm -p 127.0.0.1:8000:8000 -v sammoe-state:/var/lib/sammoe \
 #     -e SAMMOE_API_KEYS=alice:a-key-of-at-least-16-characters sammoe
 #
@@ -17,7 +21,21 @@ COPY pyproject.toml README.md LICENSE ./
 COPY service service
 RUN /opt/sammoe/bin/pip install --no-deps .
 
-FROM python:3.12-slim-bookworm
+# Triton as NVIDIA ships it, with its backends for ONNX Runtime, TensorRT and Python. Nothing of ours
+# is installed: the selector needs numpy alone, which is there. It trusts everybody who reaches it.
+FROM nvcr.io/nvidia/tritonserver:26.07-py3 AS triton
+COPY model_repo /models
+# The image's own user, triton-server.
+USER 1000:1000
+EXPOSE 8000 8001 8002
+# Whether the server answers. Front ends look after the models, and one that is out costs itself alone.
+HEALTHCHECK --interval=5s --timeout=4s --start-period=180s \
+    CMD ["curl", "-fsS", "http://127.0.0.1:8000/v2/health/ready"]
+CMD ["tritonserver", "--model-repository=/models", "--model-control-mode=explicit", \
+     "--load-model=*", "--exit-on-error=false", "--strict-readiness=false", \
+     "--exit-timeout-secs=20"]
+
+FROM python:3.12-slim-bookworm AS service
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin sammoe \
     && install -d -o sammoe -g sammoe -m 0700 /var/lib/sammoe
 COPY --from=build /opt/sammoe /opt/sammoe

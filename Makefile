@@ -16,10 +16,10 @@ COMPILE = $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe 
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help demo triton test check lock environment
+.PHONY: help demo triton secrets test check check-tensorrt bench-gpu lock environment
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## click on a real MR volume through the real service; mask and picture in out/
 	@$(NEEDS_PYTHON) scripts/environment.py demo
@@ -29,6 +29,9 @@ triton: ## the demo bundle's models on a real Triton server, for sammoe serve --
 	@$(NEEDS_PYTHON) scripts/environment.py triton
 	@$(NEEDS_PYTHON) scripts/environment.py demo
 	@exec .venv-demo/bin/sammoe triton
+
+secrets: ## an API key and passwords for docker-compose.yml, in secrets/
+	@$(NEEDS_PYTHON) scripts/make_secrets.py
 
 test: check ## linters, types, then every test that this machine can run, with coverage
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal \
@@ -42,12 +45,20 @@ check: environment ## linters and types only
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
+check-tensorrt: environment ## TensorRT reads and builds every graph; needs no GPU, but 90 MB more
+	@$(NEEDS_PYTHON) scripts/environment.py tensorrt
+	$(BIN)/python -m scripts.check_tensorrt
+
+bench-gpu: ## encoder and decoder on this machine's GPU; PYTHON needs torch and numpy alone
+	@PYTHONPATH=service $(NEEDS_PYTHON) -m loadtests.bench_gpu
+
 lock: environment ## pin the newest packages that pyproject.toml allows
 	$(COMPILE) --extra triton --extra demo --extra dev -o requirements/dev.lock pyproject.toml
 	$(COMPILE) --extra triton --extra demo -c requirements/dev.lock \
 		-o requirements/demo.lock pyproject.toml
 	$(COMPILE) --extra triton -c requirements/demo.lock -o requirements/serve.lock pyproject.toml
 	$(COMPILE) -o requirements/triton.lock requirements/triton.in
+	$(COMPILE) -o requirements/tensorrt.lock requirements/tensorrt.in
 
 environment:
 	@$(NEEDS_PYTHON) scripts/environment.py test

@@ -3,20 +3,14 @@
 from pathlib import Path
 
 import onnxruntime
-import torch
 
-from sammoe.model import SamMed3D, SamMed3DConfig, build_sam_med3d
+from loadtests.random_weights import random_network
+from sammoe.model import SamMed3D, SamMed3DConfig
 
 
 def random_vit_b() -> SamMed3D:
-    """``vit_b`` with its position tables random too: zero ones would hide mistakes."""
-    torch.manual_seed(0)
-    model = build_sam_med3d(SamMed3DConfig.vit_b())
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "rel_pos" in name or "pos_embed" in name:
-                parameter.normal_(0, 0.2)
-    return model.eval()
+    """``vit_b``."""
+    return random_network(SamMed3DConfig.vit_b())
 
 
 def session(graph: Path, threads: int) -> onnxruntime.InferenceSession:

@@ -1,4 +1,4 @@
-"""Make a virtual environment from a lock file: ``python scripts/environment.py test|demo|triton``.
+"""Make a virtual environment from a lock file: ``python scripts/environment.py NAME``.
 
 Needs Python 3.11 or newer and nothing else. What is locked is installed with its hashes checked;
 torch (for tests alone) is installed beside the lock, because which build fits, and what it needs,
@@ -74,6 +74,7 @@ ENVIRONMENTS: Final = {
     "triton": Environment(
         ".venv-triton", "requirements/triton.lock", project=False, old_numpy=True
     ),
+    "tensorrt": Environment(".venv-tensorrt", "requirements/tensorrt.lock", project=False),
 }
 
 

@@ -5,6 +5,7 @@ back around every negative one, plus the inside of the box, plus a quarter of th
 can say where the mask must be, on the real ONNX Runtime.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -30,8 +31,13 @@ from sammoe.bundle import (
     load_bundle,
     write_manifest,
 )
+from sammoe.bundle.assembling import assemble
 from sammoe.bundle.features import FEATURES_FILE, ReferenceFeatures
+from sammoe.bundle.manifest import SelfTest
+from sammoe.bundle.self_test import record_self_test
 from sammoe.bundle.triton import DataType
+from sammoe.engine.local import LocalEngine
+from sammoe.engine.verifying import EngineRunner
 
 SIDE = 32
 PATCH = 8
@@ -154,6 +160,27 @@ def write_test_bundle(
     )
     write_manifest(root, manifest)
     return load_bundle(root)
+
+
+def with_self_test(bundle: Bundle) -> Bundle:
+    """Record what an engine answers to a bundle's self-test, as exporting does, so that the bundle
+    can be published.
+    """
+    manifest = bundle.manifest
+    experts = tuple(expert.name for expert in manifest.experts)
+
+    async def record() -> SelfTest:
+        engine = LocalEngine(bundle)
+        try:
+            runner = EngineRunner(engine, asyncio.get_running_loop())
+            return await asyncio.to_thread(
+                record_self_test, manifest.model, manifest.window.side, experts, runner
+            )
+        finally:
+            await engine.close()
+
+    new = manifest.model_copy(update={"self_test": asyncio.run(record())})
+    return assemble(bundle, new, {}, out=bundle.path, replace=True)
 
 
 def reference_features() -> ReferenceFeatures:

@@ -1,8 +1,9 @@
 """When a test may be skipped: the policy, and the list at the end of a run.
 
 A run with the environment variable ``CI`` set promises that everything it can have is there, so
-only two reasons to skip are accepted: no GPU, and no folder of real data. Any other skip (a missing
-program, a missing package) is then a failure. Every skip is listed at the end, CI or not.
+only two reasons to skip are accepted: no GPU (or none that a certain program can use), and no
+folder of real data. Any other skip (a missing program, a missing package) is then a failure. Every
+skip is listed at the end, CI or not.
 """
 
 import os
@@ -16,13 +17,16 @@ import pytest
 NO_GPU: Final = "no GPU: torch finds no CUDA device"
 """Reason to skip a test marked ``gpu``; always accepted."""
 
+NO_GPU_FOR: Final = "no GPU for"
+"""Begins the reason to skip where torch has a GPU and something else can not use it; accepted."""
+
 DATA_VARIABLE: Final = "SAMMOE_TEST_DATA"
 """Environment variable: the folder of real volumes with masks."""
 
 DEFAULT_DATA: Final = Path(__file__).resolve().parents[2] / "shared" / "data"
 """Where that folder is looked for without the variable: ``shared/data`` beside the project."""
 
-_ACCEPTED: Final = (NO_GPU, DATA_VARIABLE)
+_ACCEPTED: Final = (NO_GPU, NO_GPU_FOR, DATA_VARIABLE)
 
 
 @cache

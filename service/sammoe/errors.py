@@ -49,9 +49,11 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     ├── Unauthorized            401 unauthorized
     ├── Forbidden               403 forbidden
     │   └── OriginRefused       403 origin_refused
+    ├── LeaseGone               410 lease_gone
     ├── NotFound                404 not_found
     │   └── CandidateMissing        404 candidate_unavailable
     ├── Conflict                409 conflict
+    │   ├── ExpertGone              409 expert_gone
     │   ├── IdempotencyConflict     409 idempotency_conflict
     │   ├── NoDicomSource           409 no_dicom_source
     │   ├── StructureEmpty          409 structure_empty
@@ -64,7 +66,9 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     │   ├── EngineBusy              429 engine_busy
     │   └── EngineOutputInvalid     502 engine_output_invalid
     ├── StoreUnavailable        503 store_unavailable
+    ├── QuotaExceeded           507 quota_exceeded
     ├── Overloaded              503 overloaded
+    │   └── NoLeaseFree             503 no_lease_free
     └── SettingsInvalid         500 settings_invalid
 """
 
@@ -365,6 +369,13 @@ class OriginRefused(Forbidden):
     code = "origin_refused"
 
 
+class LeaseGone(SammoeError):
+    """A viewer's lease has expired, was released, or never was."""
+
+    code = "lease_gone"
+    status = 410
+
+
 class NotFound(SammoeError):
     """No such record, or it belongs to another principal: the answer is the same."""
 
@@ -383,6 +394,12 @@ class Conflict(SammoeError):
 
     code = "conflict"
     status = 409
+
+
+class ExpertGone(Conflict):
+    """An expert that the refined segmentation had is not in the bundle that answers now."""
+
+    code = "expert_gone"
 
 
 class IdempotencyConflict(Conflict):
@@ -463,11 +480,24 @@ class StoreUnavailable(SammoeError):
     status = 503
 
 
+class QuotaExceeded(SammoeError):
+    """The principal has no room left in the store."""
+
+    code = "quota_exceeded"
+    status = 507
+
+
 class Overloaded(SammoeError):
     """More requests at once than the service takes."""
 
     code = "overloaded"
     status = 503
+
+
+class NoLeaseFree(Overloaded):
+    """As many viewers are connected as the service takes."""
+
+    code = "no_lease_free"
 
 
 class SettingsInvalid(SammoeError):

@@ -24,6 +24,10 @@ ENV_PREFIX = "SAMMOE_"
 _MIB = 1 << 20
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
 _REDIS_OPTION = re.compile("db|ssl_[a-z_]+")
+_REDIS_FORM = (
+    "it is redis://[user:password@]host[:port][/database], rediss:// for TLS with options"
+    " ?ssl_..., or unix:///path"
+)
 _HOST_AND_PORT = re.compile(r"[A-Za-z0-9.:\[\]_-]+:[0-9]+")
 
 
@@ -92,9 +96,22 @@ class Settings(BaseSettings):
         default=None,
         description="Redis that shares embeddings with other replicas: redis://, rediss:// or unix://",
     )
+    redis_url_file: Path | None = Field(
+        default=None, description="file that holds the URL of Redis, in place of --redis-url"
+    )
     triton_url: str | None = Field(
         default=None,
         description="host:port of the gRPC port of a Triton server, which then runs the models",
+    )
+    nninteractive_axes: Literal["kji", "ijk"] = Field(
+        default="kji",
+        description="order of the axes of images that nnInteractive clients send: kji or ijk",
+    )
+    viewer_leases: int = Field(
+        default=64, ge=1, description="viewers that may be connected at once by such protocols"
+    )
+    viewer_idle_seconds: int = Field(
+        default=600, ge=1, description="after which a viewer that nobody uses is disconnected"
     )
     threads: int = Field(default=0, ge=0, description="threads of one model run; 0 = all cores")
     limit_concurrency: int = Field(
@@ -119,10 +136,7 @@ class Settings(BaseSettings):
     @classmethod
     def _redis(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None and not _is_redis(url.get_secret_value()):
-            raise ValueError(
-                "it is redis://[user:password@]host[:port][/database], rediss:// for TLS with"
-                " options ?ssl_..., or unix:///path"
-            )
+            raise ValueError(_REDIS_FORM)
         return url
 
     @field_validator("triton_url")
@@ -130,6 +144,29 @@ class Settings(BaseSettings):
     def _triton(cls, url: str | None) -> str | None:
         if url is not None and not _HOST_AND_PORT.fullmatch(url):
             raise ValueError("it is HOST:PORT, the server's gRPC port, as in triton.internal:8001")
+        return url
+
+    def redis(self) -> str | None:
+        """URL of Redis, from the setting or from its file; None where there is no Redis.
+
+        Raises
+        ------
+        SettingsInvalid
+            Both are given, or the file can not be read or holds no such URL. The message never has
+            the URL, which may hold a password.
+        """
+        if self.redis_url_file is None:
+            return None if self.redis_url is None else self.redis_url.get_secret_value()
+        name = f"{flag('redis_url_file')} ({env_name('redis_url_file')})"
+        if self.redis_url is not None:
+            raise SettingsInvalid(f"{name}: give it or {flag('redis_url')}, not both")
+        try:
+            url = self.redis_url_file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is no text"
+            raise SettingsInvalid(f"{name}: {self.redis_url_file}: {reason}") from None
+        if not _is_redis(url):
+            raise SettingsInvalid(f"{name}: {self.redis_url_file}: {_REDIS_FORM}")
         return url
 
     @property

@@ -1,14 +1,15 @@
 """Metrics and request logs, without patient data and without globals.
 
 Labels are bounded: methods and routes come from closed sets (route *templates*, never paths),
-experts from the bundle. Logs hold a request id, route template, status and times: never a path, a
-query, a file name, a prompt or a message of an exception, any of which could name a patient.
+experts from the bundles that were served. Logs hold a request id, route template, status and times:
+never a path, a query, a file name, a prompt or a message of an exception, any of which could name a
+patient.
 """
 
 import logging
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -33,18 +34,10 @@ error_log = logging.getLogger("sammoe.errors")
 
 
 class Telemetry:
-    """The metrics of one application, in a registry of its own.
+    """The metrics of one application, in a registry of its own."""
 
-    Parameters
-    ----------
-    experts
-        Names of the bundle's experts: with ``general`` the only values of the label ``expert`` of
-        ``sammoe_segmentations_total``.
-    """
-
-    def __init__(self, experts: Iterable[str] = ()) -> None:
+    def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._experts = frozenset(experts) | {"general"}
         self._requests = Counter(
             "sammoe_http_requests",
             "HTTP requests answered.",
@@ -95,9 +88,10 @@ class Telemetry:
     def segmentation(
         self, expert: str, *, fused: bool, phases_ms: Mapping[str, float], cache: str
     ) -> None:
-        """Count one segmentation: whose mask, its phases in ms, and ``hit`` or ``miss``."""
-        known = expert if expert in self._experts else OTHER
-        self._segmentations.labels(known, str(fused).lower()).inc()
+        """Count one segmentation: whose mask (``general`` or an expert of a bundle that was
+        served), its phases in ms, and ``hit`` or ``miss``.
+        """
+        self._segmentations.labels(expert, str(fused).lower()).inc()
         self._cache.labels(cache).inc()
         for phase, milliseconds in phases_ms.items():
             self._phases.labels(phase).observe(milliseconds / 1000)

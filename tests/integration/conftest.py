@@ -9,6 +9,7 @@ import pytest
 from tests.bundles import write_test_bundle
 from tests.integration.orthanc_server import OrthancServer
 from tests.integration.redis_server import RedisServer
+from tests.integration.s3_server import S3Server
 from tests.integration.serving import Server, serving
 
 
@@ -55,3 +56,11 @@ def bearer_orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc
     server = OrthancServer(tmp_path_factory.mktemp("orthanc-bearer"), "bearer")
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 server that tests share: each takes a prefix of its own."""
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    yield server
+    server.kill()

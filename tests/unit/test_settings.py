@@ -114,6 +114,35 @@ def test_what_names_no_redis_is_refused_and_not_repeated(url: str) -> None:
     assert "s3cret" not in caught.value.detail
 
 
+def test_a_redis_is_named_by_a_file_as_well(tmp_path: Path) -> None:
+    file = tmp_path / "redis-url"
+    file.write_text("redis://:s3cret@redis:6379/0\n")
+    assert Settings.load({"redis_url_file": file}).redis() == "redis://:s3cret@redis:6379/0"
+    assert Settings.load({"redis_url": "redis://redis"}).redis() == "redis://redis"
+    assert Settings.load({}).redis() is None
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "No such file"), (b"http://:s3cret@redis", "it is redis://"), (b"\xff", "no text")],
+)
+def test_a_file_that_names_no_redis_is_refused_and_not_repeated(
+    tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    file = tmp_path / "redis-url"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(SettingsInvalid, match=f"^--redis-url-file .*{said}") as caught:
+        Settings.load({"redis_url_file": file}).redis()
+    assert "s3cret" not in caught.value.detail
+
+
+def test_a_redis_is_not_named_twice(tmp_path: Path) -> None:
+    given = {"redis_url_file": tmp_path / "url", "redis_url": "redis://:s3cret@redis"}
+    with pytest.raises(SettingsInvalid, match="give it or --redis-url, not both"):
+        Settings.load(given).redis()
+
+
 @pytest.mark.parametrize(
     ("name", "loopback"),
     [

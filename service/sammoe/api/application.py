@@ -9,14 +9,16 @@ from starlette.middleware.cors import CORSMiddleware
 from sammoe import __version__
 from sammoe.api import openapi, problems, results, segmentations, system, volumes
 from sammoe.api.auth import Doorkeeper, KeyRing
+from sammoe.api.bundle_metrics import BundleMetrics
 from sammoe.api.cache_metrics import CacheMetrics
 from sammoe.api.context import REQUEST_ID, RequestContext
+from sammoe.api.dialects import dialects
 from sammoe.api.examples import SEGMENTATION_ID
 from sammoe.api.idempotency import HEADER as IDEMPOTENCY_KEY
 from sammoe.api.idempotency import REPLAYED
 from sammoe.api.services import Services
 from sammoe.api.timing import HEADER as SERVER_TIMING
-from sammoe.segmentation import Workspace
+from sammoe.segmentation import Leases, LeaseTerms, Workspace
 from sammoe.settings import Settings
 from sammoe.telemetry import Telemetry
 
@@ -37,8 +39,9 @@ def create_app(workspace: Workspace, settings: Settings, keys: KeyRing | None = 
         API keys and their principals; default: those of the settings.
     """
     keys = KeyRing.from_settings(settings) if keys is None else keys
-    telemetry = Telemetry(expert.name for expert in workspace.bundle.manifest.experts)
+    telemetry = Telemetry()
     telemetry.registry.register(CacheMetrics(workspace))
+    telemetry.registry.register(BundleMetrics(workspace))
     app = FastAPI(
         title=openapi.TITLE,
         version=__version__,
@@ -47,9 +50,11 @@ def create_app(workspace: Workspace, settings: Settings, keys: KeyRing | None = 
         redirect_slashes=False,
         middleware=_layers(settings, telemetry),
     )
-    app.state.services = Services(workspace, settings, keys, telemetry)
+    terms = LeaseTerms(leases=settings.viewer_leases, idle=settings.viewer_idle_seconds)
+    leases = Leases(workspace, terms)
+    app.state.services = Services(workspace, settings, keys, leases, telemetry)
     routers = (volumes.router, segmentations.router, results.router, system.router)
-    for router in routers:
+    for router in (*routers, *dialects()):
         app.include_router(router)
     problems.install(app)
     openapi.install(app, routers, keys)

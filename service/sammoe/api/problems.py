@@ -130,9 +130,13 @@ def json_pointer(path: Sequence[str | int]) -> str:
     )
 
 
-def problem_response(error: SammoeError, request_id: str) -> Response:
-    """The HTTP answer for a refusal, with the headers that go with its status."""
-    status, code, title = error.status, error.code, _title(type(error))
+def problem_response(error: SammoeError, request_id: str, *, status: int | None = None) -> Response:
+    """The HTTP answer for a refusal, with the headers that go with its status.
+
+    ``status``: in place of the error's own, where a client of another protocol expects that.
+    """
+    status = error.status if status is None else status
+    code, title = error.code, _title(type(error))
     if isinstance(error, _Protocol):
         status, code, title = error.http, error.http.name.lower(), f"{error.http.phrase}."
     faults: tuple[FieldProblem, ...] = ()

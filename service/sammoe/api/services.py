@@ -12,7 +12,7 @@ from sammoe.api.auth import KeyRing
 from sammoe.api.idempotency import answer_once
 from sammoe.api.negotiation import JSON, choose
 from sammoe.api.problems import InvalidFields
-from sammoe.segmentation import Workspace
+from sammoe.segmentation import Leases, Workspace
 from sammoe.settings import Settings
 from sammoe.telemetry import Telemetry
 
@@ -24,6 +24,7 @@ class Services:
     workspace: Workspace
     settings: Settings
     keys: KeyRing
+    leases: Leases
     telemetry: Telemetry
 
 

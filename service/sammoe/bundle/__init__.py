@@ -1,6 +1,6 @@
 """One release of weights as a folder: Triton model repository plus the manifest ``bundle.json``."""
 
-from sammoe.bundle.bundle import MANIFEST_NAME, Bundle, load_bundle
+from sammoe.bundle.bundle import MANIFEST_NAME, Bundle, load_bundle, manifest_digest
 from sammoe.bundle.digests import file_digest, folder_digest, folder_name
 from sammoe.bundle.features import FEATURES_FILE, ReferenceFeatures, load_reference
 from sammoe.bundle.manifest import (
@@ -52,6 +52,7 @@ __all__ = [
     "folder_name",
     "load_bundle",
     "load_reference",
+    "manifest_digest",
     "tensorrt_pbtxt",
     "write_manifest",
 ]

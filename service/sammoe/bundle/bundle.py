@@ -68,6 +68,16 @@ def load_bundle(path: Path, *, verify: bool = True, name: str = MANIFEST_NAME) -
     return Bundle(path, manifest, hashlib.sha256(text).hexdigest())
 
 
+def manifest_digest(path: Path) -> str | None:
+    """Digest of the bundle that a folder says it holds, of which nothing is checked; None where
+    that can not be read.
+    """
+    try:
+        return hashlib.sha256((path / MANIFEST_NAME).read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
 def _parse(text: bytes, path: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(text)

@@ -1,16 +1,19 @@
 """Putting the parts together: a workspace on a bundle and a folder."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from sammoe.bundle import load_bundle
+from sammoe.bundle import Bundle, load_bundle
 from sammoe.engine import Engine
 from sammoe.engine.local import EngineOptions, LocalEngine
 from sammoe.errors import SettingsInvalid
 from sammoe.segmentation import Workspace
 from sammoe.store import EmbeddingCache, LocalStore, SharedEmbeddings
+
+Start = Callable[[Bundle, Engine | None], Awaitable[Engine]]
+"""Makes an engine of a bundle, given the one that answers now, if any."""
 
 
 def load_engine(folder: Path, threads: int = 0) -> LocalEngine:
@@ -23,26 +26,37 @@ def load_engine(folder: Path, threads: int = 0) -> LocalEngine:
     threads
         Of one model run; 0: all cores.
     """
-    options = EngineOptions(encoder_threads=threads, decoder_threads=threads)
-    return LocalEngine(load_bundle(folder), options)
+    return LocalEngine(load_bundle(folder), _options(threads))
 
 
-async def connect_engine(folder: Path, url: str) -> Engine:
-    """The engine on the Triton server at ``url``, which need not be up yet.
+def local_engines(threads: int = 0) -> Start:
+    """Starts engines in this process; each is warmed up, which takes seconds.
 
     Parameters
     ----------
-    folder
-        The bundle's, of which the server has the same.
+    threads
+        Of one model run; 0: all cores.
+    """
+
+    async def start(bundle: Bundle, like: Engine | None) -> Engine:
+        other = like if isinstance(like, LocalEngine) else None
+        return await asyncio.to_thread(LocalEngine, bundle, _options(threads), other)
+
+    return start
+
+
+def triton_engines(url: str) -> Start:
+    """Starts engines on the Triton server at ``url``, which need not be up yet.
+
+    Parameters
+    ----------
     url
-        ``host:port`` of the server's gRPC port.
+        ``host:port`` of the server's gRPC port; its model repository is the bundle's folder.
 
     Raises
     ------
     SettingsInvalid
         Triton's client is not installed.
-    BundleInvalid
-        The bundle can not be loaded, or has no selector.
     """
     try:
         from sammoe.engine.triton import TritonEngine
@@ -50,20 +64,24 @@ async def connect_engine(folder: Path, url: str) -> Engine:
         raise SettingsInvalid(
             f"--triton-url needs {error.name}: pip install 'sam-med3d-moe[triton]'"
         ) from error
-    bundle = await asyncio.to_thread(load_bundle, folder)
-    return TritonEngine(bundle, url)
+
+    async def start(bundle: Bundle, like: Engine | None) -> Engine:
+        return TritonEngine(bundle, url)
+
+    return start
 
 
 @asynccontextmanager
 async def open_workspace(
     engine: Engine, state: Path, cache_bytes: int, redis_url: str | None = None
 ) -> AsyncIterator[Workspace]:
-    """A workspace over a loaded engine; everything, the engine too, is closed at the end.
+    """A workspace over an engine; everything, the engine that then answers too, is closed at the
+    end.
 
     Parameters
     ----------
     engine
-        See :func:`load_engine` and :func:`connect_engine`.
+        See :func:`local_engines` and :func:`triton_engines`.
     state
         Folder for volumes and segmentations; made when missing.
     cache_bytes
@@ -72,7 +90,12 @@ async def open_workspace(
         Where embeddings are shared with other processes, if anywhere.
     """
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(engine.close)
+        workspace: Workspace | None = None
+
+        async def close_engine() -> None:
+            await (engine if workspace is None else workspace.engine).close()
+
+        stack.push_async_callback(close_engine)
         store = LocalStore(state)
         stack.callback(store.close)
         shared = None if redis_url is None else _redis(redis_url)
@@ -83,6 +106,10 @@ async def open_workspace(
         workspace = Workspace(engine, store, cache, shared=shared)
         stack.push_async_callback(workspace.close)
         yield workspace
+
+
+def _options(threads: int) -> EngineOptions:
+    return EngineOptions(encoder_threads=threads, decoder_threads=threads)
 
 
 def _redis(url: str) -> SharedEmbeddings:

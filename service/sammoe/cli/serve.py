@@ -7,7 +7,6 @@ import socket
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 from typing import Final
 
 import uvicorn
@@ -15,13 +14,13 @@ from fastapi import FastAPI
 
 from sammoe import __version__
 from sammoe.api import KeyRing, check_exposure, create_app
-from sammoe.bundle import Bundle
+from sammoe.bundle import Bundle, load_bundle
 from sammoe.cli import INTERRUPTED
-from sammoe.cli.assembly import connect_engine, load_engine, open_workspace
+from sammoe.cli.assembly import Start, local_engines, open_workspace, triton_engines
 from sammoe.cli.bundles import find_bundle
 from sammoe.cli.progress import steps
-from sammoe.engine import Engine
 from sammoe.errors import SettingsInvalid
+from sammoe.segmentation import BundleWatch
 from sammoe.settings import Settings, env_name, flag
 from sammoe.telemetry import configure_logging
 
@@ -83,24 +82,26 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _serve(settings: Settings, keys: KeyRing, listener: socket.socket) -> int:
-    folder = find_bundle(settings.bundle)
+    folder, redis_url = find_bundle(settings.bundle), settings.redis()
     with steps(1) as progress:
         progress.begin("loading the bundle and warming up")
-        engine = await _engine(folder, settings)
-    redis_url = None if settings.redis_url is None else settings.redis_url.get_secret_value()
+        start = _engines(settings)
+        engine = await start(await asyncio.to_thread(load_bundle, folder), None)
     async with open_workspace(
         engine, settings.state, settings.embedding_cache, redis_url
     ) as workspace:
         app = create_app(workspace, settings, keys)
         print(greeting(settings, keys, workspace.bundle, listener), flush=True)
-        await uvicorn.Server(server_config(app, settings)).serve(sockets=[listener])
+        leases = app.state.services.leases
+        async with BundleWatch(workspace, start).running(), leases.running():
+            await uvicorn.Server(server_config(app, settings)).serve(sockets=[listener])
     return 0
 
 
-async def _engine(folder: Path, settings: Settings) -> Engine:
+def _engines(settings: Settings) -> Start:
     if settings.triton_url is not None:
-        return await connect_engine(folder, settings.triton_url)
-    return await asyncio.to_thread(load_engine, folder, settings.threads)
+        return triton_engines(settings.triton_url)
+    return local_engines(settings.threads)
 
 
 def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +22,9 @@ from sammoe.engine.selector import decide, prompt_kind, select
 from sammoe.engine.workers import WorkerPool
 from sammoe.errors import EngineError
 from sammoe.volume.volume import Modality
+
+_GraphKey = tuple[str, tuple[OutputSpec, ...], int]
+"""Folder of a model, which names its digest, what is asked of it, and its threads."""
 
 FEATURES = "gate_features"
 """Output of the general decoder, input of a gate of heads."""
@@ -61,6 +64,15 @@ class LocalEngine:
     Making one loads every graph and runs it once on zeros, which takes seconds for full-size
     weights: do it before serving, off the event loop.
 
+    Parameters
+    ----------
+    bundle
+        What to run.
+    options
+        Threads and queues.
+    like
+        An engine whose loaded graphs are used again where a model is the same in both bundles.
+
     Raises
     ------
     BundleInvalid
@@ -68,15 +80,23 @@ class LocalEngine:
         detail names the file.
     """
 
-    def __init__(self, bundle: Bundle, options: EngineOptions | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        options: EngineOptions | None = None,
+        like: "LocalEngine | None" = None,
+    ) -> None:
         options = options or EngineOptions()
         self._bundle = bundle
+        self._graphs: dict[_GraphKey, Graph] = {}
+        self._loaded = {} if like is None else like._graphs
         self._experts = [expert.name for expert in bundle.manifest.experts]
         reference = load_reference(bundle)
         self._familiarity = None if reference is None else Familiarity(reference)
         self._gate_reads_features = bundle.manifest.routing.gate == "heads"
         self._load(options.encoder_threads or _cores(), options.decoder_threads or _cores())
         self._warm_up()
+        self._loaded = {}
         self._encoders = WorkerPool(
             "encoder", workers=options.encode_workers, waiting=options.encode_waiting
         )
@@ -110,12 +130,12 @@ class LocalEngine:
     async def check_ready(self) -> None:
         """See `Engine.check_ready`: what was made is loaded and warm."""
 
-    async def close(self) -> None:
-        """See `Engine.close`."""
+    async def close(self, *, unload: Collection[str] = ()) -> None:
+        """See `Engine.close`; a model is freed with the last engine that has it."""
         await asyncio.gather(self._encoders.close(), self._decoders.close())
 
     def _load(self, encoder_threads: int, decoder_threads: int) -> None:
-        bundle, model = self._bundle, self._bundle.manifest.model
+        model = self._bundle.manifest.model
         grid, cells = (model.grid,) * 3, (model.cells,) * 3
         embedding = OutputSpec("embedding", np.float16, (1, model.embedding_channels, *grid))
         logits = OutputSpec("logits", np.float32, (1, 1, *cells))
@@ -124,13 +144,21 @@ class LocalEngine:
         # The names' order is that of the outputs in `_run_general`.
         wanted = (self._experts and self._gate_reads_features) or self._familiarity is not None
         general = [logits, features] if wanted else [logits]
-        self._encoder = Graph(bundle.model_path(ENCODER), [embedding], threads=encoder_threads)
-        self._general = Graph(bundle.model_path(GENERAL_DECODER), general, threads=decoder_threads)
+        self._encoder = self._graph(ENCODER, [embedding], encoder_threads)
+        self._general = self._graph(GENERAL_DECODER, general, decoder_threads)
         self._expert = {
-            name: Graph(bundle.model_path(decoder_name(name)), [logits], threads=decoder_threads)
+            name: self._graph(decoder_name(name), [logits], decoder_threads)
             for name in self._experts
         }
-        self._gate = Graph(bundle.model_path(GATE), [scores], threads=1) if self._experts else None
+        self._gate = self._graph(GATE, [scores], threads=1) if self._experts else None
+
+    def _graph(self, plain: str, outputs: list[OutputSpec], threads: int) -> Graph:
+        key = (self._bundle.manifest.models[plain], tuple(outputs), threads)
+        graph = self._loaded.get(key) or Graph(
+            self._bundle.model_path(plain), outputs, threads=threads
+        )
+        self._graphs[key] = graph
+        return graph
 
     def _warm_up(self) -> None:
         manifest = self._bundle.manifest

@@ -1,6 +1,6 @@
 """What an engine is: whatever runs a bundle."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -94,6 +94,13 @@ class Engine(Protocol):
         """
         ...
 
-    async def close(self) -> None:
-        """Finish what runs, refuse what waits, free the workers."""
+    async def close(self, *, unload: Collection[str] = ()) -> None:
+        """Finish what runs, refuse what waits, free the workers.
+
+        Parameters
+        ----------
+        unload
+            Folders of models that nobody needs any more, so that a server which shares them with
+            other processes may forget them.
+        """
         ...

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -144,11 +144,16 @@ class TritonEngine:
         if out := self._watchdog.down.intersection(needed):
             raise EngineError(f"Triton has not loaded {', '.join(sorted(out))}.")
 
-    async def close(self) -> None:
+    async def close(self, *, unload: Collection[str] = ()) -> None:
         """See `Engine.close`."""
         self._closed = True
         await asyncio.gather(self._encodes.emptied(), self._decodes.emptied())
         await self._watchdog.close()
+        for model in unload:
+            try:
+                await self._connection.unload(model)
+            except EngineError as error:
+                _log.warning("%s stays loaded on Triton: %s", model, error)
         await self._connection.close()
 
     async def _call(self, ask: Callable[[float], Awaitable[T]], places: "_Places") -> T:

@@ -9,6 +9,8 @@ from tqdm import tqdm
 from sammoe.bundle import Provenance, file_digest
 from sammoe.errors import CheckpointInvalid
 from sammoe.export.bundles import export_bundle
+from sammoe.export.plan_building import find_tensorrt
+from sammoe.export.plans import with_plans
 from sammoe.export.release import Release, official_windows
 from sammoe.model import SamMed3D
 from sammoe.model.checkpoint import load_checkpoint
@@ -32,6 +34,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_import(args: argparse.Namespace) -> int:
     """Turn official weights into a bundle with the windows that they were trained on."""
+    _check(args)
     checkpoint = load_checkpoint(args.checkpoint)
     config, window = checkpoint.model.config, official_windows()
     if (config.image_size, config.patch_size) != (window.side, window.patch):
@@ -56,6 +59,7 @@ def run_import(args: argparse.Namespace) -> int:
 
 def run_export(args: argparse.Namespace) -> int:
     """Turn a checkpoint of ``sammoe train`` into a bundle."""
+    _check(args)
     checkpoint = load_checkpoint(args.checkpoint)
     release = Release.from_metadata(checkpoint.metadata)
     if args.name:
@@ -64,16 +68,27 @@ def run_export(args: argparse.Namespace) -> int:
     return 0
 
 
+def _check(args: argparse.Namespace) -> None:
+    """Whether plans can be made here, before anything that takes long."""
+    if args.tensorrt:
+        find_tensorrt()
+
+
 def _add_common_arguments(parser: argparse.ArgumentParser, checkpoint: str) -> None:
     parser.add_argument("checkpoint", type=Path, help=checkpoint)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="bundle folder")
     parser.add_argument("--name", help="the bundle's name")
     parser.add_argument("--half", action="store_true", help="float16 weights: half the size")
     parser.add_argument("--replace", action="store_true", help="replace the bundle in DIR")
+    parser.add_argument(
+        "--tensorrt",
+        action="store_true",
+        help="with plans for this machine's GPU; sammoe bundle add-plans adds them later",
+    )
 
 
 def _write(model: SamMed3D, release: Release, args: argparse.Namespace) -> None:
-    with tqdm(total=3, unit="part", delay=2, leave=False) as bar:
+    with tqdm(total=5 if args.tensorrt else 3, unit="part", delay=2, leave=False) as bar:
 
         def report(part: str) -> None:
             bar.set_description(part)
@@ -82,4 +97,6 @@ def _write(model: SamMed3D, release: Release, args: argparse.Namespace) -> None:
         bundle = export_bundle(
             model, args.out, release, half=args.half, replace=args.replace, report=report
         )
+        if args.tensorrt:
+            bundle = with_plans(bundle, out=args.out, report=report)
     print(bundle.in_short())

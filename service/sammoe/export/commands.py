@@ -14,6 +14,8 @@ from sammoe.bundle.finding import find_bundle
 from sammoe.errors import BundleInvalid, CheckpointInvalid
 from sammoe.export.mixing import check_head, with_expert, with_gate, without_expert
 from sammoe.export.parts import Gate
+from sammoe.export.plan_building import find_tensorrt
+from sammoe.export.plans import with_plans
 from sammoe.export.reading import read_gate
 from sammoe.export.sharing import check_shared
 from sammoe.model.checkpoint import load_checkpoint
@@ -56,6 +58,13 @@ def set_gate(args: argparse.Namespace) -> Bundle:
     gate = _heads(bundle, args.head) if args.head else _whole_gate(bundle, args.gate)
     decoders = _decoders(bundle, args.checkpoint)
     return with_gate(bundle, gate, decoders, out=args.out, replace=args.replace)
+
+
+def add_plans(args: argparse.Namespace) -> Bundle:
+    """The bundle with TensorRT plans."""
+    find_tensorrt()  # before anything that takes long
+    bundle = load_bundle(find_bundle(args.folder))
+    return with_plans(bundle, out=args.out, half=args.half, replace=args.replace)
 
 
 def describe(args: argparse.Namespace, source: Path, metadata: Mapping[str, str]) -> Expert:

@@ -134,11 +134,14 @@ class MaskDecoder(nn.Module):
         return F.gelu(_grow(x, second)).reshape(tokens.shape[0], -1, width // 2)
 
     def _place(self, values: Tensor) -> Tensor:
-        """[B, g^3 * 8 * 8, m] -> [B, m, 4g, 4g, 4g]."""
+        """[B, g^3 * 8 * 8, m] -> [B, m, 4g, 4g, 4g].
+
+        First each token's 4^3 cells, then all of them: TensorRT takes no more than 8 axes.
+        """
         b, g, m = values.shape[0], self.config.grid, values.shape[-1]
-        x = values.reshape(b, g, g, g, 2, 2, 2, 2, 2, 2, m)
-        x = x.permute(0, 10, 1, 4, 7, 2, 5, 8, 3, 6, 9)
-        return x.reshape(b, m, 4 * g, 4 * g, 4 * g)
+        cells = values.reshape(b * g**3, 2, 2, 2, 2, 2, 2, m).permute(0, 1, 4, 2, 5, 3, 6, 7)
+        grid = cells.reshape(b, g, g, g, 4, 4, 4, m).permute(0, 7, 1, 4, 2, 5, 3, 6)
+        return grid.reshape(b, m, 4 * g, 4 * g, 4 * g)
 
 
 def _grow(tokens: Tensor, layer: nn.ConvTranspose3d) -> Tensor:

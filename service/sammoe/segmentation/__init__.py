@@ -1,7 +1,9 @@
 """Use cases on scans: what every way in (HTTP, command line) shares."""
 
 from sammoe.segmentation.answers import Segmented, Timings
+from sammoe.segmentation.bundle_watch import BundleWatch, WatchTimes
 from sammoe.segmentation.clicking import Render
+from sammoe.segmentation.leases import Leases, LeaseTerms
 from sammoe.segmentation.prompt import MAX_POINTS, Point, Prompt, Space
 from sammoe.segmentation.results import MAX_ENTRIES, Composed, DicomForm, Entry, Results
 from sammoe.segmentation.workspace import Candidate, Workspace, WorkspaceLimits
@@ -9,10 +11,13 @@ from sammoe.segmentation.workspace import Candidate, Workspace, WorkspaceLimits
 __all__ = [
     "MAX_ENTRIES",
     "MAX_POINTS",
+    "BundleWatch",
     "Candidate",
     "Composed",
     "DicomForm",
     "Entry",
+    "LeaseTerms",
+    "Leases",
     "Point",
     "Prompt",
     "Render",
@@ -20,6 +25,7 @@ __all__ = [
     "Segmented",
     "Space",
     "Timings",
+    "WatchTimes",
     "Workspace",
     "WorkspaceLimits",
 ]

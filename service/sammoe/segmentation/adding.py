@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sammoe.bundle import file_digest
+from sammoe.bundle import file_digest as digest_of
 from sammoe.store import (
     DoubtRecord,
-    LocalStore,
     SourceRecord,
+    Store,
     VolumeRecord,
     files_digest,
     now,
@@ -17,6 +17,7 @@ from sammoe.store import (
 from sammoe.volume.dicom.files import files_in
 from sammoe.volume.limits import ReadLimits
 from sammoe.volume.reading import read_volume
+from sammoe.volume.volume import Volume
 
 ModalityAsked = Literal["CT", "MR", "auto"]
 
@@ -44,7 +45,7 @@ class Upload:
 
 
 def add_volume(
-    store: LocalStore, principal: str, upload: Upload, limits: ReadLimits
+    store: Store, principal: str, upload: Upload, limits: ReadLimits
 ) -> tuple[VolumeRecord, bool]:
     """Read a scan and keep it, unless the principal has added the same file with the same words.
 
@@ -70,20 +71,37 @@ def add_volume(
         limits=limits,
         scratch=store.temporary_folder,
     )
+    return keep_volume(store, principal, volume, digest, upload.modality)
+
+
+def keep_volume(
+    store: Store,
+    principal: str,
+    volume: Volume,
+    file_digest: str,
+    modality_asked: ModalityAsked = "auto",
+) -> tuple[VolumeRecord, bool]:
+    """Keep a scan that was read; as `add_volume`.
+
+    Parameters
+    ----------
+    file_digest
+        Names what it was read from, SHA-256 (hex).
+    """
     source = volume.source
     a, b, c, _ = volume.geometry.affine.tolist()
     record = VolumeRecord(
         id=store.new_id(),
         owner=principal,
         created=now(),
-        file_digest=digest,
+        file_digest=file_digest,
         content_digest=volume.content_digest(),
         shape=volume.geometry.shape,
         affine=(a, b, c, (0.0, 0.0, 0.0, 1.0)),
         dtype=volume.voxels.dtype.name,
         modality=volume.modality,
         modality_source=volume.modality_source,
-        modality_asked=upload.modality,
+        modality_asked=modality_asked,
         source=None if source is None else SourceRecord.of(source),
         notes=tuple(map(DoubtRecord.model_validate, volume.notes)),
     )
@@ -93,5 +111,5 @@ def add_volume(
 
 def _digest(path: Path) -> str:
     if not path.is_dir():
-        return file_digest(path)
-    return files_digest(file_digest(file) for file in files_in(path))
+        return digest_of(path)
+    return files_digest(digest_of(file) for file in files_in(path))

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sammoe.engine import Choice, Decoded, Engine, WorkerPool
-from sammoe.errors import Conflict, NotFound
+from sammoe.engine import Choice, Decoded, Engine, WorkerPool, check_choice
+from sammoe.errors import Conflict, ExpertGone, ExpertUnknown, NotFound
 from sammoe.segmentation.answers import Segmented, Timings
 from sammoe.segmentation.doubts import doubts
 from sammoe.segmentation.embedding import Embedder
@@ -21,12 +21,13 @@ from sammoe.segmentation.planning import Parent, Plan, answer, plan
 from sammoe.segmentation.prompt import Prompt
 from sammoe.store import (
     ChoiceRecord,
-    LocalStore,
     RouteRecord,
     SegmentationRecord,
+    Store,
     VolumeRecord,
     WindowRecord,
     now,
+    rounded,
 )
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.paste import Pasted, paste
@@ -55,7 +56,7 @@ class Clicker:
     def __init__(
         self,
         engine: Engine,
-        store: LocalStore,
+        store: Store,
         embedder: Embedder,
         rule: WindowRule,
         pool: WorkerPool,
@@ -99,6 +100,7 @@ class Clicker:
     def _prepare(self, click: Click) -> tuple[VolumeRecord, Plan]:
         volume = self._store.volumes.get(click.principal, click.volume_id)
         parent = None if click.parent is None else self._parent(click, click.parent)
+        self._check_choice(click.choice, parent)
         boxes = self._engine.bundle.manifest.model.boxes
         return volume, plan(volume, parent, click.prompt, self._rule, boxes=boxes)
 
@@ -112,6 +114,18 @@ class Clicker:
                 "The parent is a segmentation of another volume.", pointer="/parent"
             ) from None
 
+    def _check_choice(self, choice: Choice, parent: Parent | None) -> None:
+        try:
+            check_choice(choice, self._engine.bundle.manifest)
+        except ExpertUnknown:
+            if parent is None or choice.expert not in parent.record.experts:
+                raise
+            raise ExpertGone(
+                f"The expert {choice.expert} was there for the parent and is gone from the bundle"
+                " since: go on with auto, general or another expert.",
+                pointer="/expert",
+            ) from None
+
     def _finish(
         self,
         click: Click,
@@ -123,11 +137,12 @@ class Clicker:
     ) -> tuple[SegmentationRecord, Pasted, bytes | None, float]:
         started = time.perf_counter()
         bundle, route = self._engine.bundle, decoded.route
-        logits = answer(decoded.candidates, route)
+        candidates = {name: rounded(block) for name, block in decoded.candidates.items()}
+        logits = answer(candidates, route)
         pasted = paste(logits, planned.window, volume.geometry)
         pasted_at = time.perf_counter()
         record = SegmentationRecord(
-            id=self._store.new_id(),
+            id=self._store.new_id(volume.id),
             owner=click.principal,
             created=now(),
             volume_id=volume.id,
@@ -136,7 +151,7 @@ class Clicker:
             windows=(
                 WindowRecord(
                     window=planned.window,
-                    candidates=tuple(decoded.candidates),
+                    candidates=tuple(candidates),
                     cells=len(logits),
                 ),
             ),
@@ -145,9 +160,11 @@ class Clicker:
             bundle_digest=bundle.digest,
             timings_ms={**phases, "paste": 1000 * (pasted_at - started)},
             voxel_count=int(np.count_nonzero(pasted.mask)),
-            warnings=doubts(volume, planned.prompt, planned.window, pasted, route, bundle.manifest),
+            warnings=doubts(
+                volume, planned.prompt, planned.window, pasted, route, bundle, planned.parent_bundle
+            ),
         )
-        written = self._writers.submit(self._store.segmentations.put, record, [decoded.candidates])
+        written = self._writers.submit(self._store.segmentations.put, record, [candidates])
         try:
             rendered = None if render is None else render(pasted, volume.geometry)
         finally:

@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from sammoe.bundle import Manifest
+from sammoe.bundle import Bundle, Manifest
 from sammoe.engine import Route
 from sammoe.store import DoubtRecord, PromptRecord, RouteRecord, VolumeRecord
 from sammoe.volume.paste import Pasted
@@ -22,6 +22,7 @@ DoubtCode = Literal[
     "expert_failed",
     "candidates_disagree",
     "far_from_training",
+    "bundle_changed",
 ]
 
 MODALITY_UNKNOWN: Final = DoubtRecord(
@@ -37,7 +38,8 @@ def doubts(
     window: Window,
     pasted: Pasted,
     route: Route | RouteRecord,
-    manifest: Manifest,
+    bundle: Bundle,
+    parent_bundle: str | None = None,
 ) -> tuple[DoubtRecord, ...]:
     """Everything that makes an answer doubtful, in a fixed order.
 
@@ -47,10 +49,13 @@ def doubts(
         All of it so far, source voxel index.
     window, pasted, route
         Where the networks looked, the answer's mask, and how it came about.
-    manifest
-        Of the bundle that answered: its experts' modalities, and the limits of ``agreement`` and
-        ``distance``; without a limit there is no such warning.
+    bundle
+        That answered: its experts' modalities, and the limits of ``agreement`` and ``distance``;
+        without a limit there is no such warning.
+    parent_bundle
+        Digest of the bundle that answered what is refined; None for a first prompt.
     """
+    manifest = bundle.manifest
     if volume.modality is Modality.UNKNOWN:
         found = [MODALITY_UNKNOWN]
     else:
@@ -76,6 +81,14 @@ def doubts(
             )
         )
     found.extend(_doubted_by_route(route, manifest))
+    if parent_bundle not in {None, bundle.digest}:
+        found.append(
+            _doubt(
+                "bundle_changed",
+                "Another bundle is served since the mask that this one refines: more may have"
+                " changed than was asked for.",
+            )
+        )
     return tuple(found)
 
 

@@ -12,8 +12,8 @@ from sammoe.engine import Engine, WorkerPool
 from sammoe.errors import NotFound
 from sammoe.store import (
     EmbeddingCache,
-    LocalStore,
     SharedEmbeddings,
+    Store,
     VolumeRecord,
     embedding_key,
 )
@@ -45,7 +45,7 @@ class Embedder:
     def __init__(
         self,
         engine: Engine,
-        store: LocalStore,
+        store: Store,
         cache: EmbeddingCache,
         rule: WindowRule,
         pool: WorkerPool,

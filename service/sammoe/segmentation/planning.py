@@ -29,11 +29,20 @@ class Parent:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What to decode: ``prompt`` holds all clicks so far."""
+    """What to decode.
+
+    Attributes
+    ----------
+    prompt
+        All clicks so far.
+    parent_bundle
+        Digest of the bundle that answered the parent; None without one.
+    """
 
     prompt: PromptRecord
     window: Window
     inputs: DecoderInputs
+    parent_bundle: str | None
 
 
 def plan(
@@ -83,7 +92,8 @@ def plan(
         middle, ellipsoid = box_as_click_and_prior(box, rule)
         points, labels = np.vstack([points, middle]), np.append(labels, np.int32(1))
         prior, box = ellipsoid if new.box is not None else prior, None
-    return Plan(together, window, decoder_inputs(points, labels, box, prior, rule))
+    inputs = decoder_inputs(points, labels, box, prior, rule)
+    return Plan(together, window, inputs, parent.record.bundle_digest if parent else None)
 
 
 def first_window(volume: VolumeRecord, prompt: PromptRecord, rule: WindowRule) -> Window:

@@ -46,6 +46,8 @@ class Prompt:
     box
         Two opposite corners. In voxel index they are the first and the last voxel inside; where
         the volume lies oblique to the millimetres, the voxels' box around the given one is taken.
+        One that is flat, as drawn in a single slice, is taken for the middle slice of a box as
+        deep as its sides are long on average.
     space
         Of points and box.
     """
@@ -85,7 +87,8 @@ class Prompt:
         corners = np.array(np.meshgrid(*zip(*box, strict=True))).reshape(3, 8).T
         index = _to_index(corners, self.space, geometry)
         limit = np.asarray(geometry.shape) - 0.5
-        lo, hi = np.clip([index.min(axis=0), index.max(axis=0)], -0.5, limit)
+        deep = _deepened(index.min(axis=0), index.max(axis=0), geometry)
+        lo, hi = np.clip(deep, -0.5, limit)
         return _triple(lo), _triple(hi)
 
     def _place(
@@ -145,6 +148,21 @@ def merge(earlier: PromptRecord | None, new: PromptRecord) -> PromptRecord:
                 pointer="/points",
             )
     return PromptRecord(points=tuple(clicks), labels=tuple(clicks.values()), box=box)
+
+
+def _deepened(
+    lo: NDArray[np.float64], hi: NDArray[np.float64], geometry: Geometry
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A box that has a slice's thickness along one axis, with a depth; any other as it is."""
+    thin = np.flatnonzero(hi - lo < 1)
+    if len(thin) != 1:
+        return lo, hi
+    axis, spacing = int(thin[0]), np.asarray(geometry.spacing)
+    sides = np.delete((hi - lo + 1) * spacing, axis)
+    grow = max(0.0, (sides.mean() / spacing[axis] - 1 - (hi - lo)[axis]) / 2)
+    by = np.zeros(3)
+    by[axis] = grow
+    return lo - by, hi + by
 
 
 def _to_index(places: NDArray[np.float64], space: Space, geometry: Geometry) -> NDArray[np.float64]:

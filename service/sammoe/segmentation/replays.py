@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable
 from weakref import WeakValueDictionary
 
 from sammoe.engine import WorkerPool
-from sammoe.store import LocalStore, StoredResponse
+from sammoe.store import Store, StoredResponse
 
 
 class Replays:
     """Answers requests once per principal and key."""
 
-    def __init__(self, store: LocalStore, pool: WorkerPool) -> None:
+    def __init__(self, store: Store, pool: WorkerPool) -> None:
         self._responses = store.responses
         self._pool = pool
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal, TypeVar
 
-from sammoe.bundle import Manifest
-from sammoe.engine import Engine, WorkerPool
+from sammoe.bundle import Bundle, Manifest
+from sammoe.engine import WorkerPool
 from sammoe.errors import Conflict, NoDicomSource, NotFound
 from sammoe.store import (
     CodeRecord,
     EntryRecord,
-    LocalStore,
     Page,
     ResultRecord,
     SegmentationRecord,
+    Store,
     VolumeRecord,
     now,
 )
@@ -95,6 +95,8 @@ class Results:
 
     Parameters
     ----------
+    bundle
+        Gives the bundle that answers now.
     mask
         Gives the mask of a principal's segmentation, by its id, with its volume.
     clicks, scans
@@ -103,14 +105,14 @@ class Results:
 
     def __init__(
         self,
-        engine: Engine,
-        store: LocalStore,
+        store: Store,
+        bundle: Callable[[], Bundle],
         mask: Callable[[str, str], tuple[Pasted, VolumeRecord]],
         clicks: WorkerPool,
         scans: WorkerPool,
     ) -> None:
-        self._engine = engine
         self._store = store
+        self._bundle = bundle
         self._mask = mask
         self._clicks = clicks
         self._scans = scans
@@ -213,7 +215,7 @@ class Results:
         volume = self._store.volumes.get(principal, volume_id)
         created = now()
         record = ResultRecord(
-            id=self._store.new_id(),
+            id=self._store.new_id(volume.id),
             owner=principal,
             created=created,
             volume_id=volume.id,
@@ -239,7 +241,7 @@ class Results:
             same = next((kept for kept in left if kept.label == entry.label), None)
             if same is not None:
                 left.remove(same)
-            code, category = _codes(entry, segmentation, self._engine.bundle.manifest)
+            code, category = _codes(entry, segmentation, self._bundle().manifest)
             made.append(
                 EntryRecord(
                     segmentation=segmentation.id,

@@ -8,22 +8,22 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from sammoe.bundle import Bundle
-from sammoe.engine import AUTO, Choice, Engine, WorkerPool, check_choice
+from sammoe.engine import AUTO, Choice, Engine, WorkerPool
 from sammoe.errors import CandidateMissing, Conflict, NotFound, SammoeError
-from sammoe.segmentation.adding import ModalityAsked, Upload, add_volume
+from sammoe.segmentation.adding import ModalityAsked, Upload, add_volume, keep_volume
 from sammoe.segmentation.answers import Segmented
-from sammoe.segmentation.clicking import Click, Clicker, Render
-from sammoe.segmentation.embedding import Embedder
+from sammoe.segmentation.clicking import Click, Render
 from sammoe.segmentation.planning import answer, window_to_warm
 from sammoe.segmentation.prompt import Prompt
 from sammoe.segmentation.replays import Replays
 from sammoe.segmentation.results import Results
+from sammoe.segmentation.served import Served
 from sammoe.store import (
     EmbeddingCache,
-    LocalStore,
     Page,
     SegmentationRecord,
     SharedEmbeddings,
+    Store,
     StoredResponse,
     VolumeRecord,
 )
@@ -32,6 +32,7 @@ from sammoe.volume.geometry import Geometry
 from sammoe.volume.limits import ReadLimits
 from sammoe.volume.measure import Measures, measure
 from sammoe.volume.paste import Pasted, paste
+from sammoe.volume.volume import Volume
 from sammoe.volume.window import Window
 
 Candidate = Literal["fused", "general", "expert"]
@@ -64,6 +65,14 @@ class WorkspaceLimits:
     scan_waiting: int = 16
 
 
+@dataclass
+class SwapCounters:
+    """``switched``: times that another bundle took over; ``refused``: that one was not fit to."""
+
+    switched: int = 0
+    refused: int = 0
+
+
 class Workspace:
     """What a principal can do. Every method may raise `StoreUnavailable` or `EngineBusy`.
 
@@ -79,53 +88,68 @@ class Workspace:
     ----------
     results
         What a principal can do with results.
+    swaps
+        How often another bundle took over, and how often one was refused.
     """
 
     def __init__(
         self,
         engine: Engine,
-        store: LocalStore,
+        store: Store,
         cache: EmbeddingCache,
         limits: WorkspaceLimits | None = None,
         shared: SharedEmbeddings | None = None,
     ) -> None:
         limits = limits or WorkspaceLimits()
-        self._engine = engine
-        self._store = store
+        self.store = store
         self.cache = cache
         self.shared = shared
+        self.swaps = SwapCounters()
         self._limits = limits
-        self._rule = engine.bundle.manifest.window_rule()
         self._clicks = WorkerPool(
             "click", workers=limits.click_workers, waiting=limits.click_waiting
         )
         self._scans = WorkerPool("scan", workers=limits.scan_workers, waiting=limits.scan_waiting)
-        self._embedder = Embedder(engine, store, cache, self._rule, self._scans, shared)
-        self._clicker = Clicker(engine, store, self._embedder, self._rule, self._clicks)
+        self._served = self._serve(engine)
         self._replays = Replays(store, self._clicks)
-        self.results = Results(engine, store, self._mask, self._clicks, self._scans)
+        self.results = Results(store, lambda: self.bundle, self._mask, self._clicks, self._scans)
         self._background: set[asyncio.Task[None]] = set()
 
     @property
+    def engine(self) -> Engine:
+        """The engine that answers now."""
+        return self._served.engine
+
+    @property
     def bundle(self) -> Bundle:
-        """The bundle that answers."""
-        return self._engine.bundle
+        """The bundle that answers now."""
+        return self._served.engine.bundle
 
     @property
     def temporary_folder(self) -> Path:
         """Where to put an upload while it arrives; emptied after a crash."""
-        return self._store.temporary_folder
+        return self.store.temporary_folder
 
     async def check_ready(self) -> None:
         """Return when clicks can be answered; see `Engine.check_ready`."""
-        await self._engine.check_ready()
+        await self._served.engine.check_ready()
+
+    async def switch(self, engine: Engine) -> None:
+        """Let another engine answer from now on.
+
+        Requests under way are finished by the engine that began them; when this returns, the old
+        one is used no more and can be closed. Both must not be closed before.
+        """
+        old, self._served = self._served, self._serve(engine)
+        self.swaps.switched += 1
+        await old.close()
 
     async def close(self) -> None:
         """Stop background work and free the threads; calls under way are finished first."""
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
-        await asyncio.gather(self._clicks.close(), self._scans.close(), self._clicker.close())
+        await asyncio.gather(self._clicks.close(), self._scans.close(), self._served.close())
 
     async def add_volume(
         self,
@@ -145,27 +169,46 @@ class Workspace:
         """
         upload = Upload(path, filename, modality, file_digest)
         ran = await self._scans.run(
-            lambda: add_volume(self._store, principal, upload, self._limits.read)
+            lambda: add_volume(self.store, principal, upload, self._limits.read)
         )
         return ran.value
 
+    @property
+    def read_limits(self) -> ReadLimits:
+        """The largest scan that is taken."""
+        return self._limits.read
+
+    async def keep_volume(
+        self, principal: str, read: Callable[[], tuple[Volume, str]]
+    ) -> VolumeRecord:
+        """Keep a scan that comes by another way than as a file.
+
+        Parameters
+        ----------
+        read
+            Makes it, in a worker, with a name (SHA-256, hex) of what it was made of: the same name
+            again is the same volume.
+        """
+        ran = await self._scans.run(lambda: keep_volume(self.store, principal, *read()))
+        return ran.value[0]
+
     async def get_volume(self, principal: str, volume_id: str) -> VolumeRecord:
         """Return a volume's record."""
-        return await self._short(lambda: self._store.volumes.get(principal, volume_id))
+        return await self._short(lambda: self.store.volumes.get(principal, volume_id))
 
     async def source(self, volume: VolumeRecord) -> DicomSource:
         """Return the DICOM series that a volume came from; `NotFound` if it did not."""
-        return await self._short(lambda: self._store.volumes.source(volume))
+        return await self._short(lambda: self.store.volumes.source(volume))
 
     async def list_volumes(
         self, principal: str, cursor: str | None = None, limit: int = 50
     ) -> Page[VolumeRecord]:
         """List the principal's volumes, newest first."""
-        return await self._short(lambda: self._store.volumes.page(principal, cursor, limit))
+        return await self._short(lambda: self.store.volumes.page(principal, cursor, limit))
 
     async def delete_volume(self, principal: str, volume_id: str) -> None:
         """Delete a volume, its segmentations and its results."""
-        await self._short(lambda: self._store.volumes.delete(principal, volume_id))
+        await self._short(lambda: self.store.volumes.delete(principal, volume_id))
 
     async def warm(
         self,
@@ -194,7 +237,7 @@ class Workspace:
             The prompt can not be used, or the bundle has no such spacing.
         """
         volume = await self.get_volume(principal, volume_id)
-        window = window_to_warm(volume, prompt, spacing, self._rule)
+        window = window_to_warm(volume, prompt, spacing, self._served.rule)
         task = asyncio.create_task(self._embed(volume, window))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
@@ -225,28 +268,27 @@ class Workspace:
         PromptInvalid, TooLarge
             The prompt can not be used; see `sammoe.segmentation.planning.plan`.
         Conflict
-            The parent belongs to another volume, or was made with other windows.
+            The parent belongs to another volume, was made with other windows, or by an expert that
+            is asked for again and gone from the bundle.
         NoForeground
             There is nothing to see in the window.
         EngineError
             The engine is busy, failed, or answered nonsense.
         """
-        choice = Choice(expert, tau)
-        check_choice(choice, self.bundle.manifest)
-        return await self._clicker.click(
-            Click(principal, volume_id, prompt, parent, choice), render
-        )
+        click = Click(principal, volume_id, prompt, parent, Choice(expert, tau))
+        with self._served.used() as served:
+            return await served.clicker.click(click, render)
 
     async def get_segmentation(self, principal: str, name: str) -> SegmentationRecord:
         """Return a segmentation's record."""
-        return await self._short(lambda: self._store.segmentations.get(principal, name))
+        return await self._short(lambda: self.store.segmentations.get(principal, name))
 
     async def list_segmentations(
         self, principal: str, volume_id: str, cursor: str | None = None, limit: int = 50
     ) -> Page[SegmentationRecord]:
         """List a volume's segmentations, newest first."""
         return await self._short(
-            lambda: self._store.segmentations.page(principal, volume_id, cursor, limit)
+            lambda: self.store.segmentations.page(principal, volume_id, cursor, limit)
         )
 
     async def delete_segmentation(self, principal: str, name: str) -> None:
@@ -305,20 +347,26 @@ class Workspace:
         return (await self._clicks.run(call)).value
 
     def _delete_segmentation(self, principal: str, name: str) -> None:
-        self.results.check_unused(self._store.segmentations.get(principal, name))
-        self._store.segmentations.delete(principal, name)
+        self.results.check_unused(self.store.segmentations.get(principal, name))
+        self.store.segmentations.delete(principal, name)
+
+    def _serve(self, engine: Engine) -> Served:
+        return Served(
+            engine, self.store, self.cache, self.shared, clicks=self._clicks, scans=self._scans
+        )
 
     async def _embed(self, volume: VolumeRecord, window: Window) -> None:
         try:
-            await self._embedder.embed(volume, window)
+            with self._served.used() as served:
+                await served.embedder.embed(volume, window)
         except SammoeError as error:
             _log.warning("a window was not embedded in the background: %s", error.code)
 
     def _mask(
         self, principal: str, name: str, candidate: Candidate = "fused"
     ) -> tuple[Pasted, VolumeRecord]:
-        record, logits = self._store.segmentations.with_logits(principal, name)
-        volume = self._store.volumes.get(principal, record.volume_id)
+        record, logits = self.store.segmentations.with_logits(principal, name)
+        volume = self.store.volumes.get(principal, record.volume_id)
         candidates = logits[0]
         if candidate != "fused" and candidate not in candidates:
             made = ", ".join(candidates)

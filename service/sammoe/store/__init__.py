@@ -1,13 +1,16 @@
-"""What outlives a request: records in a folder, embeddings in memory and, if told so, in Redis."""
+"""What outlives a request: records in a folder or a bucket, embeddings in memory and in Redis."""
 
 from sammoe.store.embeddings import CacheCounters, EmbeddingCache, embedding_key
 from sammoe.store.folders import Page
-from sammoe.store.local import LocalStore
+from sammoe.store.limits import Keeping, StoreLimits
+from sammoe.store.logits import rounded
 from sammoe.store.records import (
     ChoiceRecord,
     CodeRecord,
     DoubtRecord,
+    DrawnRecord,
     EntryRecord,
+    LeaseRecord,
     Logits,
     PromptRecord,
     ResultRecord,
@@ -16,20 +19,25 @@ from sammoe.store.records import (
     SourceRecord,
     VolumeRecord,
     WindowRecord,
+    content_key,
     files_digest,
     now,
     upload_key,
 )
 from sammoe.store.responses import StoredResponse
 from sammoe.store.shared import SharedCounters, SharedEmbeddings
+from sammoe.store.store import LocalStore, Store
 
 __all__ = [
     "CacheCounters",
     "ChoiceRecord",
     "CodeRecord",
     "DoubtRecord",
+    "DrawnRecord",
     "EmbeddingCache",
     "EntryRecord",
+    "Keeping",
+    "LeaseRecord",
     "LocalStore",
     "Logits",
     "Page",
@@ -40,11 +48,15 @@ __all__ = [
     "SharedCounters",
     "SharedEmbeddings",
     "SourceRecord",
+    "Store",
+    "StoreLimits",
     "StoredResponse",
     "VolumeRecord",
     "WindowRecord",
+    "content_key",
     "embedding_key",
     "files_digest",
     "now",
+    "rounded",
     "upload_key",
 ]

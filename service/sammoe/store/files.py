@@ -1,25 +1,130 @@
-"""Files that are there as a whole or not at all, whenever the process dies.
+"""What the store needs of the place where its files lie: a local folder, or a bucket of objects.
 
-A file or folder is made under ``tmp``, flushed to the disk, then renamed to its place, and the
-rename is flushed too. Under ``tmp`` each process has a folder of its own, held by a lock that the
-operating system drops when the process ends, however it ends; folders whose lock is free are
-removed at the next start.
+Paths are relative, of names joined by ``/``. A file is written as a whole or not at all, and what a
+call has written every process sees from then on. There is no renaming, and folders are no things
+of their own: they are there while files are in them. What must happen once among many processes is
+a :meth:`Files.create` or a :meth:`Files.replace`.
 """
 
 import errno
-import fcntl
-import os
-import secrets
-import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from sammoe.errors import StoreUnavailable
 
 Piece = bytes | memoryview
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file in a list: its path, its size in bytes, and when it was written (UTC)."""
+
+    path: str
+    size: int
+    modified: datetime
+
+
+@dataclass(frozen=True)
+class Versioned:
+    """A file's content, and what tells it from every other content of that file."""
+
+    content: bytes
+    version: str
+
+
+class Files(Protocol):
+    """Files by path. Blocking, from any thread, within a bounded time.
+
+    Raises
+    ------
+    FileNotFoundError
+        From every method that reads: there is no such file.
+    OSError, StoreUnavailable
+        From every method: the disk or the server failed. A write may have happened all the same;
+        `storage_errors` makes the one into the other.
+    """
+
+    @property
+    def temporary_folder(self) -> Path:
+        """This process's local folder for unfinished files; emptied after a crash."""
+        ...
+
+    def read(self, path: str) -> bytes:
+        """Return a file's content."""
+        ...
+
+    def read_start(self, path: str, size: int) -> bytes:
+        """Return up to ``size`` bytes from a file's beginning."""
+        ...
+
+    def read_versioned(self, path: str) -> Versioned:
+        """Return a file's content with its version, for `replace`."""
+        ...
+
+    def exists(self, path: str) -> bool:
+        """Whether there is such a file."""
+        ...
+
+    def local(self, path: str) -> Path:
+        """Return a local file of that content, to be opened at once and not to be changed."""
+        ...
+
+    def forget(self, path: str) -> None:
+        """Drop what `local` keeps, if that is a copy."""
+        ...
+
+    def write(self, path: str, pieces: Iterable[Piece]) -> None:
+        """Write a file, new or in place of the old one."""
+        ...
+
+    def adopt(self, path: str, file: Path) -> None:
+        """Write a new file that lies in `temporary_folder`, and is gone from there afterwards."""
+        ...
+
+    def create(self, path: str, pieces: Iterable[Piece]) -> bool:
+        """Write a new file; return whether this content is there now.
+
+        False: somebody was faster with another content, which stays. Of many processes with
+        different contents, one gets True.
+        """
+        ...
+
+    def replace(self, path: str, pieces: Iterable[Piece], version: str) -> bool:
+        """Write a file in place of that version; return whether this content is there now.
+
+        False: the file is gone, or has another version, and stays as it is.
+        """
+        ...
+
+    def remove(self, path: str) -> None:
+        """Remove a file, if it is there."""
+        ...
+
+    def remove_all(self, folder: str) -> None:
+        """Remove all files in a folder and below it."""
+        ...
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of files and folders in a folder, in no order; none if it is missing."""
+        ...
+
+    def entries(self, folder: str) -> Iterator[Entry]:
+        """List all files in a folder and below it, in no order."""
+        ...
+
+    def check(self) -> None:
+        """Write something, to see whether it can be done."""
+        ...
+
+    def close(self) -> None:
+        """Remove this process's unfinished files."""
+        ...
 
 
 @contextmanager
@@ -33,143 +138,3 @@ def storage_errors() -> Iterator[None]:
         else:
             detail = f"The store failed: {error.strerror or 'input or output error'}."
         raise StoreUnavailable(detail) from error
-
-
-class Scratch:
-    """This process's folder for what is not finished yet.
-
-    Parameters
-    ----------
-    root
-        The store's folder; the scratch folder lies in ``root/tmp``, on the same file system.
-
-    Attributes
-    ----------
-    folder
-        The scratch folder.
-    """
-
-    def __init__(self, root: Path) -> None:
-        parent = root / "tmp"
-        parent.mkdir(parents=True, exist_ok=True)
-        # One at a time: nobody shall sweep a folder between its making and its locking.
-        with locked(parent / "lock"):
-            for folder in parent.iterdir():
-                if folder.is_dir():
-                    _remove_if_left(folder)
-            self.folder = parent / secrets.token_hex(8)
-            self.folder.mkdir()
-            self._lock = _lock(self.folder / "lock", fcntl.LOCK_EX)
-
-    def path(self) -> Path:
-        """Return a path for a new file or folder."""
-        return self.folder / secrets.token_hex(8)
-
-    @contextmanager
-    def file(self) -> Iterator[Path]:
-        """Lend a path for a temporary file, removed at the end whatever happens."""
-        path = self.path()
-        try:
-            yield path
-        finally:
-            path.unlink(missing_ok=True)
-
-    def write(self, target: Path, pieces: Iterable[Piece]) -> None:
-        """Put ``pieces`` into the file ``target``, new or in place of the old one.
-
-        Raises
-        ------
-        OSError
-            Nothing has changed. `FileNotFoundError`: the folder of ``target`` is not there.
-        """
-        with self.file() as path:
-            write_flushed(path, pieces)
-            os.replace(path, target)
-            flush_folder(target.parent)
-
-    def write_new(self, target: Path, pieces: Iterable[Piece]) -> None:
-        """Put ``pieces`` into the file ``target``, unless it exists.
-
-        Raises
-        ------
-        FileExistsError
-            Somebody was faster; that file is unchanged.
-        OSError
-            Nothing has changed.
-        """
-        with self.file() as path:
-            write_flushed(path, pieces)
-            os.link(path, target)
-            flush_folder(target.parent)
-
-    def discard(self, folder: Path) -> None:
-        """Remove a folder with all in it; at once for every reader, even if this is cut short.
-
-        Raises
-        ------
-        FileNotFoundError
-            There is no such folder.
-        """
-        doomed = self.path()
-        os.rename(folder, doomed)
-        flush_folder(folder.parent)
-        shutil.rmtree(doomed, ignore_errors=True)
-
-    def close(self) -> None:
-        """Remove the folder and free its lock."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        os.close(self._lock)
-
-
-def write_flushed(path: Path, pieces: Iterable[Piece]) -> None:
-    """Write a new file and flush its content to the disk."""
-    with path.open("xb") as stream:
-        for piece in pieces:
-            stream.write(piece)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def flush_folder(folder: Path) -> None:
-    """Flush a folder's entries to the disk, so that a rename in it outlives a power cut."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and its parents where missing, each flushed to the disk."""
-    if not folder.is_dir():
-        make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        flush_folder(folder.parent)
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file ``path`` against other threads and processes; waits for it."""
-    handle = _lock(path, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        os.close(handle)
-
-
-def _lock(path: Path, how: int) -> int:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, how)
-    except OSError:
-        os.close(handle)
-        raise
-    return handle
-
-
-def _remove_if_left(folder: Path) -> None:
-    """Remove the scratch folder of a process that is gone."""
-    with suppress(BlockingIOError, FileNotFoundError):
-        handle = _lock(folder / "lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(handle)

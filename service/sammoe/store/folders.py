@@ -1,11 +1,15 @@
-"""Where things lie in the store's folder.
+"""Where things lie in the store.
 
 ::
 
     store.json                                  the form's version
-    tmp/                                        see sammoe.store.files
+    tmp/                                        see sammoe.store.scratch; not in a bucket
+    ready                                       written to see whether it can be
+    housekeeping                                who tidies up next; see sammoe.store.housekeeping
+    deleted/<id>                                a volume that is being forgotten
+    contents/<content key>/<id>                 a volume of that content, empty
+    leases/<id>.json                            viewers that are connected
     owners/<SHA-256 of the principal>/
-        lock                                    held while a volume is added
         uploads/<upload key>                    id of the volume made from that upload
         responses/<SHA-256 of the key>          answers kept for an Idempotency-Key
         volumes/<id>/volume.json
@@ -13,22 +17,26 @@
         volumes/<id>/source                     of a volume that came from DICOM: DicomSource.pack
         volumes/<id>/segmentations/<id>.seg
         volumes/<id>/results/<id>.json
-        volumes/<id>/results/lock           held while a result changes
+        volumes/<id>/responses/<SHA-256>        which answers are about the volume, empty
 
-A volume's folder appears and disappears as a whole, by one rename.
+A volume is there as long as its ``volume.json`` is, which is written last and removed first.
 """
 
 import bisect
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from sammoe.errors import InvalidInput, NotFound
+from sammoe.store.files import Files
 from sammoe.store.ids import is_id
 
 T = TypeVar("T")
+
+OWNERS = "owners"
+CONTENTS = "contents"
+DELETED = "deleted"
 
 
 @dataclass(frozen=True)
@@ -39,17 +47,29 @@ class Page(Generic[T]):
     cursor: str | None
 
 
-def owner_folder(root: Path, principal: str) -> Path:
+def owner_folder(principal: str) -> str:
     """Folder of a principal; its name tells nothing about the principal's."""
-    return root / "owners" / hashlib.sha256(principal.encode()).hexdigest()
+    return f"{OWNERS}/{hashlib.sha256(principal.encode()).hexdigest()}"
 
 
-def ids_in(folder: Path, suffix: str = "") -> list[str]:
+def volume_folder(principal: str, name: str) -> str:
+    """Folder of a volume, whether or not there is such a volume."""
+    return f"{owner_folder(principal)}/volumes/{name}"
+
+
+def upload_path(principal: str, key: str) -> str:
+    """The file that names the volume of an upload."""
+    return f"{owner_folder(principal)}/uploads/{key}"
+
+
+def content_path(content: str, name: str) -> str:
+    """The file that says that a volume has that content; see `content_key`."""
+    return f"{CONTENTS}/{content}/{name}"
+
+
+def ids_in(files: Files, folder: str, suffix: str = "") -> list[str]:
     """Ids (ascending) that have an entry ``<id><suffix>`` in a folder; none if it is missing."""
-    try:
-        names = [path.name for path in folder.iterdir()]
-    except FileNotFoundError:
-        return []
+    names = files.names(folder)
     ids = (name.removesuffix(suffix) for name in names if name.endswith(suffix))
     return sorted(filter(is_id, ids))
 

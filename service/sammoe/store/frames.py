@@ -18,13 +18,14 @@ offset bytes content
 import struct
 import zlib
 from collections.abc import Sequence
-from pathlib import Path
 
 from sammoe.errors import StoreUnavailable
-from sammoe.store.files import Piece
+from sammoe.store.files import Files, Piece
 
 _MAGIC = b"SAMMOE\x00\x01"
 _PREFIX = struct.Struct("<8sIIQI")
+_START_BYTES = 16 << 10
+"""Read first; few headers are longer."""
 
 
 def frame(header: bytes, payload: Sequence[Piece] = ()) -> list[Piece]:
@@ -41,7 +42,7 @@ def frame(header: bytes, payload: Sequence[Piece] = ()) -> list[Piece]:
     return [prefix, header, *views]
 
 
-def read_header(path: Path) -> bytes:
+def read_header(files: Files, path: str) -> bytes:
     """Read the header alone.
 
     Raises
@@ -49,21 +50,22 @@ def read_header(path: Path) -> bytes:
     FileNotFoundError
         There is no such file.
     StoreUnavailable
-        The file is damaged.
+        The file is damaged, or the store failed.
     """
-    with path.open("rb") as stream:
-        prefix = stream.read(_PREFIX.size)
-        length = _unpack(prefix)[0]
-        return _checked_header(prefix, stream.read(length))
+    start = files.read_start(path, _START_BYTES)
+    end = _PREFIX.size + _unpack(start)[0]
+    if end > _START_BYTES:
+        start = files.read_start(path, end)
+    return _checked_header(start, start[_PREFIX.size : end])
 
 
-def read_frame(path: Path) -> tuple[bytes, memoryview]:
+def read_frame(files: Files, path: str) -> tuple[bytes, memoryview]:
     """Read header and payload; raises as `read_header`."""
-    content = path.read_bytes()
-    prefix, rest = content[: _PREFIX.size], memoryview(content)[_PREFIX.size :]
-    header_length, _, length, check = _unpack(prefix)
-    header = _checked_header(prefix, bytes(rest[:header_length]))
-    payload = rest[header_length:]
+    content = memoryview(files.read(path))
+    header_length, _, length, check = _unpack(content)
+    end = _PREFIX.size + header_length
+    header = _checked_header(content, bytes(content[_PREFIX.size : end]))
+    payload = content[end:]
     if payload.nbytes != length or zlib.crc32(payload) != check:
         raise damaged()
     return header, payload
@@ -71,18 +73,18 @@ def read_frame(path: Path) -> tuple[bytes, memoryview]:
 
 def damaged() -> StoreUnavailable:
     """Return the error for a file that is there and can not be understood."""
-    return StoreUnavailable("A stored record is damaged: restore the store's folder from a backup.")
+    return StoreUnavailable("A stored record is damaged: restore the store from a backup.")
 
 
-def _unpack(prefix: bytes) -> tuple[int, int, int, int]:
-    if len(prefix) < _PREFIX.size or not prefix.startswith(_MAGIC):
+def _unpack(start: bytes | memoryview) -> tuple[int, int, int, int]:
+    if len(start) < _PREFIX.size or start[: len(_MAGIC)] != _MAGIC:
         raise damaged()
-    _, header_length, header_check, length, check = _PREFIX.unpack(prefix)
+    _, header_length, header_check, length, check = _PREFIX.unpack_from(start)
     return header_length, header_check, length, check
 
 
-def _checked_header(prefix: bytes, header: bytes) -> bytes:
-    length, check, _, _ = _unpack(prefix)
+def _checked_header(start: bytes | memoryview, header: bytes) -> bytes:
+    length, check, _, _ = _unpack(start)
     if len(header) != length or zlib.crc32(header) != check:
         raise damaged()
     return header

@@ -1,6 +1,7 @@
 """Ids of records: sorted by time of making, and not to be guessed."""
 
 import base64
+import hashlib
 import re
 import secrets
 import threading
@@ -9,6 +10,9 @@ import time
 from sammoe.errors import NotFound
 
 _PATTERN = re.compile(r"[0-9a-v]{26}")
+_TIME_BYTES = 6
+_RANDOM_BYTES = 10
+_MARK_BYTES = 5
 
 
 class Ids:
@@ -22,13 +26,30 @@ class Ids:
         self._lock = threading.Lock()
         self._last = 0
 
-    def new(self) -> str:
-        """Return a new id."""
+    def new(self, within: str = "") -> str:
+        """Return a new id.
+
+        ``within``: id of a record that the new one belongs to; `is_within` can tell it from most
+        others then. Half of the random bits are given up for that.
+        """
         with self._lock:
             self._last = max(time.time_ns() // 1_000_000, self._last + 1)
             milliseconds = self._last
-        number = milliseconds.to_bytes(6, "big") + secrets.token_bytes(10)
-        return base64.b32hexencode(number).decode().rstrip("=").lower()
+        mark = _mark(within) if within else secrets.token_bytes(_MARK_BYTES)
+        tail = mark + secrets.token_bytes(_RANDOM_BYTES - _MARK_BYTES)
+        return _text(milliseconds.to_bytes(_TIME_BYTES, "big") + tail)
+
+
+def is_within(name: str, other: str) -> bool:
+    """Whether an id may have been made within ``other``; else, certainly not."""
+    number = base64.b32hexdecode(f"{name.upper()}======")
+    return number[_TIME_BYTES : _TIME_BYTES + _MARK_BYTES] == _mark(other)
+
+
+def earliest(seconds: float) -> str:
+    """Return the least id of a time (s since 1970): smaller ids were made before."""
+    milliseconds = max(0, int(1000 * seconds))
+    return _text(milliseconds.to_bytes(_TIME_BYTES, "big") + bytes(_RANDOM_BYTES))
 
 
 def is_id(text: str) -> bool:
@@ -52,3 +73,11 @@ def check_id(text: str, what: str) -> str:
 def not_found(what: str) -> NotFound:
     """Return the one answer for a record that is missing and for one of somebody else."""
     return NotFound(f"There is no such {what}.")
+
+
+def _mark(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()[:_MARK_BYTES]
+
+
+def _text(number: bytes) -> str:
+    return base64.b32hexencode(number).decode().rstrip("=").lower()

@@ -150,6 +150,25 @@ def upload_key(file_digest: str, modality_asked: str) -> str:
     return hashlib.sha256(f"{file_digest} {modality_asked}".encode()).hexdigest()
 
 
+def content_key(content_digest: str) -> str:
+    """Name (hex) of a content: all volumes that share embeddings have it, and no others."""
+    return hashlib.sha256(content_digest.encode()).hexdigest()[:32]
+
+
+class DeletionRecord(Record):
+    """A volume that is deleted: what is needed to remove all of it, and to forget its embeddings.
+
+    Attributes
+    ----------
+    content, upload
+        `content_key` and `upload_key` of the volume.
+    """
+
+    volume_id: str
+    content: str
+    upload: str
+
+
 class PromptRecord(_Closed):
     """All prompts so far, in source voxel index; ``box`` holds its first and last corner."""
 
@@ -222,14 +241,53 @@ class SegmentationRecord(Record):
     voxel_count: int
     warnings: tuple[DoubtRecord, ...] = ()
 
+    @property
+    def experts(self) -> set[str]:
+        """Experts that its bundle is known to have had: named, or scored by the gate."""
+        return {self.choice.expert, *self.route.scores}
+
+
+class DrawnRecord(_Closed):
+    """What a viewer has drawn of one structure: the last answer, and prompts not answered yet."""
+
+    segmentation: str | None = None
+    prompt: PromptRecord = PromptRecord()
+
+
+class LeaseRecord(Record):
+    """A viewer that is connected, by a protocol that keeps its state at the server.
+
+    Attributes
+    ----------
+    token_digest
+        SHA-256 (hex) of the secret that the viewer shows.
+    used, seen
+        When a person last did something, and when the viewer last gave a sign of life (UTC).
+    volume_id
+        The scan that the viewer has sent, which is deleted with the lease.
+    drawn, before
+        The structure of now, and what it was before the last prompt; None where there is nothing
+        to undo.
+    """
+
+    id: str
+    token_digest: str
+    used: datetime
+    seen: datetime
+    volume_id: str | None = None
+    drawn: DrawnRecord = DrawnRecord()
+    before: DrawnRecord | None = None
+
 
 class ResponseRecord(Record):
     """An answer kept for an Idempotency-Key; its body is the file's payload.
 
-    ``request_digest`` tells whether the key is used with the same request again.
+    ``request_digest`` tells whether the key is used with the same request again; ``volume_id``,
+    which volume the answer is about, and goes with.
     """
 
     request_digest: str
+    volume_id: str | None = None
     status: int
     headers: dict[str, str]
 

@@ -1,40 +1,41 @@
 """Answers kept for an Idempotency-Key."""
 
 import hashlib
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import timedelta
 
-from sammoe.errors import IdempotencyConflict
-from sammoe.store.files import Scratch, make_folder, storage_errors
-from sammoe.store.folders import owner_folder
+from sammoe.errors import IdempotencyConflict, NotFound
+from sammoe.store.files import Files, storage_errors
+from sammoe.store.folders import owner_folder, volume_folder
 from sammoe.store.frames import frame, read_frame
+from sammoe.store.limits import StoreLimits
 from sammoe.store.records import ResponseRecord, now
-
-KEPT_SECONDS = 24 * 3600.0
-"""How long an answer is kept."""
-
-SWEEP_SECONDS = 3600.0
-"""How often answers that are too old are looked for."""
+from sammoe.store.usage import Usage
+from sammoe.store.volumes import Volumes
 
 
 @dataclass(frozen=True)
 class StoredResponse:
-    """An answer as it was sent: status, headers, body."""
+    """An answer as it was sent: status, headers, body; and the id of the volume it is about."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    volume_id: str | None = None
 
 
 class Responses:
-    """Answers by principal and key. Blocking, from any thread; errors as in `Volumes`."""
+    """Answers by principal and key. Blocking, from any thread; errors as in `Volumes`.
 
-    def __init__(self, root: Path, scratch: Scratch) -> None:
-        self._root = root
-        self._scratch = scratch
-        self._swept = time.monotonic()
+    An answer about a volume goes with it.
+    """
+
+    def __init__(self, files: Files, volumes: Volumes, limits: StoreLimits, usage: Usage) -> None:
+        self._files = files
+        self._volumes = volumes
+        self._keep_seconds = limits.responses.seconds
+        self._usage = usage
 
     def get(self, principal: str, key: str, request_digest: str) -> StoredResponse | None:
         """Return the answer that was given to this request under this key, if any.
@@ -44,20 +45,19 @@ class Responses:
         IdempotencyConflict
             The key was used with another request.
         """
-        path = self._path(principal, key)
         with storage_errors():
-            if _expired(path):
-                return None
             try:
-                header, body = read_frame(path)
+                header, body = read_frame(self._files, _path(principal, key))
             except FileNotFoundError:
                 return None
-        record = ResponseRecord.parse(header)
+            record = ResponseRecord.parse(header)
+            if not self._counts(record):
+                return None
         if record.request_digest != request_digest:
             raise IdempotencyConflict(
                 "This Idempotency-Key was used with another request: take a new key."
             )
-        return StoredResponse(record.status, record.headers, bytes(body))
+        return StoredResponse(record.status, record.headers, bytes(body), record.volume_id)
 
     def put(
         self, principal: str, key: str, request_digest: str, response: StoredResponse
@@ -68,45 +68,57 @@ class Responses:
         ------
         IdempotencyConflict
             The key was used with another request.
+        NotFound
+            The volume that the answer is about was deleted.
+        QuotaExceeded
+            The principal has no room left for it.
         """
-        path = self._path(principal, key)
+        path = _path(principal, key)
         record = ResponseRecord(
             owner=principal,
             created=now(),
             request_digest=request_digest,
+            volume_id=response.volume_id,
             status=response.status,
             headers=dict(response.headers),
         )
         pieces = frame(record.model_dump_json().encode(), [response.body])
-        if time.monotonic() - self._swept > SWEEP_SECONDS:
-            self.sweep()
         with storage_errors():
-            make_folder(path.parent)
-            while (kept := self.get(principal, key, request_digest)) is None:
-                if _expired(path):
-                    path.unlink(missing_ok=True)
+            self._usage.take(principal, "responses", sum(len(piece) for piece in pieces))
+            marker = None
+            if response.volume_id is not None:
+                folder = volume_folder(principal, response.volume_id)
+                marker = f"{folder}/responses/{path.rpartition('/')[2]}"
+                self._files.write(marker, [])
+            while not self._files.create(path, pieces):
+                kept = self.get(principal, key, request_digest)
+                if kept is not None:
+                    return kept
+                # Too old, or about a volume that is gone.
+                self._files.remove(path)
+            if marker is not None and response.volume_id is not None:
                 try:
-                    self._scratch.write_new(path, pieces)
-                except FileExistsError:
-                    continue
-                return response
-        return kept
+                    # Only now: a deletion from here on finds what was written.
+                    self._volumes.check(principal, response.volume_id)
+                except NotFound:
+                    self._files.remove(path)
+                    self._files.remove(marker)
+                    raise
+        return response
 
-    def sweep(self) -> None:
-        """Remove every answer that is too old."""
-        self._swept = time.monotonic()
-        with storage_errors():
-            for path in self._root.glob("owners/*/responses/*"):
-                if _expired(path):
-                    path.unlink(missing_ok=True)
+    def _counts(self, record: ResponseRecord) -> bool:
+        """Whether an answer still holds: it is not too old, and its volume is there."""
+        seconds = self._keep_seconds
+        if seconds is not None and now() - record.created > timedelta(seconds=seconds):
+            return False
+        if record.volume_id is not None:
+            try:
+                self._volumes.check(record.owner, record.volume_id)
+            except NotFound:
+                return False
+        return True
 
-    def _path(self, principal: str, key: str) -> Path:
-        name = hashlib.sha256(key.encode()).hexdigest()
-        return owner_folder(self._root, principal) / "responses" / name
 
-
-def _expired(path: Path) -> bool:
-    try:
-        return time.time() - path.stat().st_mtime > KEPT_SECONDS
-    except FileNotFoundError:
-        return False
+def _path(principal: str, key: str) -> str:
+    name = hashlib.sha256(key.encode()).hexdigest()
+    return f"{owner_folder(principal)}/responses/{name}"

@@ -1,16 +1,17 @@
 """Segmentations in the store: one file each, of a JSON header and the logits."""
 
-from collections.abc import Sequence
-from pathlib import Path
+import time
+from collections.abc import Iterator, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from sammoe.store.files import Scratch, flush_folder, storage_errors
-from sammoe.store.folders import Page, ids_in, page
-from sammoe.store.frames import damaged, frame, read_frame, read_header
-from sammoe.store.ids import check_id, not_found
+from sammoe.errors import NotFound
+from sammoe.store.files import Files, storage_errors
+from sammoe.store.folders import Page, ids_in, page, volume_folder
+from sammoe.store.frames import frame, read_frame, read_header
+from sammoe.store.ids import check_id, earliest, is_within, not_found
+from sammoe.store.limits import StoreLimits
+from sammoe.store.logits import pack_logits, unpack_logits
 from sammoe.store.records import Logits, SegmentationRecord
+from sammoe.store.usage import Usage
 from sammoe.store.volumes import Volumes
 
 _WHAT = "segmentation"
@@ -20,42 +21,51 @@ _SUFFIX = ".seg"
 class Segmentations:
     """Records and logits of segmentations. Blocking, from any thread; errors as in `Volumes`."""
 
-    def __init__(self, volumes: Volumes, scratch: Scratch) -> None:
+    def __init__(self, files: Files, volumes: Volumes, limits: StoreLimits, usage: Usage) -> None:
+        self._files = files
         self._volumes = volumes
-        self._scratch = scratch
+        self._keep_seconds = limits.segmentations.seconds
+        self._usage = usage
 
     def put(self, record: SegmentationRecord, logits: Sequence[Logits]) -> None:
-        """Keep a new segmentation; it is on the disk when this returns.
+        """Keep a new segmentation; it is stored durably when this returns.
 
         Parameters
         ----------
         record
             Its ``windows`` say what ``logits`` hold.
         logits
-            For each window, its candidates.
+            For each window, its candidates; values that float16 has.
 
         Raises
         ------
         NotFound
             Its volume was deleted.
+        QuotaExceeded
+            The owner has no room left for it.
         """
-        arrays = [
-            np.ascontiguousarray(candidates[name], dtype="<f4").data
-            for window, candidates in zip(record.windows, logits, strict=True)
-            for name in window.candidates
-        ]
-        folder = self._volumes.segmentations_folder(record.owner, record.volume_id)
-        pieces = frame(record.model_dump_json().encode(), arrays)
+        pieces = frame(record.model_dump_json().encode(), [pack_logits(record, logits)])
+        path = _path(record.owner, check_id(record.volume_id, "volume"), record.id)
         with storage_errors():
+            size = sum(len(piece) for piece in pieces)
+            self._usage.take(record.owner, "segmentations", size)
+            self._files.write(path, pieces)
             try:
-                self._scratch.write(folder / f"{record.id}{_SUFFIX}", pieces)
-            except FileNotFoundError:
-                raise not_found("volume") from None
+                # Only now: a deletion from here on finds what was written.
+                self._volumes.check(record.owner, record.volume_id)
+            except NotFound:
+                self._files.remove(path)
+                raise
 
     def get(self, principal: str, name: str) -> SegmentationRecord:
         """Return a segmentation's record without its logits."""
         with storage_errors():
-            return self._read(principal, self._find(principal, name))
+            for path in self._places(principal, name):
+                try:
+                    return self._checked(principal, name, read_header(self._files, path))
+                except FileNotFoundError:
+                    continue
+        raise not_found(_WHAT)
 
     def with_logits(
         self, principal: str, name: str, volume_id: str | None = None
@@ -65,74 +75,69 @@ class Segmentations:
         ``volume_id``: its volume where that is known, which saves the search.
         """
         with storage_errors():
-            path = self._find(principal, name, volume_id)
-            try:
-                header, payload = read_frame(path)
-            except FileNotFoundError:
-                raise not_found(_WHAT) from None
-        record = self._checked(principal, path, header)
-        return record, _unpack(record, payload)
+            for path in self._places(principal, name, volume_id):
+                try:
+                    header, payload = read_frame(self._files, path)
+                except FileNotFoundError:
+                    continue
+                record = self._checked(principal, name, header)
+                return record, unpack_logits(record, payload)
+        raise not_found(_WHAT)
 
     def page(
         self, principal: str, volume_id: str, cursor: str | None, limit: int
     ) -> Page[SegmentationRecord]:
         """List a volume's segmentations, newest first."""
         self._volumes.get(principal, volume_id)
-        folder = self._volumes.segmentations_folder(principal, volume_id)
+        folder = f"{volume_folder(principal, volume_id)}/segmentations"
         with storage_errors():
+            ids = ids_in(self._files, folder, _SUFFIX)
             return page(
-                ids_in(folder, _SUFFIX),
+                [name for name in ids if not self._expired(name)],
                 cursor,
                 limit,
-                lambda name: self._read(principal, folder / f"{name}{_SUFFIX}"),
+                lambda name: self._read(principal, name, _path(principal, volume_id, name)),
             )
 
     def delete(self, principal: str, name: str) -> None:
         """Delete a segmentation; those that refine it stay."""
         with storage_errors():
-            path = self._find(principal, name)
-            try:
-                path.unlink()
-            except FileNotFoundError:
-                raise not_found(_WHAT) from None
-            flush_folder(path.parent)
-
-    def _find(self, principal: str, name: str, volume_id: str | None = None) -> Path:
-        file = f"{check_id(name, _WHAT)}{_SUFFIX}"
-        # Newest first: what is asked for was mostly made just now.
-        for volume in [volume_id] if volume_id else reversed(self._volumes.ids(principal)):
-            path = self._volumes.segmentations_folder(principal, volume) / file
-            if path.exists():
-                return path
+            for path in self._places(principal, name):
+                if self._files.exists(path):
+                    self._files.remove(path)
+                    self._usage.forget(principal)
+                    return
         raise not_found(_WHAT)
 
-    def _read(self, principal: str, path: Path) -> SegmentationRecord:
+    def _places(self, principal: str, name: str, volume_id: str | None = None) -> Iterator[str]:
+        """Where a segmentation may lie; what is likelier comes first."""
+        if self._expired(check_id(name, _WHAT)):
+            return
+        if volume_id is not None:
+            yield _path(principal, volume_id, name)
+            return
+        # Of those that its id does not speak for, newest first; earlier ids speak for none.
+        volumes = reversed(self._volumes.ids(principal))
+        for volume in sorted(volumes, key=lambda volume: not is_within(name, volume)):
+            yield _path(principal, volume, name)
+
+    def _read(self, principal: str, name: str, path: str) -> SegmentationRecord:
         try:
-            header = read_header(path)
+            header = read_header(self._files, path)
         except FileNotFoundError:
             raise not_found(_WHAT) from None
-        return self._checked(principal, path, header)
+        return self._checked(principal, name, header)
 
-    def _checked(self, principal: str, path: Path, header: bytes) -> SegmentationRecord:
+    def _checked(self, principal: str, name: str, header: bytes) -> SegmentationRecord:
         record = SegmentationRecord.parse(header)
-        if record.owner != principal or record.id != path.name.removesuffix(_SUFFIX):
+        if record.owner != principal or record.id != name:
             raise not_found(_WHAT)
         return record
 
+    def _expired(self, name: str) -> bool:
+        seconds = self._keep_seconds
+        return seconds is not None and name < earliest(time.time() - seconds)
 
-def _unpack(record: SegmentationRecord, payload: memoryview) -> list[Logits]:
-    values: NDArray[np.float32] = np.frombuffer(payload, dtype="<f4")
-    sizes = [(window.cells,) * 3 for window in record.windows for _ in window.candidates]
-    if values.size != sum(a * b * c for a, b, c in sizes):
-        raise damaged()
-    logits: list[Logits] = []
-    start = 0
-    for window in record.windows:
-        count = window.cells**3
-        candidates = {}
-        for name in window.candidates:
-            block = values[start : start + count]
-            candidates[name] = block.reshape((window.cells,) * 3)
-            start += count
-        logits.append(candidates)
-    return logits
+
+def _path(principal: str, volume_id: str, name: str) -> str:
+    return f"{volume_folder(principal, volume_id)}/segmentations/{name}{_SUFFIX}"

@@ -1,29 +1,31 @@
 """Volumes in the store."""
 
-import os
-import shutil
-from pathlib import Path
+import secrets
+import time
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sammoe.store.files import (
-    Scratch,
-    flush_folder,
-    locked,
-    make_folder,
-    storage_errors,
-    write_flushed,
+from sammoe.errors import NotFound, StoreUnavailable
+from sammoe.store.deletions import Deletions
+from sammoe.store.files import Files, storage_errors
+from sammoe.store.folders import (
+    Page,
+    content_path,
+    ids_in,
+    owner_folder,
+    page,
+    upload_path,
+    volume_folder,
 )
-from sammoe.store.folders import Page, ids_in, owner_folder, page
 from sammoe.store.frames import damaged
-from sammoe.store.ids import check_id, not_found
-from sammoe.store.records import VolumeRecord, upload_key
+from sammoe.store.ids import check_id, earliest, is_id, not_found
+from sammoe.store.limits import StoreLimits
+from sammoe.store.records import VolumeRecord, content_key, upload_key
+from sammoe.store.usage import Usage
 from sammoe.volume.dicom.source import DicomSource
-
-SEGMENTATIONS = "segmentations"
-RESULTS = "results"
 
 _WHAT = "volume"
 
@@ -34,14 +36,19 @@ class Volumes:
     Raises
     ------
     NotFound
-        From every method that takes an id: no such record, or another principal's.
+        From every method that takes an id: no such record, one that is too old, or another
+        principal's.
     StoreUnavailable
-        From every method: the disk is full or failed, or a record is damaged or too new.
+        From every method: the disk or the server failed, or a record is damaged or too new.
     """
 
-    def __init__(self, root: Path, scratch: Scratch) -> None:
-        self._root = root
-        self._scratch = scratch
+    def __init__(
+        self, files: Files, limits: StoreLimits, usage: Usage, deletions: Deletions
+    ) -> None:
+        self._files = files
+        self._keep_seconds = limits.volumes.seconds
+        self._usage = usage
+        self._deletions = deletions
 
     def add(
         self, record: VolumeRecord, voxels: NDArray[Any], source: bytes | None = None
@@ -60,50 +67,62 @@ class Volumes:
         Returns
         -------
         The record given, or the one of the earlier volume; its id tells which.
+
+        Raises
+        ------
+        QuotaExceeded
+            The owner has no room left for it.
         """
-        owner = owner_folder(self._root, record.owner)
-        key = upload_key(record.file_digest, record.modality_asked)
-        unfinished = self._scratch.path()
+        unfinished = self._files.temporary_folder / f"voxels-{secrets.token_hex(8)}.npy"
         with storage_errors():
-            make_folder(owner / "uploads")
-            make_folder(owner / "volumes")
+            self._usage.take(record.owner, "volumes", voxels.nbytes)
             try:
-                self._write(unfinished, record, voxels, source)
-                with locked(owner / "lock"):
-                    earlier = self.of_upload(record.owner, key)
-                    if earlier is not None:
-                        return earlier
-                    # An upload that names no volume counts as none, so it comes first.
-                    self._scratch.write(owner / "uploads" / key, [record.id.encode()])
-                    os.rename(unfinished, owner / "volumes" / record.id)
-                    flush_folder(owner / "volumes")
+                np.save(unfinished, voxels, allow_pickle=False)
+                self._files.adopt(f"{_folder(record)}/voxels.npy", unfinished)
+                if source is not None:
+                    self._files.write(f"{_folder(record)}/source", [source])
+                self._files.write(_content_path(record), [])
+                text = record.model_dump_json().encode()
+                self._files.write(_record_path(record.owner, record.id), [text])
+                kept = self._claim(record)
+            except BaseException:
+                self._take_back(record)
+                raise
             finally:
-                shutil.rmtree(unfinished, ignore_errors=True)
-        return record
+                unfinished.unlink(missing_ok=True)
+            if kept.id != record.id:
+                self._take_back(record)
+        return kept
 
     def of_upload(self, principal: str, key: str) -> VolumeRecord | None:
         """Return the principal's volume of an upload (see `upload_key`), if there is one."""
-        path = owner_folder(self._root, principal) / "uploads" / key
         with storage_errors():
-            if not path.exists():
+            try:
+                name = self._files.read(upload_path(principal, key)).decode()
+            except FileNotFoundError:
                 return None
-            name = path.read_text()
-            return self._read(principal, name) if self._folder(principal, name).exists() else None
+            return self._if_there(principal, name)
 
     def get(self, principal: str, name: str) -> VolumeRecord:
         """Return a volume's record."""
         with storage_errors():
             return self._read(principal, check_id(name, _WHAT))
 
+    def check(self, principal: str, name: str) -> None:
+        """Return if there is such a volume."""
+        with storage_errors():
+            if self._expired(name) or not self._files.exists(_record_path(principal, name)):
+                raise not_found(_WHAT)
+
     def voxels(self, record: VolumeRecord) -> NDArray[Any]:
-        """Return a volume's voxels, read-only and mapped from the file: only what is used is read.
+        """Return a volume's voxels, read-only and mapped from a file: only what is used is read.
 
         The operating system keeps what was read lately, so a map is all the cache that is needed.
         """
-        path = self._folder(record.owner, record.id) / "voxels.npy"
         with storage_errors():
             try:
-                voxels = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+                file = self._files.local(f"{_folder(record)}/voxels.npy")
+                voxels = np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
             except FileNotFoundError:
                 raise not_found(_WHAT) from None
             except (ValueError, EOFError) as error:
@@ -120,10 +139,9 @@ class Volumes:
         NotFound
             The volume did not come from DICOM, or is gone.
         """
-        path = self._folder(record.owner, record.id) / "source"
         with storage_errors():
             try:
-                return DicomSource.unpack(path.read_bytes())
+                return DicomSource.unpack(self._files.read(f"{_folder(record)}/source"))
             except FileNotFoundError:
                 raise not_found("source of this volume") from None
             except ValueError as error:
@@ -138,34 +156,52 @@ class Volumes:
 
     def ids(self, principal: str) -> list[str]:
         """Return the ids of a principal's volumes, ascending."""
-        return ids_in(owner_folder(self._root, principal) / "volumes")
+        ids = ids_in(self._files, f"{owner_folder(principal)}/volumes")
+        return [name for name in ids if not self._expired(name)]
 
     def delete(self, principal: str, name: str) -> None:
-        """Delete a volume, its segmentations and results, all at once."""
+        """Delete a volume and all that belongs to it; see `Deletions`."""
         record = self.get(principal, name)
-        key = upload_key(record.file_digest, record.modality_asked)
-        owner = owner_folder(self._root, principal)
-        with storage_errors(), locked(owner / "lock"):
+        with storage_errors():
+            if not self._deletions.delete(record):
+                raise not_found(_WHAT)
+        self._usage.forget(principal)
+
+    def _claim(self, record: VolumeRecord) -> VolumeRecord:
+        """Make the record the one of its upload, unless there is one; return the one there is."""
+        path = upload_path(record.owner, upload_key(record.file_digest, record.modality_asked))
+        mine = [record.id.encode()]
+        while not self._files.create(path, mine):
             try:
-                self._scratch.discard(owner / "volumes" / name)
+                claim = self._files.read_versioned(path)
             except FileNotFoundError:
-                raise not_found(_WHAT) from None
-            (owner / "uploads" / key).unlink(missing_ok=True)
+                continue
+            earlier = self._if_there(record.owner, claim.content.decode())
+            if earlier is not None:
+                return earlier
+            if self._files.replace(path, mine, claim.version):
+                break
+        return record
 
-    def segmentations_folder(self, principal: str, name: str) -> Path:
-        """Folder of a volume's segmentations; whether or not there is such a volume."""
-        return self._folder(principal, check_id(name, _WHAT)) / SEGMENTATIONS
+    def _take_back(self, record: VolumeRecord) -> None:
+        """Remove what nobody was told of; what is left of it is tidied up later."""
+        self._usage.forget(record.owner)
+        with suppress(OSError, StoreUnavailable):
+            self._files.remove(_record_path(record.owner, record.id))
+            self._files.remove_all(_folder(record))
+            self._files.remove(_content_path(record))
 
-    def results_folder(self, principal: str, name: str) -> Path:
-        """Folder of a volume's results; whether or not there is such a volume, or any result."""
-        return self._folder(principal, check_id(name, _WHAT)) / RESULTS
-
-    def _folder(self, principal: str, name: str) -> Path:
-        return owner_folder(self._root, principal) / "volumes" / name
+    def _if_there(self, principal: str, name: str) -> VolumeRecord | None:
+        try:
+            return self._read(principal, name) if is_id(name) else None
+        except NotFound:
+            return None
 
     def _read(self, principal: str, name: str) -> VolumeRecord:
+        if self._expired(name):
+            raise not_found(_WHAT)
         try:
-            text = (self._folder(principal, name) / "volume.json").read_bytes()
+            text = self._files.read(_record_path(principal, name))
         except FileNotFoundError:
             raise not_found(_WHAT) from None
         record = VolumeRecord.parse(text)
@@ -173,15 +209,18 @@ class Volumes:
             raise not_found(_WHAT)
         return record
 
-    def _write(
-        self, folder: Path, record: VolumeRecord, voxels: NDArray[Any], source: bytes | None
-    ) -> None:
-        (folder / SEGMENTATIONS).mkdir(parents=True)
-        with (folder / "voxels.npy").open("xb") as stream:
-            np.save(stream, voxels, allow_pickle=False)
-            stream.flush()
-            os.fsync(stream.fileno())
-        if source is not None:
-            write_flushed(folder / "source", [source])
-        write_flushed(folder / "volume.json", [record.model_dump_json().encode()])
-        flush_folder(folder)
+    def _expired(self, name: str) -> bool:
+        seconds = self._keep_seconds
+        return seconds is not None and name < earliest(time.time() - seconds)
+
+
+def _folder(record: VolumeRecord) -> str:
+    return volume_folder(record.owner, record.id)
+
+
+def _record_path(principal: str, name: str) -> str:
+    return f"{volume_folder(principal, name)}/volume.json"
+
+
+def _content_path(record: VolumeRecord) -> str:
+    return content_path(content_key(record.content_digest), record.id)

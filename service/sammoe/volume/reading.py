@@ -61,6 +61,19 @@ def read_volume(
             return found
         return replace(found, modality=Modality(modality), modality_source=ModalitySource.USER)
     voxels, geometry = read_grid(source, filename=filename, limits=limits)
+    return volume_of(voxels, geometry, modality)
+
+
+def volume_of(
+    voxels: NDArray[Any], geometry: Geometry, modality: Literal["CT", "MR", "auto"] = "auto"
+) -> Volume:
+    """A scan of voxels that were read, and of what is said or guessed about its modality.
+
+    Raises
+    ------
+    NoForeground
+        The voxels are not finite, all equal, or none is above 0.
+    """
     check_voxels(voxels)
     if modality != "auto":
         return Volume(voxels, geometry, Modality(modality), ModalitySource.USER)

@@ -1,6 +1,5 @@
 """``sammoe bundle publish`` and ``rollback``, on bundles that run."""
 
-import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -8,38 +7,24 @@ from pathlib import Path
 import pytest
 
 from sammoe.bundle import Bundle, load_bundle, write_manifest
-from sammoe.bundle.self_test import record_self_test
 from sammoe.cli import main
-from sammoe.cli.bundle.verifying import EngineRunner, verify
-from sammoe.engine.local import LocalEngine
-from tests.bundles import write_test_bundle
-
-
-def bundle_with_test(root: Path, *experts: str) -> Bundle:
-    """A bundle whose self-test is what the engine answers."""
-    bundle = write_test_bundle(root, experts=experts)
-    manifest, engine = bundle.manifest, LocalEngine(bundle)
-    names = tuple(expert.name for expert in manifest.experts)
-    with asyncio.Runner() as loop:
-        runner = EngineRunner(engine, loop)
-        case = record_self_test(manifest.model, manifest.window.side, names, runner)
-        loop.run(engine.close())
-    write_manifest(root, manifest.model_copy(update={"self_test": case}))
-    return load_bundle(root)
+from sammoe.engine.verifying import verify_bundle
+from tests.bundles import with_self_test, write_test_bundle
 
 
 @pytest.fixture(scope="module")
 def one(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return bundle_with_test(tmp_path_factory.mktemp("one"))
+    return with_self_test(write_test_bundle(tmp_path_factory.mktemp("one")))
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return bundle_with_test(tmp_path_factory.mktemp("two"), "spleen", "liver")
+    root = tmp_path_factory.mktemp("two")
+    return with_self_test(write_test_bundle(root, experts=("spleen", "liver")))
 
 
 def test_the_engine_answers_the_self_test(two: Bundle) -> None:
-    assert verify(two) < 0.01
+    assert verify_bundle(two) < 0.01
     assert two.manifest.self_test is not None
     outputs = two.manifest.self_test.outputs
     assert {"click/spleen", "box/liver", "box/scores"} <= outputs.keys()
@@ -60,13 +45,13 @@ def test_publish_and_rollback(
     assert main(["bundle", "rollback", str(served)]) == 0
     assert f"{served}: balls, digest {one.digest[:12]}" in capsys.readouterr().out
     assert load_bundle(served).digest == one.digest
-    assert verify(load_bundle(served)) < 0.01
+    assert verify_bundle(load_bundle(served)) < 0.01
 
 
 def test_a_bundle_that_fails_its_self_test_is_not_published(
     one: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bundle = bundle_with_test(tmp_path / "new")
+    bundle = with_self_test(write_test_bundle(tmp_path / "new"))
     case = bundle.manifest.self_test
     assert case is not None
     outputs = case.outputs | {"click/general": tuple(v + 9 for v in case.outputs["click/general"])}

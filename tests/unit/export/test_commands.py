@@ -9,7 +9,7 @@ import torch
 
 from sammoe.bundle import Bundle, Code, file_digest, load_bundle
 from sammoe.cli import main
-from sammoe.cli.bundle.verifying import verify
+from sammoe.engine.verifying import verify_bundle
 from sammoe.export import load_networks
 from sammoe.model import SamMed3D
 from sammoe.model.checkpoint import save_checkpoint
@@ -79,7 +79,7 @@ def test_an_expert_is_added_as_its_checkpoint_describes_it(
     weight = "transformer.layers.0.mlp.lin1.weight"
     assert torch.equal(found[weight], decoder(9).state_dict()[weight].half().float())
     # What the networks answered, the engine that serves must answer too.
-    assert verify(made) < 0.5
+    assert verify_bundle(made) < 0.5
     assert run("publish", made.path, "--to", tmp_path / "served") == 0
 
 
@@ -224,7 +224,7 @@ def test_a_gate_is_set_and_heads_again(
 
     assert run("set-gate", two.path, "--gate", gate, "--out", joint) == 0
     assert load_bundle(joint).manifest.routing.gate == "joint"
-    assert verify(load_bundle(joint)) < 0.5
+    assert verify_bundle(load_bundle(joint)) < 0.5
     assert run("set-gate", joint, *heads, "--out", tmp_path / "back") == 0
 
     back = load_bundle(tmp_path / "back")
@@ -272,7 +272,7 @@ def test_experts_that_learnt_with_the_gate_come_with_it(
     assert changed.model_digest("decoder_cord") == two.model_digest("decoder_cord")
     assert changed.model_digest("decoder_lesion") != two.model_digest("decoder_lesion")
     assert changed.manifest.experts == two.manifest.experts
-    assert verify(changed) < 0.5
+    assert verify_bundle(changed) < 0.5
     assert run("set-gate", two.path, *words, files[0], "--out", tmp_path / "none") == 2
     assert "has no expert called new" in capsys.readouterr().err
     save_checkpoint(checkpoint, trained(two), {})

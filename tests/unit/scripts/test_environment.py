@@ -88,7 +88,7 @@ def test_only_a_whole_environment_of_this_python_is_kept(tmp_path: Path) -> None
 @pytest.mark.parametrize("arguments", [[], ["production"], ["test", "demo"]])
 def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert environment.main(arguments) == 2
-    assert capsys.readouterr().err == "usage: environment.py test|demo|triton\n"
+    assert capsys.readouterr().err == "usage: environment.py test|demo|triton|tensorrt\n"
 
 
 @pytest.mark.parametrize(
@@ -118,4 +118,14 @@ def test_make_lists_its_targets() -> None:
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     names = [line.split()[1] for line in listed.splitlines()]
-    assert names == ["help", "demo", "triton", "test", "check", "lock"]
+    assert names == [
+        "help",
+        "demo",
+        "triton",
+        "secrets",
+        "test",
+        "check",
+        "check-tensorrt",
+        "bench-gpu",
+        "lock",
+    ]

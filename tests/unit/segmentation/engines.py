@@ -1,6 +1,7 @@
 """An engine that can be watched and held up, in front of a real one."""
 
 import asyncio
+from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +12,16 @@ from sammoe.volume.volume import Modality
 
 
 class WatchedEngine:
-    """Counts calls; encodes wait until ``open`` is set; keeps what was decoded last."""
+    """Counts calls; encodes wait until ``open`` is set; keeps what was decoded last, and what was
+    to be unloaded when it was closed.
+    """
 
     def __init__(self, engine: Engine, *, opened: bool = True) -> None:
         self._engine = engine
         self.encodes = 0
         self.inputs: DecoderInputs | None = None
         self.modality: Modality | None = None
+        self.unloaded: list[str] | None = None
         self.open = asyncio.Event()
         if opened:
             self.open.set()
@@ -44,5 +48,6 @@ class WatchedEngine:
     async def check_ready(self) -> None:
         await self._engine.check_ready()
 
-    async def close(self) -> None:
+    async def close(self, *, unload: Collection[str] = ()) -> None:
+        self.unloaded = [*unload]
         await self._engine.close()

@@ -17,7 +17,7 @@ from sammoe.errors import Conflict, NotFound, StoreUnavailable
 from sammoe.segmentation import Point, Prompt, Workspace
 from sammoe.segmentation.planning import answer
 from sammoe.store import EmbeddingCache, LocalStore, VolumeRecord
-from sammoe.store.files import Scratch
+from sammoe.store.folder_files import FolderFiles
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.packed import pack
 from sammoe.volume.paste import Pasted
@@ -255,7 +255,7 @@ async def test_full_disk_answers_nothing_and_keeps_nothing(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Scratch, "write", full)
+    monkeypatch.setattr(FolderFiles, "write", full)
     with pytest.raises(StoreUnavailable, match="full"):
         await workspace.segment(OWNER, volume.id, CLICK, render=pack)
     monkeypatch.undo()

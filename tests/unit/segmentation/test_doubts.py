@@ -51,7 +51,7 @@ CLICK = PromptRecord(points=((50.0, 20.0, 30.0),), labels=(1,))
 def codes(volume: VolumeRecord, bundle: Bundle, **changes: Any) -> list[str]:
     route = changes.pop("route", Route(used="general"))
     pasted, prompt = changes.pop("pasted", GOOD), changes.pop("prompt", CLICK)
-    found = doubts(volume, prompt, WINDOW, pasted, route, bundle.manifest, **changes)
+    found = doubts(volume, prompt, WINDOW, pasted, route, bundle, **changes)
     assert all(doubt.detail.endswith(".") for doubt in found)
     return [doubt.code for doubt in found]
 
@@ -162,3 +162,8 @@ def test_without_limits_the_route_raises_no_doubt(
 def test_an_expert_that_gave_no_mask(volume: VolumeRecord, bundle: Bundle) -> None:
     failed = Route(used="general", top="cord", s_top=0.9, check="failed")
     assert codes(volume, bundle, route=failed) == ["expert_failed"]
+
+
+def test_a_parent_of_another_bundle_is_told(volume: VolumeRecord, bundle: Bundle) -> None:
+    assert codes(volume, bundle, parent_bundle=bundle.digest) == []
+    assert codes(volume, bundle, parent_bundle="0" * 64) == ["bundle_changed"]

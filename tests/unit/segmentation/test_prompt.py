@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sammoe.errors import OnlyNegative, PointOutside, PromptEmpty, PromptInvalid, TooLarge
 from sammoe.segmentation import MAX_POINTS, Point, Prompt, Space
-from sammoe.segmentation.prompt import merge
+from sammoe.segmentation.prompt import Triple, merge
 from sammoe.store import PromptRecord
 from sammoe.volume.geometry import Geometry
 
@@ -148,3 +148,24 @@ def test_negative_points_may_cut_a_box() -> None:
     box = ((1.0, 1.0, 1.0), (2.0, 2.0, 2.0))
     prompt = PromptRecord(points=((1, 1, 1),), labels=(0,), box=box)
     assert merge(None, prompt) == prompt
+
+
+@pytest.mark.parametrize(
+    ("box", "becomes"),
+    [
+        # 20 x 40 mm in a slice of 2 mm: 30 mm deep, that is 15 slices.
+        (((10.0, 10.0, 20.0), (29.0, 49.0, 20.0)), ((10.0, 10.0, 13.0), (29.0, 49.0, 27.0))),
+        (((10.0, 10.0, 3.0), (29.0, 49.0, 3.0)), ((10.0, 10.0, -0.5), (29.0, 49.0, 10.0))),
+        (((30.0, 10.0, 10.0), (30.0, 19.0, 19.0)), ((23.0, 10.0, 10.0), (37.0, 19.0, 19.0))),
+        (((10.0, 10.0, 20.0), (29.0, 49.0, 21.0)), ((10.0, 10.0, 20.0), (29.0, 49.0, 21.0))),
+        (((10.0, 10.0, 20.0), (10.0, 10.0, 29.0)), ((10.0, 10.0, 20.0), (10.0, 10.0, 29.0))),
+        (((10.0, 10.0, 20.0), (11.0, 11.0, 20.0)), ((10.0, 10.0, 20.0), (11.0, 11.0, 20.0))),
+    ],
+)
+def test_a_box_drawn_in_one_slice_gets_a_depth(
+    box: tuple[Triple, Triple], becomes: tuple[Triple, Triple]
+) -> None:
+    geometry = Geometry((60, 60, 60), np.diag([1.0, 1.0, 2.0, 1.0]))
+    record = Prompt(box=box).to_index(geometry)
+    assert record.box is not None
+    np.testing.assert_allclose(np.array(record.box), np.array(becomes))

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from sammoe.errors import NotFound
-from sammoe.store.ids import Ids, check_id, is_id
+from sammoe.store.ids import Ids, check_id, earliest, is_id, is_within
 
 
 def test_ids_ascend_as_text_and_differ() -> None:
@@ -47,3 +47,21 @@ def test_everything_else_is_not_found(text: str) -> None:
     assert not is_id(text)
     with pytest.raises(NotFound, match="There is no such volume"):
         check_id(text, "volume")
+
+
+def test_an_id_speaks_for_the_record_it_was_made_within() -> None:
+    ids = Ids()
+    volumes = [ids.new() for _ in range(50)]
+    for volume in volumes:
+        name = ids.new(volume)
+        assert is_id(name)
+        assert [other for other in volumes if is_within(name, other)] == [volume]
+    assert len({ids.new(volumes[0])[-8:] for _ in range(100)}) == 100
+
+
+def test_earliest_id_of_a_time() -> None:
+    before = time.time()
+    name = Ids().new()
+    assert earliest(before - 0.001) <= name < earliest(time.time() + 0.002)
+    assert is_id(earliest(before))
+    assert earliest(-1.0) == "0" * 26

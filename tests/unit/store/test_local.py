@@ -28,7 +28,8 @@ def test_newer_store_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "store.json").write_text('{"schema_version": 2}')
     with pytest.raises(StoreUnavailable, match="schema version 2; this program reads 1"):
         LocalStore(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["store.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["store.json", "tmp"]
+    assert [path.name for path in (tmp_path / "tmp").iterdir()] == ["lock"]
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "nonsense"])

@@ -1,24 +1,18 @@
 """Answers kept for an Idempotency-Key."""
 
-import os
-import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from sammoe.errors import IdempotencyConflict
-from sammoe.store import LocalStore, StoredResponse
-from sammoe.store.responses import KEPT_SECONDS, SWEEP_SECONDS
+from sammoe.errors import IdempotencyConflict, NotFound
+from sammoe.store import LocalStore, StoredResponse, now, responses
+from tests.records import OWNER, add_volume
 
 ANSWER = StoredResponse(201, {"content-type": "application/json"}, b'{"id": "x"}')
 OTHER = StoredResponse(201, {}, b"")
-
-
-def age(root: Path, seconds: float) -> None:
-    """Make every kept answer older."""
-    for path in root.glob("owners/*/responses/*"):
-        then = path.stat().st_mtime - seconds
-        os.utime(path, (then, then))
 
 
 def test_same_request_gets_the_same_answer(store: LocalStore, root: Path) -> None:
@@ -53,46 +47,44 @@ def test_key_may_be_any_text(store: LocalStore) -> None:
     assert store.responses.get("alice", "../../x\x00é", "digest") == ANSWER
 
 
-def test_answer_is_kept_for_a_day(store: LocalStore, root: Path) -> None:
+def test_answer_is_kept_for_a_day(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     store.responses.put("alice", "key", "digest", ANSWER)
-    age(root, KEPT_SECONDS - 60)
+    made = now()
+    monkeypatch.setattr(responses, "now", lambda: made + timedelta(hours=23, minutes=59))
     assert store.responses.get("alice", "key", "digest") == ANSWER
-    age(root, 120)
+    monkeypatch.setattr(responses, "now", lambda: made + timedelta(hours=24, seconds=1))
     assert store.responses.get("alice", "key", "another") is None
     assert store.responses.put("alice", "key", "another", OTHER) == OTHER
 
 
-def test_old_answers_are_swept_at_start(store: LocalStore, root: Path) -> None:
-    store.responses.put("alice", "old", "digest", ANSWER)
-    age(root, KEPT_SECONDS + 60)
-    store.responses.put("alice", "new", "digest", ANSWER)
-    LocalStore(root).close()
+def test_answer_goes_with_its_volume(store: LocalStore, root: Path) -> None:
+    volume = add_volume(store)
+    about = replace(ANSWER, volume_id=volume.id)
+    store.responses.put(OWNER, "about", "digest", about)
+    store.responses.put(OWNER, "another", "digest", ANSWER)
+    assert store.responses.get(OWNER, "about", "digest") == about
+    store.volumes.delete(OWNER, volume.id)
+    assert store.responses.get(OWNER, "about", "digest") is None
+    assert store.responses.get(OWNER, "another", "digest") == ANSWER
     assert len(list(root.glob("owners/*/responses/*"))) == 1
+    with pytest.raises(NotFound):
+        store.responses.put(OWNER, "late", "digest", about)
+    assert len(list(root.glob("owners/*/responses/*"))) == 1
+    assert list(root.glob("owners/*/volumes/*")) == []
 
 
-def test_old_answers_are_swept_every_hour(
-    store: LocalStore, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store.responses.put("bob", "old", "digest", ANSWER)
-    age(root, KEPT_SECONDS + 60)
-    store.responses.put("alice", "new", "digest", ANSWER)
-    assert len(list(root.glob("owners/*/responses/*"))) == 2
-    later = time.monotonic() + SWEEP_SECONDS + 1
-    monkeypatch.setattr(time, "monotonic", lambda: later)
-    store.responses.put("alice", "newer", "digest", ANSWER)
-    assert len(list(root.glob("owners/*/responses/*"))) == 2
-
-
-def test_slower_of_two_gets_the_faster_s_answer(
-    store: LocalStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    get = store.responses.get
-
-    def none_yet(principal: str, key: str, digest: str) -> StoredResponse | None:
-        # The other comes between this one's look and its deed.
-        monkeypatch.setattr(store.responses, "get", get)
-        store.responses.put(principal, key, digest, ANSWER)
-        return None
-
-    monkeypatch.setattr(store.responses, "get", none_yet)
-    assert store.responses.put("alice", "key", "digest", OTHER) == ANSWER
+def test_of_many_answers_at_once_all_get_one(store: LocalStore, root: Path) -> None:
+    """As where two processes have done the same work: what both say is what one did."""
+    other = LocalStore(root)
+    made = [StoredResponse(201, {}, b"%d" % number) for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        kept = list(
+            pool.map(
+                lambda answer, at: at.responses.put("alice", "key", "digest", answer),
+                made,
+                [store, other] * 4,
+            )
+        )
+    assert len({answer.body for answer in kept}) == 1
+    assert store.responses.get("alice", "key", "digest") == kept[0]
+    other.close()

@@ -69,18 +69,25 @@ def test_what_is_anothers_or_nobody_s_is_not_there(store: LocalStore) -> None:
     assert store.results.get(OWNER, record.id) == record
 
 
-def test_changes_come_one_after_the_other(store: LocalStore) -> None:
+def test_no_change_is_lost_of_many_at_once(store: LocalStore) -> None:
     record = result(store, add_volume(store))
     store.results.add(record)
-    threads = [
-        threading.Thread(target=store.results.change, args=(OWNER, record.id, bumped))
-        for _ in range(16)
-    ]
+
+    def grow(label: str) -> None:
+        def grown(kept: ResultRecord) -> ResultRecord:
+            entry = kept.entries[0].model_copy(update={"label": label})
+            return bumped(kept).model_copy(update={"entries": (*kept.entries, entry)})
+
+        store.results.change(OWNER, record.id, grown)
+
+    threads = [threading.Thread(target=grow, args=(str(n),)) for n in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert store.results.get(OWNER, record.id).revision == 17
+    kept = store.results.get(OWNER, record.id)
+    assert kept.revision == 9
+    assert {entry.label for entry in kept.entries} == {"Lesion", *map(str, range(8))}
 
 
 def test_a_refused_change_changes_nothing(store: LocalStore) -> None:
@@ -101,7 +108,7 @@ def test_a_deleted_volume_does_not_come_back_with_a_result(store: LocalStore, ro
     store.volumes.delete(OWNER, volume.id)
     with pytest.raises(NotFound, match="volume"):
         store.results.add(record)
-    assert not [path for path in root.rglob("*") if volume.id in path.name]
+    assert not list(root.rglob(f"{record.id}.json"))
 
 
 def test_results_go_with_their_volume(store: LocalStore) -> None:

@@ -35,6 +35,11 @@ ACTIONS: Final = {
     "set-gate": Action(
         "a bundle with another gate", arguments.set_gate, "sammoe.cli.bundle.mixing"
     ),
+    "add-plans": Action(
+        "a bundle with TensorRT plans for this machine's GPU",
+        arguments.add_plans,
+        "sammoe.cli.bundle.mixing",
+    ),
     "upgrade": Action(
         "a bundle with all that Triton needs, which older ones lack",
         arguments.upgrade,

@@ -71,6 +71,14 @@ def set_gate(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_plans(parser: argparse.ArgumentParser) -> None:
+    """``[FOLDER] --out DIR``, and how plans compute."""
+    _add_folders(parser)
+    parser.add_argument(
+        "--half", action="store_true", help="plans may compute in float16 (needs TensorRT 10)"
+    )
+
+
 def upgrade(parser: argparse.ArgumentParser) -> None:
     """``[FOLDER] --out DIR``."""
     _add_folders(parser)

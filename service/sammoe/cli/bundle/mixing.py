@@ -25,6 +25,15 @@ def set_gate(args: argparse.Namespace) -> int:
     return _run("set_gate", args, "exchanging the gate")
 
 
+def add_plans(args: argparse.Namespace) -> int:
+    """Build a plan for each model, run it beside its graph, copy the rest."""
+    with steps(1) as progress:
+        progress.begin("building plans")
+        bundle: Bundle = import_module(_COMMANDS).add_plans(args)
+    print(bundle.in_short())
+    return 0
+
+
 def _run(name: str, args: argparse.Namespace, doing: str) -> int:
     with steps(1) as progress:
         progress.begin(doing)

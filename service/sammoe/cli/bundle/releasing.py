@@ -3,9 +3,9 @@
 import argparse
 
 from sammoe.bundle import assembling, load_bundle, releases
-from sammoe.cli.bundle.verifying import verify
 from sammoe.cli.bundles import find_bundle
 from sammoe.cli.progress import steps
+from sammoe.engine.verifying import verify_bundle
 
 
 def upgrade(args: argparse.Namespace) -> int:
@@ -25,7 +25,7 @@ def publish(args: argparse.Namespace) -> int:
         progress.begin("checking files")
         bundle = load_bundle(args.new)
         progress.begin("running the self-test")
-        share = verify(bundle)
+        share = verify_bundle(bundle)
         progress.begin("copying")
         published = releases.publish(bundle, args.to)
     print(

@@ -20,7 +20,7 @@ from redis.exceptions import OutOfMemoryError, RedisError
 
 from sammoe.errors import SettingsInvalid
 from sammoe.settings import env_name, flag
-from sammoe.store.redis.breaker import Breaker
+from sammoe.store.breaker import Breaker
 from sammoe.store.redis.deadline import within
 from sammoe.store.redis.payload import SCHEMA
 

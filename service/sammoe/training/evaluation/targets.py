@@ -225,9 +225,9 @@ class Examiner:
     def _doubts(
         self, system: System, planned: Plan, judged: Judged, route: Route
     ) -> tuple[DoubtRecord, ...]:
-        manifest = system.scene.engine.bundle.manifest
+        bundle = system.scene.engine.bundle
         return doubts(
-            self._first.volume, planned.prompt, planned.window, judged.pasted, route, manifest
+            self._first.volume, planned.prompt, planned.window, judged.pasted, route, bundle
         )
 
     def _dice(self, logits: Logits | None, planned: Plan) -> float:

@@ -1,6 +1,6 @@
 """When calls are held back, and when one is tried again."""
 
-from sammoe.store.redis.breaker import Breaker
+from sammoe.store.breaker import Breaker
 
 
 class Clock:

@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all."""
+"""Unfinished files, and failures of the disk."""
 
 import errno
 import os
@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from sammoe.errors import StoreUnavailable
-from sammoe.store.files import Scratch, locked, make_folder, storage_errors
+from sammoe.store.files import storage_errors
+from sammoe.store.scratch import Scratch, locked, make_folder
 
 
 @pytest.fixture
@@ -21,37 +22,6 @@ def scratch(tmp_path: Path) -> Iterator[Scratch]:
 def left(tmp_path: Path) -> list[Path]:
     """What lies in scratch folders, locks apart."""
     return [path for path in tmp_path.glob("tmp/*/*") if path.name != "lock"]
-
-
-def test_write_makes_and_replaces(scratch: Scratch, tmp_path: Path) -> None:
-    target = tmp_path / "record"
-    scratch.write(target, [b"old"])
-    scratch.write(target, [b"ne", memoryview(b"w")])
-    assert target.read_bytes() == b"new"
-    assert left(tmp_path) == []
-
-
-def test_write_new_never_replaces(scratch: Scratch, tmp_path: Path) -> None:
-    target = tmp_path / "record"
-    scratch.write_new(target, [b"old"])
-    with pytest.raises(FileExistsError):
-        scratch.write_new(target, [b"new"])
-    assert target.read_bytes() == b"old"
-    assert left(tmp_path) == []
-
-
-def test_failed_write_leaves_the_old_and_nothing_else(scratch: Scratch, tmp_path: Path) -> None:
-    target = tmp_path / "record"
-    scratch.write(target, [b"old"])
-
-    def pieces() -> Iterator[bytes]:
-        yield b"half of the new"
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with pytest.raises(OSError, match="No space"):
-        scratch.write(target, pieces())
-    assert target.read_bytes() == b"old"
-    assert left(tmp_path) == []
 
 
 def test_discard_takes_a_folder_with_all_in_it(scratch: Scratch, tmp_path: Path) -> None:

@@ -1,0 +1,55 @@
+"""Keys and passwords for docker-compose.yml: ``python scripts/make_secrets.py``.
+
+Makes the folder ``secrets/`` beside it. What is there already stays, so that the command can be
+given again. The folder can be read by its owner alone; the files by anybody, for in their
+containers users of other numbers read them.
+"""
+
+import json
+import secrets
+import sys
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+FOLDER: Final = ROOT / "secrets"
+PRINCIPAL: Final = "admin"
+"""Whose the API key is."""
+
+_BYTES: Final = 24
+
+
+def main() -> int:
+    """Make what is missing, and say where the API key is."""
+    make(FOLDER)
+    print(f"{FOLDER.relative_to(ROOT)}/api-keys holds the API key of {PRINCIPAL}, after the colon")
+    return 0
+
+
+def make(folder: Path) -> None:
+    """Write every secret that ``folder`` lacks."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    put(folder / "api-keys", f"{PRINCIPAL}:{secrets.token_hex(_BYTES)}\n")
+    # Redis and its client must agree: one without the other is made again.
+    if not all((folder / name).exists() for name in ("redis.conf", "redis-url")):
+        password = secrets.token_hex(_BYTES)
+        for name in ("redis.conf", "redis-url"):
+            (folder / name).unlink(missing_ok=True)
+        put(folder / "redis.conf", f"requirepass {password}\n")
+        put(folder / "redis-url", f"redis://:{password}@redis:6379/0\n")
+    users = {PRINCIPAL: secrets.token_hex(_BYTES)}
+    put(
+        folder / "orthanc.json",
+        json.dumps({"AuthenticationEnabled": True, "RegisteredUsers": users}, indent=2) + "\n",
+    )
+
+
+def put(path: Path, text: str) -> None:
+    """Write a file that is not there."""
+    if not path.exists():
+        path.write_text(text)
+        path.chmod(0o644)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

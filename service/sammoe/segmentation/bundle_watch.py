@@ -1,0 +1,154 @@
+"""Following what is published into the bundle's folder, without an interruption.
+
+The folder is shared by all front ends, and by the Triton server where there is one; its
+``bundle.json``, which is replaced in one step, is the one record of which bundle is active (see
+`sammoe.bundle.releases`). Model folders are named after their digests, so what both bundles have is
+loaded once, and whoever switches a moment later than others can not meet a wrong pair.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from sammoe.bundle import Bundle, load_bundle, manifest_digest
+from sammoe.engine import Engine
+from sammoe.engine.verifying import verify
+from sammoe.errors import BundleInvalid, EngineError
+from sammoe.segmentation.workspace import Workspace
+from sammoe.telemetry import log_failure
+
+Start = Callable[[Bundle, Engine], Awaitable[Engine]]
+"""Makes the engine of a new bundle, given the one that answers now."""
+
+_READY_POLL_SECONDS: Final = 0.2
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class WatchTimes:
+    """When a `BundleWatch` does what, in seconds.
+
+    Attributes
+    ----------
+    look
+        Between two looks at the folder.
+    retry
+        Before a bundle that was refused is tried again.
+    ready
+        How long the new engine may take until it can answer.
+    grace
+        How long models that only the old bundle has stay loaded where other front ends use them:
+        these may switch that much later.
+    """
+
+    look: float = 1.0
+    retry: float = 10.0
+    ready: float = 60.0
+    grace: float = 30.0
+
+
+class BundleWatch:
+    """Lets a workspace answer with what is published, once it has passed its self-test.
+
+    A bundle that is damaged, fails its self-test or can not be started changes nothing; it is
+    logged, counted in `Workspace.swaps`, and tried again later, for its files may be mended.
+
+    Parameters
+    ----------
+    workspace
+        Its bundle's folder is watched.
+    start
+        Makes the engine of a new bundle. The watch closes the engines that it takes out of use.
+    """
+
+    def __init__(self, workspace: Workspace, start: Start, times: WatchTimes | None = None) -> None:
+        self._workspace = workspace
+        self._start = start
+        self._times = times or WatchTimes()
+        self._refused: str | None = None
+        self._retry_at = 0.0
+        self._retired: dict[asyncio.Task[None], Engine] = {}
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Watch while the context lasts."""
+        task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await self._close_retired()
+
+    async def look(self) -> None:
+        """Switch to the folder's bundle, if it is another one and fit."""
+        active = self._workspace.bundle
+        digest = await asyncio.to_thread(manifest_digest, active.path)
+        if digest in {None, active.digest} or self._waits(digest):
+            return
+        try:
+            bundle = await asyncio.to_thread(load_bundle, active.path)
+            engine = await self._start(bundle, self._workspace.engine)
+            try:
+                await self._check(engine)
+            except BaseException:
+                await engine.close()
+                raise
+        except (BundleInvalid, EngineError) as error:
+            self._refuse(digest, error)
+            return
+        old = self._workspace.engine
+        await self._workspace.switch(engine)
+        _log.warning("bundle %s answers in place of %s", bundle.digest[:12], active.digest[:12])
+        task = asyncio.create_task(self._retire(old))
+        self._retired[task] = old
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._times.look)
+            try:
+                await self.look()
+            except Exception as error:  # a fault of ours, which must not end the watching
+                log_failure("bundle-watch", error)
+
+    def _waits(self, digest: str | None) -> bool:
+        return digest == self._refused and asyncio.get_running_loop().time() < self._retry_at
+
+    def _refuse(self, digest: str | None, error: BundleInvalid | EngineError) -> None:
+        if digest != self._refused:
+            self._workspace.swaps.refused += 1
+            _log.error("bundle %.12s is refused, nothing has changed: %s", digest, error)
+        self._refused = digest
+        self._retry_at = asyncio.get_running_loop().time() + self._times.retry
+
+    async def _check(self, engine: Engine) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._times.ready
+        while True:
+            try:
+                await engine.check_ready()
+                break
+            except EngineError:
+                if loop.time() > end:
+                    raise
+            await asyncio.sleep(_READY_POLL_SECONDS)
+        await verify(engine)
+
+    async def _retire(self, old: Engine) -> None:
+        """Close an engine that nobody uses here, and unload what is in no bundle used here."""
+        await asyncio.sleep(self._times.grace)
+        del self._retired[asyncio.current_task()]  # type: ignore[arg-type]  # this runs in one
+        used = {*self._retired.values(), self._workspace.engine}
+        kept = {folder for engine in used for folder in engine.bundle.manifest.folders.values()}
+        await old.close(unload=sorted({*old.bundle.manifest.folders.values()} - kept))
+
+    async def _close_retired(self) -> None:
+        engines = list(self._retired.values())
+        for task in self._retired:
+            task.cancel()
+        await asyncio.gather(*self._retired, return_exceptions=True)
+        await asyncio.gather(*(engine.close() for engine in engines))

@@ -1,0 +1,144 @@
+"""What a viewer draws under its lease, prompt by prompt, and what changes in its mask."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from sammoe.errors import InvalidInput
+from sammoe.segmentation.leases import Leases
+from sammoe.segmentation.prompt import Point, Prompt
+from sammoe.segmentation.workspace import Workspace
+from sammoe.store import DrawnRecord, LeaseRecord, PromptRecord, VolumeRecord
+from sammoe.volume.arrays import changed
+from sammoe.volume.geometry import Geometry
+from sammoe.volume.paste import Pasted
+from sammoe.volume.volume import Volume
+
+NOTHING: Final = Pasted(np.zeros((0, 0, 0), np.bool_), (0, 0, 0))
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """What came of a request.
+
+    Attributes
+    ----------
+    ran
+        Whether anything was answered or undone.
+    part
+        What to write into the viewer's mask; None when nothing differs.
+    """
+
+    ran: bool
+    part: Pasted | None = None
+
+
+class Drawing:
+    """The use cases of a viewer that has a lease.
+
+    Raises
+    ------
+    InvalidInput
+        From every method but `set_image`: no image was sent.
+    """
+
+    def __init__(self, workspace: Workspace, leases: Leases) -> None:
+        self._workspace = workspace
+        self._leases = leases
+
+    async def set_image(self, lease: LeaseRecord, read: Callable[[], Volume]) -> VolumeRecord:
+        """Segment another scan from now on; the one before is deleted.
+
+        Parameters
+        ----------
+        read
+            Makes the scan, in a worker.
+        """
+
+        def named() -> tuple[Volume, str]:
+            # A scan of its own for each lease: what ends one must not take it from another.
+            volume = read()
+            name = f"{lease.id} {volume.content_digest()}"
+            return volume, hashlib.sha256(name.encode()).hexdigest()
+
+        record = await self._workspace.keep_volume(lease.owner, named)
+        if lease.volume_id not in {None, record.id}:
+            await self._leases.drop_volume(lease)
+        await self._leases.use(lease, volume_id=record.id, drawn=DrawnRecord(), before=None)
+        return record
+
+    async def geometry(self, lease: LeaseRecord) -> Geometry:
+        """Of the scan."""
+        record = await self._workspace.get_volume(lease.owner, _volume(lease))
+        return record.geometry
+
+    async def reset(self, lease: LeaseRecord) -> None:
+        """Start another structure."""
+        await self._leases.use(lease, drawn=DrawnRecord(), before=None)
+
+    async def add(self, lease: LeaseRecord, prompt: Prompt, *, answer: bool) -> Change:
+        """Add a point or a box, and answer all that waits, unless more is to come.
+
+        Raises
+        ------
+        PromptInvalid
+            See `Workspace.segment`; nothing was added.
+        """
+        geometry = await self.geometry(lease)
+        new, drawn = prompt.to_index(geometry), lease.drawn
+        waiting = PromptRecord(
+            points=drawn.prompt.points + new.points,
+            labels=drawn.prompt.labels + new.labels,
+            box=new.box or drawn.prompt.box,
+        )
+        after = DrawnRecord(segmentation=drawn.segmentation, prompt=waiting)
+        if not answer:
+            await self._leases.use(lease, drawn=after, before=drawn)
+            return Change(ran=False)
+        return await self._answer(lease, after)
+
+    async def predict(self, lease: LeaseRecord) -> Change:
+        """Answer what waits."""
+        if lease.drawn.prompt == PromptRecord():
+            await self._leases.use(lease)
+            return Change(ran=False)
+        return await self._answer(lease, lease.drawn)
+
+    async def undo(self, lease: LeaseRecord) -> Change:
+        """Take the last prompt back; once."""
+        if lease.before is None:
+            await self._leases.use(lease)
+            return Change(ran=False)
+        old, new = await self._mask(lease, lease.drawn), await self._mask(lease, lease.before)
+        await self._leases.use(lease, drawn=lease.before, before=None)
+        return Change(ran=True, part=changed(old, new))
+
+    async def _answer(self, lease: LeaseRecord, drawn: DrawnRecord) -> Change:
+        made = await self._workspace.segment(
+            lease.owner, _volume(lease), _prompt(drawn.prompt), parent=drawn.segmentation
+        )
+        old = await self._mask(lease, lease.drawn)
+        after = DrawnRecord(segmentation=made.record.id)
+        await self._leases.use(lease, drawn=after, before=lease.drawn)
+        return Change(ran=True, part=changed(old, made.pasted))
+
+    async def _mask(self, lease: LeaseRecord, drawn: DrawnRecord) -> Pasted:
+        if drawn.segmentation is None:
+            return NOTHING
+        pasted, _ = await self._workspace.mask(lease.owner, drawn.segmentation)
+        return pasted
+
+
+def _volume(lease: LeaseRecord) -> str:
+    if lease.volume_id is None:
+        raise InvalidInput("No image was sent under this lease: send one first.")
+    return lease.volume_id
+
+
+def _prompt(record: PromptRecord) -> Prompt:
+    clicks = zip(record.points, record.labels, strict=True)
+    points = tuple(Point(*place, positive=bool(label)) for place, label in clicks)
+    return Prompt(points, record.box)

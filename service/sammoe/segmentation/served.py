@@ -1,0 +1,58 @@
+"""An engine in use: what works on it, and how many requests still do."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sammoe.engine import Engine, WorkerPool
+from sammoe.segmentation.clicking import Clicker
+from sammoe.segmentation.embedding import Embedder
+from sammoe.store import EmbeddingCache, SharedEmbeddings, Store
+from sammoe.volume.window import WindowRule
+
+
+class Served:
+    """One engine with what answers clicks on it.
+
+    Attributes
+    ----------
+    engine
+        Used, not owned.
+    rule
+        How its bundle cuts windows.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        cache: EmbeddingCache,
+        shared: SharedEmbeddings | None,
+        *,
+        clicks: WorkerPool,
+        scans: WorkerPool,
+    ) -> None:
+        self.engine = engine
+        self.rule: WindowRule = engine.bundle.manifest.window_rule()
+        self.embedder = Embedder(engine, store, cache, self.rule, scans, shared)
+        self.clicker = Clicker(engine, store, self.embedder, self.rule, clicks)
+        self._users = 0
+        self._left = asyncio.Event()
+        self._left.set()
+
+    @contextmanager
+    def used(self) -> Iterator["Served"]:
+        """Keep the engine open while the context lasts."""
+        self._users += 1
+        self._left.clear()
+        try:
+            yield self
+        finally:
+            self._users -= 1
+            if not self._users:
+                self._left.set()
+
+    async def close(self) -> None:
+        """Wait until nobody uses the engine, and free what works on it."""
+        await self._left.wait()
+        await self.clicker.close()

@@ -1,0 +1,106 @@
+"""Deleting a volume with all that belongs to it, and telling every front end to forget it.
+
+First a file ``deleted/<id>`` says so; it lets anybody finish what a process left undone when it
+died. Then the record goes, and with it the volume, for everybody; then the rest. The file stays for
+an hour: front ends look for such files again and again (`Deletions.unseen`), and drop their copies.
+"""
+
+from collections.abc import Collection, Iterable
+from datetime import timedelta
+from typing import Final
+
+from sammoe.store.files import Files
+from sammoe.store.folders import (
+    CONTENTS,
+    DELETED,
+    content_path,
+    owner_folder,
+    upload_path,
+    volume_folder,
+)
+from sammoe.store.records import DeletionRecord, VolumeRecord, content_key, now, upload_key
+
+KEPT_SECONDS: Final = 3600.0
+"""How long a deletion can be seen. Who has not looked for so long has to forget everything."""
+
+_GRACE_SECONDS: Final = 60.0
+"""Who deletes is done after this, or dead."""
+
+
+class Deletions:
+    """Blocking, from any thread; raises what `Files` does."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+
+    def delete(self, record: VolumeRecord) -> bool:
+        """Delete a volume; return whether it was there."""
+        deletion = DeletionRecord(
+            owner=record.owner,
+            created=now(),
+            volume_id=record.id,
+            content=content_key(record.content_digest),
+            upload=upload_key(record.file_digest, record.modality_asked),
+        )
+        text = deletion.model_dump_json().encode()
+        first = self._files.create(f"{DELETED}/{record.id}", [text])
+        there = first or self._files.exists(_record_path(deletion))
+        self._remove(deletion)
+        return there
+
+    def unseen(self, seen: Collection[str]) -> list[DeletionRecord]:
+        """Return the deletions of volumes whose ids are not among those seen."""
+        found = []
+        for name in self._files.names(DELETED):
+            if name not in seen:
+                found += self._read(name)
+        return found
+
+    def unused(self, contents: Iterable[str]) -> set[str]:
+        """Return those contents that no volume has any more, of whatever owner."""
+        contents = set(contents)
+        deleted = set(self._files.names(DELETED)) if contents else set()
+        return {
+            content
+            for content in contents
+            if not set(self._files.names(f"{CONTENTS}/{content}")) - deleted
+        }
+
+    def forget_copy(self, deletion: DeletionRecord) -> None:
+        """Drop this process's copy of a deleted volume's voxels."""
+        folder = volume_folder(deletion.owner, deletion.volume_id)
+        self._files.forget(f"{folder}/voxels.npy")
+
+    def finish(self) -> None:
+        """Remove what others left when they died or wrote late, and what has been seen by all."""
+        moment = now()
+        for deletion in self.unseen(()):
+            age = moment - deletion.created
+            if age > timedelta(seconds=_GRACE_SECONDS):
+                self._remove(deletion)
+            if age > timedelta(seconds=KEPT_SECONDS):
+                self._files.remove(f"{DELETED}/{deletion.volume_id}")
+
+    def _read(self, name: str) -> list[DeletionRecord]:
+        try:
+            return [DeletionRecord.parse(self._files.read(f"{DELETED}/{name}"))]
+        except FileNotFoundError:
+            return []
+
+    def _remove(self, deletion: DeletionRecord) -> None:
+        folder = volume_folder(deletion.owner, deletion.volume_id)
+        self._files.remove(_record_path(deletion))
+        for name in self._files.names(f"{folder}/responses"):
+            self._files.remove(f"{owner_folder(deletion.owner)}/responses/{name}")
+        self._files.remove_all(folder)
+        upload = upload_path(deletion.owner, deletion.upload)
+        try:
+            if self._files.read(upload) == deletion.volume_id.encode():
+                self._files.remove(upload)
+        except FileNotFoundError:
+            pass
+        self._files.remove(content_path(deletion.content, deletion.volume_id))
+
+
+def _record_path(deletion: DeletionRecord) -> str:
+    return f"{volume_folder(deletion.owner, deletion.volume_id)}/volume.json"

@@ -1,0 +1,104 @@
+"""Scans that come as bare arrays, with a spacing and nothing else, and masks that go back so.
+
+A viewer that sends an array says nothing of the patient: axes are taken in the order that it is
+configured to use, and to run to the patient's left, back and head, as most viewers store images.
+Segmenting needs no more; masks go back in the same order, so nothing can come out mirrored.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sammoe.errors import AffineInvalid, HeaderInvalid
+from sammoe.volume.geometry import Geometry
+from sammoe.volume.paste import Pasted
+from sammoe.volume.reading import volume_of
+from sammoe.volume.volume import Volume
+
+AxisOrder = Literal["kji", "ijk"]
+"""Which voxel axis each axis of an array is: ``kji`` is NumPy's view of ITK's memory."""
+
+Region = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+"""Half-open ranges of an array's three axes."""
+
+_LPS = (-1.0, -1.0, 1.0)
+
+
+def volume_from_array(array: NDArray[Any], spacing: Sequence[float], order: AxisOrder) -> Volume:
+    """A scan of an array.
+
+    Parameters
+    ----------
+    array
+        [X, Y, Z], any real dtype; kept as it is where it is an integer of up to 32 bits or float32.
+    spacing
+        mm along the array's axes.
+    order
+        Of the array's axes.
+
+    Raises
+    ------
+    HeaderInvalid, AffineInvalid
+        There are not three axes and spacings, or a spacing is impossible.
+    NoForeground
+        There is nothing to see.
+    """
+    if array.ndim != 3 or len(spacing) != 3:
+        raise HeaderInvalid("An image has three axes and a spacing for each.")
+    if not all(size > 0 for size in spacing):
+        raise AffineInvalid("A spacing must be above 0 mm.")
+    voxels, mm = array, list(spacing)
+    if order == "kji":
+        voxels, mm = array.T, mm[::-1]
+    if voxels.dtype == np.bool_:
+        voxels = voxels.view(np.uint8)
+    elif voxels.dtype.kind == "f" or voxels.dtype.itemsize == 8:
+        voxels = voxels.astype(np.float32, copy=False)
+    affine = np.diag([*(sign * size for sign, size in zip(_LPS, mm, strict=True)), 1.0])
+    shape = (voxels.shape[0], voxels.shape[1], voxels.shape[2])
+    return volume_of(voxels, Geometry(shape, affine))
+
+
+def changed(before: Pasted, after: Pasted) -> Pasted | None:
+    """What a viewer must write to come from one mask to the other.
+
+    Returns
+    -------
+    The new mask in the smallest box that holds all voxels that differ; unlike other masks it may
+    have faces that it does not touch. None when nothing differs.
+    """
+    if not (before.mask.size or after.mask.size):
+        return None
+    parts = [part for part in (before, after) if part.mask.size]
+    low = np.min([part.offset for part in parts], axis=0)
+    high = np.max([np.add(part.offset, part.mask.shape) for part in parts], axis=0)
+    old, new = (_within(part, low, high) for part in (before, after))
+    differs = old != new
+    box = []
+    for axis in range(3):
+        hit = np.flatnonzero(differs.any(axis=tuple(a for a in range(3) if a != axis)))
+        if not len(hit):
+            return None
+        box.append(slice(int(hit[0]), int(hit[-1]) + 1))
+    i, j, k = (int(start) + cut.start for start, cut in zip(low, box, strict=True))
+    return Pasted(new[tuple(box)], (i, j, k))
+
+
+def region(part: Pasted, order: AxisOrder) -> tuple[NDArray[np.bool_], Region]:
+    """A part of a mask in the array's axis order, and where it lies in the array."""
+    ranges = [(o, o + n) for o, n in zip(part.offset, part.mask.shape, strict=True)]
+    mask = part.mask
+    if order == "kji":
+        ranges, mask = ranges[::-1], mask.T
+    return mask, (ranges[0], ranges[1], ranges[2])
+
+
+def _within(part: Pasted, low: NDArray[Any], high: NDArray[Any]) -> NDArray[np.bool_]:
+    whole = np.zeros(high - low, np.bool_, order="F")
+    if part.mask.size:
+        start = np.subtract(part.offset, low)
+        box = tuple(slice(s, s + n) for s, n in zip(start, part.mask.shape, strict=True))
+        whole[box] = part.mask
+    return whole
