@@ -12,6 +12,7 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     │   │   ├── FileTruncated       422 file_truncated
     │   │   ├── HeaderInvalid       422 header_invalid
     │   │   ├── AffineInvalid       422 affine_invalid
+    │   │   ├── SegInvalid          422 seg_invalid
     │   │   ├── NoForeground        422 no_foreground
     │   │   ├── ArchiveInvalid      422 archive_invalid
     │   │   └── DicomInvalid        422 dicom_invalid
@@ -137,6 +138,12 @@ class AffineInvalid(VolumeInvalid):
     """The affine is not finite, or is singular."""
 
     code = "affine_invalid"
+
+
+class SegInvalid(VolumeInvalid):
+    """A DICOM SEG can not be used as a mask on this volume."""
+
+    code = "seg_invalid"
 
 
 class NoForeground(VolumeInvalid):

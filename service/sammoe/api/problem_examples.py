@@ -49,6 +49,7 @@ _REFUSALS: Final[tuple[errors.SammoeError, ...]] = (
     errors.FileTruncated("The file ends before its header says."),
     errors.HeaderInvalid("The header promises more voxels than the file holds."),
     errors.AffineInvalid("The affine is singular."),
+    errors.SegInvalid("The DICOM SEG has no segment of that number."),
     errors.NoForeground("The scan is constant: there is nothing to see."),
     errors.EngineBusy("Too many requests wait for the encoder workers; try again."),
     errors.EngineOutputInvalid("The model answered with NaN or Inf."),

@@ -157,8 +157,8 @@ async def get_result_seg(
     """
     form = call.form(DICOM)
     kind: DicomForm = "seg" if query.form == "BINARY" else "labelmap"
-    content = await call.workspace.results.dicom(call.principal, result_id, kind)
-    return file_answer(content, form, "seg.dcm")
+    made = await call.workspace.results.dicom(call.principal, result_id, kind)
+    return file_answer(made.content, form, "seg.dcm")
 
 
 @router.get(
@@ -172,8 +172,8 @@ async def get_result_rtstruct(call: Caller, result_id: str) -> Response:
     It has the patient, study and frame of reference of the series that the volume was read from.
     """
     form = call.form(DICOM)
-    content = await call.workspace.results.dicom(call.principal, result_id, "rtstruct")
-    return file_answer(content, form, "rtstruct.dcm")
+    made = await call.workspace.results.dicom(call.principal, result_id, "rtstruct")
+    return file_answer(made.content, form, "rtstruct.dcm")
 
 
 def _chosen(composed: Composed, number: int | None) -> tuple[Structure, ...]:

@@ -90,6 +90,16 @@ class Composed:
     structures: tuple[Structure, ...]
 
 
+@dataclass(frozen=True, repr=False)
+class DicomFile:
+    """A DICOM file; ``study``, ``series`` and ``instance`` are its UIDs."""
+
+    study: str
+    series: str
+    instance: str
+    content: bytes
+
+
 class Results:
     """What a principal can do with results; errors as in `Workspace`.
 
@@ -170,7 +180,7 @@ class Results:
         """Delete a result; its segmentations stay."""
         await self._short(lambda: self._store.results.delete(principal, name))
 
-    async def dicom(self, principal: str, name: str, form: DicomForm) -> bytes:
+    async def dicom(self, principal: str, name: str, form: DicomForm) -> DicomFile:
         """Return a result as a DICOM file; the same bytes until the result changes.
 
         Raises
@@ -285,7 +295,7 @@ class Results:
         )
         return Composed(record, volume, tuple(structures))
 
-    def _dicom(self, principal: str, name: str, form: DicomForm) -> bytes:
+    def _dicom(self, principal: str, name: str, form: DicomForm) -> DicomFile:
         volume = self._store.volumes.get(
             principal, self._store.results.get(principal, name).volume_id
         )
@@ -304,7 +314,8 @@ class Results:
             begun=record.created,
             changed=record.changed,
         )
-        return _WRITE[form](composed.structures, volume.geometry, source, identity)
+        content = _WRITE[form](composed.structures, volume.geometry, source, identity)
+        return DicomFile(source.study, identity.series_uid, identity.sop_uid, content)
 
     def _drawn(self, record: ResultRecord, place: int) -> tuple[Pasted, Algorithm]:
         name = record.entries[place].segmentation
