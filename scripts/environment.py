@@ -63,10 +63,12 @@ ENVIRONMENTS: Final = {
         torch=True,
         beside=("triton", "monailabel"),
         debian_packages=(
+            ("dicom3tools", "/usr/bin/dciodvfy"),
             ("mricron-data", "/usr/share/mricron/templates"),
             ("orthanc", "/usr/sbin/Orthanc"),
             ("orthanc-dicomweb", "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"),
             ("orthanc-python", "/usr/share/orthanc/plugins/libOrthancPython.so"),
+            ("plastimatch", "/usr/bin/plastimatch"),
             ("redis-server", "/usr/bin/redis-server"),
         ),
     ),

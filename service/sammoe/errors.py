@@ -12,6 +12,7 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     │   │   ├── FileTruncated       422 file_truncated
     │   │   ├── HeaderInvalid       422 header_invalid
     │   │   ├── AffineInvalid       422 affine_invalid
+    │   │   ├── SegInvalid          422 seg_invalid
     │   │   ├── NoForeground        422 no_foreground
     │   │   ├── ArchiveInvalid      422 archive_invalid
     │   │   └── DicomInvalid        422 dicom_invalid
@@ -57,7 +58,10 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     │   └── SeriesMissing           404 series_not_found
     ├── Conflict                409 conflict
     │   ├── ExpertGone              409 expert_gone
-    │   └── IdempotencyConflict     409 idempotency_conflict
+    │   ├── IdempotencyConflict     409 idempotency_conflict
+    │   ├── NoDicomSource           409 no_dicom_source
+    │   ├── StructureEmpty          409 structure_empty
+    │   └── StructuresOverlap       409 structures_overlap
     ├── BundleInvalid           422 bundle_invalid
     │   ├── CheckpointInvalid       422 checkpoint_invalid
     │   └── ExportMismatch          422 export_mismatch
@@ -139,6 +143,12 @@ class AffineInvalid(VolumeInvalid):
     """The affine is not finite, or is singular."""
 
     code = "affine_invalid"
+
+
+class SegInvalid(VolumeInvalid):
+    """A DICOM SEG can not be used as a mask on this volume."""
+
+    code = "seg_invalid"
 
 
 class NoForeground(VolumeInvalid):
@@ -427,6 +437,24 @@ class IdempotencyConflict(Conflict):
     """The Idempotency-Key was used before with another request."""
 
     code = "idempotency_conflict"
+
+
+class NoDicomSource(Conflict):
+    """The volume did not come from a DICOM series that others can refer to."""
+
+    code = "no_dicom_source"
+
+
+class StructureEmpty(Conflict):
+    """A structure of a result has no voxel, and the form has no room for nothing."""
+
+    code = "structure_empty"
+
+
+class StructuresOverlap(Conflict):
+    """Structures of a result share voxels, and the form has room for one of them."""
+
+    code = "structures_overlap"
 
 
 class BundleInvalid(SammoeError):

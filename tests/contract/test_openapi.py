@@ -34,6 +34,14 @@ OPERATIONS: Final = {
     "deleteSegmentation",
     "undo",
     "getMask",
+    "addResult",
+    "listResults",
+    "getResult",
+    "replaceResult",
+    "deleteResult",
+    "getResultMask",
+    "getResultSeg",
+    "getResultRtstruct",
     "getCapabilities",
     "getLiveness",
     "getReadiness",
@@ -154,6 +162,9 @@ async def test_real_answers_are_what_is_documented(
     box = await service.segmentation(
         volume, space="ras", box=[[-5, -15, 30], [10, 5, 50]], expert=EXPERT
     )
+    entries = {"entries": [{"segmentation": second, "label": "Spleen"}]}
+    other_entries = {"entries": [{"segmentation": box, "label": "Spleen"}]}
+    result = (await http.post(f"/v1/volumes/{volume}/results", json=entries)).json()["id"]
     documented_by_name = dict(operations(document))
     calls: list[tuple[str, str, dict[str, Any]]] = [
         ("post", "/v1/volumes", {"content": scans.gzipped(), "headers": {"Content-Type": OCTETS}}),
@@ -167,6 +178,13 @@ async def test_real_answers_are_what_is_documented(
         ("get", "/v1/segmentations/{segmentation_id}", {}),
         ("get", "/v1/segmentations/{segmentation_id}/mask", {}),
         ("post", "/v1/segmentations/{segmentation_id}/undo", {}),
+        ("post", "/v1/volumes/{volume_id}/results", {"json": other_entries}),
+        ("get", "/v1/volumes/{volume_id}/results", {}),
+        ("get", "/v1/results/{result_id}", {}),
+        ("put", "/v1/results/{result_id}", {"json": entries}),
+        ("get", "/v1/results/{result_id}/mask", {}),
+        ("delete", "/v1/segmentations/{segmentation_id}", {}),
+        ("delete", "/v1/results/{result_id}", {}),
         ("get", "/v1/capabilities", {}),
         ("delete", "/v1/segmentations/{segmentation_id}", {}),
         ("delete", "/v1/segmentations/{segmentation_id}", {}),
@@ -174,7 +192,7 @@ async def test_real_answers_are_what_is_documented(
     ]
     assert (await http.get(f"/v1/segmentations/{box}")).status_code == 200
     for method, path, sent in calls:
-        url = path.format(volume_id=volume, segmentation_id=second)
+        url = path.format(volume_id=volume, segmentation_id=second, result_id=result)
         answer = await http.request(method, url, **sent)
         documented = documented_by_name[f"{method} {path}"]["responses"][str(answer.status_code)]
         for header in documented.get("headers", ()):

@@ -48,6 +48,9 @@ async def test_what_is_anothers_is_not_there(workspace: Workspace) -> None:
         mine, theirs = bearer(ANN), bearer(BOB)
         volume = (await service.add(headers=mine)).json()["id"]
         made = (await service.click(volume, headers=mine)).json()["id"]
+        entries = {"entries": [{"segmentation": made, "label": "x"}]}
+        path = f"/v1/volumes/{volume}/results"
+        result = (await http.post(path, json=entries, headers=mine)).json()["id"]
         foreign = (await service.add(headers=theirs)).json()["id"]
         assert foreign != volume
         body = point(*scans.INSIDE)
@@ -62,17 +65,27 @@ async def test_what_is_anothers_is_not_there(workspace: Workspace) -> None:
             ("DELETE", "/v1/segmentations/{made}", None),
             ("POST", "/v1/segmentations/{made}/undo", None),
             ("GET", "/v1/segmentations/{made}/mask", None),
+            ("GET", "/v1/volumes/{volume}/results", None),
+            ("POST", "/v1/volumes/{volume}/results", entries),
+            ("GET", "/v1/results/{result}", None),
+            ("PUT", "/v1/results/{result}", entries),
+            ("DELETE", "/v1/results/{result}", None),
+            ("GET", "/v1/results/{result}/mask", None),
+            ("GET", "/v1/results/{result}/seg", None),
+            ("GET", "/v1/results/{result}/rtstruct", None),
         ):
             answers = [
                 await http.request(method, path.format(**ids), json=sent, headers=theirs)
                 for ids in (
-                    {"volume": volume, "made": made},
-                    {"volume": missing, "made": missing},
+                    {"volume": volume, "made": made, "result": result},
+                    {"volume": missing, "made": missing, "result": missing},
                 )
             ]
             known, unknown = (a.json() | {"request_id": ""} for a in answers)
             assert refusal(answers[0]) == (404, "not_found")
             assert known == unknown
+        stolen = await http.post(f"/v1/volumes/{foreign}/results", json=entries, headers=theirs)
+        assert refusal(stolen) == (404, "not_found")
         crossed = await service.click(foreign, parent=made, headers=theirs)
         assert refusal(crossed) == (404, "not_found")
         listed = (await http.get("/v1/volumes", headers=theirs)).json()

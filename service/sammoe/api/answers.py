@@ -7,8 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sammoe.api.schemas import Box, PointIn
 from sammoe.segmentation.doubts import MODALITY_UNKNOWN
-from sammoe.store.records import SegmentationRecord, VolumeRecord
+from sammoe.store.records import ResultRecord, SegmentationRecord, VolumeRecord
 from sammoe.volume.measure import Measures
+from sammoe.volume.structures import Merge
 from sammoe.volume.volume import Modality
 
 Indices = tuple[int, int, int]
@@ -187,6 +188,71 @@ class SegmentationPage(BaseModel):
     """Segmentations of one volume, newest first."""
 
     items: tuple[SegmentationOut, ...]
+    next: str | None = Field(description="`cursor` of the next page; null at the end")
+
+
+class CodeOut(BaseModel):
+    """A coded concept."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    scheme: str = Field(examples=["SCT"])
+    value: str
+    meaning: str
+
+
+class EntryOut(BaseModel):
+    """One structure of a result."""
+
+    number: int = Field(description="what the voxels of a label map say")
+    segmentation: str
+    label: str
+    code: CodeOut
+    category: CodeOut
+    colour: tuple[int, int, int] = Field(description="red, green, blue, 0 to 255")
+    tracking_uid: str = Field(description="DICOM UID; stays when the structure is corrected")
+
+
+class ResultOut(BaseModel):
+    """Named structures of one volume. Its files have addresses of their own."""
+
+    id: Identifier
+    volume: str
+    created: datetime
+    changed: datetime
+    revision: int = Field(description="1 when new, one more with every change")
+    merge: Merge
+    entries: tuple[EntryOut, ...]
+
+    @classmethod
+    def of(cls, record: ResultRecord) -> Self:
+        """From the store's record."""
+        return cls(
+            id=record.id,
+            volume=record.volume_id,
+            created=record.created,
+            changed=record.changed,
+            revision=record.revision,
+            merge=record.merge,
+            entries=tuple(
+                EntryOut(
+                    number=number,
+                    segmentation=entry.segmentation,
+                    label=entry.label,
+                    code=CodeOut.model_validate(entry.code),
+                    category=CodeOut.model_validate(entry.category),
+                    colour=entry.colour,
+                    tracking_uid=entry.tracking_uid,
+                )
+                for number, entry in enumerate(record.entries, start=1)
+            ),
+        )
+
+
+class ResultPage(BaseModel):
+    """Results of one volume, newest first."""
+
+    items: tuple[ResultOut, ...]
     next: str | None = Field(description="`cursor` of the next page; null at the end")
 
 

@@ -13,6 +13,7 @@ from sammoe.api import (
     openapi,
     problems,
     proxy,
+    results,
     segmentations,
     system,
     volumes,
@@ -62,7 +63,13 @@ def create_app(workspace: Workspace, settings: Settings, keys: KeyRing | None = 
     terms = LeaseTerms(leases=settings.viewer_leases, idle=settings.viewer_idle_seconds)
     leases = Leases(workspace, terms)
     app.state.services = Services(workspace, settings, keys, leases, telemetry)
-    routers = (volumes.router, segmentations.router, dicomweb.router, system.router)
+    routers = (
+        volumes.router,
+        segmentations.router,
+        results.router,
+        dicomweb.router,
+        system.router,
+    )
     for router in (*routers, *dialects()):
         app.include_router(router)
     app.include_router(proxy.router)
@@ -106,7 +113,7 @@ def _layers(settings: Settings, telemetry: Telemetry) -> list[Middleware]:
             Middleware(
                 CORSMiddleware,
                 allow_origins=settings.allowed_origins,
-                allow_methods=("GET", "POST", "DELETE"),
+                allow_methods=("GET", "POST", "PUT", "DELETE"),
                 allow_headers=("Authorization", "X-API-Key", IDEMPOTENCY_KEY, REQUEST_ID),
                 expose_headers=("Location", REQUEST_ID, REPLAYED, SEGMENTATION_ID, SERVER_TIMING),
                 max_age=_CORS_SECONDS,

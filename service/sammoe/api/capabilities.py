@@ -5,6 +5,7 @@ from typing import Final, Generic, Literal, Self, TypeVar
 from pydantic import BaseModel, Field
 
 from sammoe import __version__
+from sammoe.api.answers import CodeOut
 from sammoe.api.negotiation import MASKS
 from sammoe.api.uploads import FORM, OCTETS
 from sammoe.bundle import Bundle
@@ -14,14 +15,6 @@ from sammoe.settings import Settings
 T = TypeVar("T")
 
 NOTICE: Final = "Research use only. Not a medical device."
-
-
-class CodeOut(BaseModel):
-    """A coded concept."""
-
-    scheme: str = Field(examples=["SCT"])
-    value: str
-    meaning: str
 
 
 class ExpertOut(BaseModel):

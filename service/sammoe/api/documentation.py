@@ -67,6 +67,12 @@ def mask(
     return {status: _answer(description, content, headers)}
 
 
+def file(status: int, description: str, *forms: str) -> Responses:
+    """A file in one of several forms."""
+    content = {form: {"schema": _BINARY} for form in forms}
+    return {status: _answer(description, content, ())}
+
+
 def text(description: str, media_type: str) -> Responses:
     """A plain answer."""
     return {200: _answer(description, {media_type: {"schema": _STRING}}, ())}

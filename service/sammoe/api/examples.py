@@ -120,6 +120,50 @@ MEASURED: Final[dict[str, Any]] = SEGMENTATION | {
     "bounding_box": [[90, 104, 70], [106, 135, 88]],
 }
 
+_SPLEEN: Final = {"scheme": "SCT", "value": "78961009", "meaning": "Spleen"}
+
+RESULT_REQUESTS: Final[dict[str, Any]] = {
+    "one structure": {"entries": [{"segmentation": _FIRST_ID, "label": "Spleen"}]},
+    "everything said": {
+        "entries": [
+            {
+                "segmentation": _FIRST_ID,
+                "label": "Spleen",
+                "code": _SPLEEN,
+                "category": {"value": "123037004", "meaning": "Anatomical structure"},
+                "colour": [157, 108, 162],
+            }
+        ],
+        "merge": "keep_existing",
+    },
+}
+
+RESULT: Final[dict[str, Any]] = {
+    "id": "06dt2kd4p8s2u6w0y4a8c2e6gg",
+    "volume": _VOLUME_ID,
+    "created": "2027-01-15T09:32:11Z",
+    "changed": "2027-01-15T09:32:11Z",
+    "revision": 1,
+    "merge": "keep_existing",
+    "entries": [
+        {
+            "number": 1,
+            "segmentation": _FIRST_ID,
+            "label": "Spleen",
+            "code": _SPLEEN,
+            "category": {
+                "scheme": "SCT",
+                "value": "123037004",
+                "meaning": "Anatomical structure",
+            },
+            "colour": [157, 108, 162],
+            "tracking_uid": "2.25.329800735698586629295641978511506172918",
+        }
+    ],
+}
+
+RESULTS: Final = {"items": [RESULT], "next": None}
+
 CAPABILITIES: Final[dict[str, Any]] = {
     "version": "0.1.0",
     "notice": "Research use only. Not a medical device.",

@@ -10,6 +10,7 @@ JSON: Final = "application/json"
 PACKED: Final = "application/vnd.sammoe.mask"
 NIFTI: Final = "application/x-nifti+gzip"
 NRRD: Final = "application/x-nrrd"
+DICOM: Final = "application/dicom"
 
 MASKS: Final = (NIFTI, NRRD, PACKED)
 """Forms of a mask that is asked for by itself; the first is what ``*/*`` gets."""

@@ -13,6 +13,8 @@ from sammoe import __version__
 from sammoe.api.answers import (
     EmbeddingsOut,
     MeasuredOut,
+    ResultOut,
+    ResultPage,
     SegmentationOut,
     SegmentationPage,
     SeriesPage,
@@ -23,7 +25,7 @@ from sammoe.api.auth import KeyRing
 from sammoe.api.capabilities import NOTICE, Capabilities
 from sammoe.api.documentation import problem_answers
 from sammoe.api.problems import Problem
-from sammoe.api.schemas import EmbeddingsIn, SegmentationIn, SeriesQueryIn, VolumeIn
+from sammoe.api.schemas import EmbeddingsIn, ResultIn, SegmentationIn, SeriesQueryIn, VolumeIn
 
 TITLE: Final = "SAM-Med3D-MoE"
 
@@ -35,6 +37,7 @@ DESCRIPTION: Final = (
 
 _REQUESTS: Final[tuple[type[BaseModel], ...]] = (
     EmbeddingsIn,
+    ResultIn,
     SegmentationIn,
     SeriesQueryIn,
     VolumeIn,
@@ -44,6 +47,8 @@ _ANSWERS: Final[tuple[type[BaseModel], ...]] = (
     EmbeddingsOut,
     MeasuredOut,
     Problem,
+    ResultOut,
+    ResultPage,
     SegmentationOut,
     SegmentationPage,
     SeriesPage,

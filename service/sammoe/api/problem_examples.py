@@ -35,6 +35,9 @@ _REFUSALS: Final[tuple[errors.SammoeError, ...]] = (
     errors.IdempotencyConflict(
         "This Idempotency-Key was used with another request: take a new key."
     ),
+    errors.NoDicomSource("This volume did not come from a DICOM series."),
+    errors.StructureEmpty("Structure 2 has no voxel.", pointer="/entries/1"),
+    errors.StructuresOverlap("Structures 1 and 2 share 310 voxels."),
     errors.TooLarge("A file may have at most 1073741824 bytes."),
     errors.UnsupportedMediaType("Send the body as Content-Type application/json."),
     errors.UnsupportedFormat("The file is neither NIfTI nor NRRD."),
@@ -46,6 +49,7 @@ _REFUSALS: Final[tuple[errors.SammoeError, ...]] = (
     errors.FileTruncated("The file ends before its header says."),
     errors.HeaderInvalid("The header promises more voxels than the file holds."),
     errors.AffineInvalid("The affine is singular."),
+    errors.SegInvalid("The DICOM SEG has no segment of that number."),
     errors.NoForeground("The scan is constant: there is nothing to see."),
     errors.EngineBusy("Too many requests wait for the encoder workers; try again."),
     errors.EngineOutputInvalid("The model answered with NaN or Inf."),

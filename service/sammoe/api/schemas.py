@@ -8,7 +8,16 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from sammoe.segmentation import MAX_POINTS, Candidate, Point, Prompt, Space
+from sammoe.segmentation import (
+    MAX_ENTRIES,
+    MAX_POINTS,
+    Candidate,
+    Entry,
+    Point,
+    Prompt,
+    Space,
+)
+from sammoe.volume.structures import Code, Merge
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Position = tuple[Number, Number, Number]
@@ -117,6 +126,73 @@ class EmbeddingsIn(PromptIn):
     )
 
 
+# What DICOM's LO and SH can hold: no control character, no backslash, no space at the ends.
+_TEXT = r"^[^\s\\]([^\x00-\x1f\x7f-\x9f\\]*[^\s\\])?$"
+_NAME = r"^[A-Za-z0-9._-]+$"
+
+Part = Annotated[int, Field(ge=0, le=255)]
+
+
+class CodeIn(Closed):
+    """A coded concept."""
+
+    value: str = Field(max_length=16, pattern=_NAME, description="as in the scheme")
+    # Viewers' formats put ^, ~ and | between the parts of a code.
+    meaning: str = Field(
+        max_length=64, pattern=r"^[^\s\\^~|]([^\x00-\x1f\x7f-\x9f\\^~|]*[^\s\\^~|])?$"
+    )
+    scheme: str = Field(default="SCT", max_length=16, pattern=_NAME, description="`SCT`: SNOMED CT")
+
+    def code(self) -> Code:
+        """The code as the use cases take it."""
+        return Code(self.value, self.meaning, self.scheme)
+
+
+class EntryIn(Closed):
+    """One structure of a result."""
+
+    segmentation: str = Field(description="id of a segmentation of this volume")
+    label: str = Field(min_length=1, max_length=64, pattern=_TEXT, description="for people")
+    code: CodeIn | None = Field(
+        default=None, description="what it is; none: as the expert says that drew it, else tissue"
+    )
+    category: CodeIn | None = Field(
+        default=None, description="what kind of thing that is; none: an anatomical structure"
+    )
+    colour: tuple[Part, Part, Part] | None = Field(
+        default=None, description="red, green, blue, 0 to 255; none: by its place"
+    )
+
+    def draft(self) -> Entry:
+        """The entry as the use cases take it."""
+        code = None if self.code is None else self.code.code()
+        category = None if self.category is None else self.category.code()
+        return Entry(self.segmentation, self.label, code, category, self.colour)
+
+
+class ResultIn(Closed):
+    """Structures of one volume, in order."""
+
+    entries: tuple[EntryIn, ...] = Field(max_length=MAX_ENTRIES, json_schema_extra={"minItems": 1})
+    merge: Merge = Field(
+        default="overlap",
+        description="whose a voxel is that several claim: of all of them (`overlap`), of the"
+        " earlier entry (`keep_existing`), or of the later one (`overwrite`)",
+    )
+
+    @field_validator("entries")
+    @classmethod
+    def _there_are_some(cls, entries: tuple[EntryIn, ...]) -> tuple[EntryIn, ...]:
+        # Not by min_length, which counts only entries that are as they should be.
+        if not entries:
+            raise PydanticCustomError("too_short", "Name at least one structure")
+        return entries
+
+    def drafts(self) -> tuple[Entry, ...]:
+        """The entries as the use cases take them."""
+        return tuple(entry.draft() for entry in self.entries)
+
+
 class Query(BaseModel):
     """Query parameters; unknown ones are refused."""
 
@@ -147,4 +223,22 @@ class MaskQuery(Query):
 
     candidate: Candidate = Field(
         default="fused", description="`fused` is the answer, whatever it was made of"
+    )
+
+
+class StructureQuery(Query):
+    """Of a result's file."""
+
+    structure: int | None = Field(
+        default=None, ge=1, le=MAX_ENTRIES, description="number of the only one; none: all"
+    )
+
+
+class SegQuery(Query):
+    """Of a DICOM SEG."""
+
+    form: Literal["BINARY", "LABELMAP"] = Field(
+        default="BINARY",
+        description="`BINARY`: a bit a voxel and structure, known everywhere; `LABELMAP`: a number"
+        " a voxel, new in 2024, without overlaps",
     )

@@ -124,10 +124,10 @@ async def get_segmentation(call: Caller, segmentation_id: str) -> Response:
     "/v1/segmentations/{segmentation_id}",
     operation_id="deleteSegmentation",
     status_code=204,
-    responses=nothing("deleted") | refusals(404, 429),
+    responses=nothing("deleted") | refusals(404, 409, 429),
 )
 async def delete_segmentation(call: Caller, segmentation_id: str) -> Response:
-    """Delete one segmentation. Those that refine it stay."""
+    """Delete one segmentation that no result holds. Those that refine it stay."""
     await call.workspace.delete_segmentation(call.principal, segmentation_id)
     return Response(status_code=204)
 

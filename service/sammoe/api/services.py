@@ -77,3 +77,12 @@ def json_answer(value: BaseModel, status: int = 200, location: str | None = None
     """A model as JSON, written once by its own serialiser."""
     headers = None if location is None else {"Location": location}
     return Response(value.model_dump_json(), status, headers, media_type=JSON)
+
+
+def file_answer(content: bytes, media_type: str, name: str) -> Response:
+    """A file for download; its name is the same for everyone, so that it names nobody."""
+    headers = {
+        "Content-Type": media_type,
+        "Content-Disposition": f'attachment; filename="{name}"',
+    }
+    return Response(content, headers=headers)

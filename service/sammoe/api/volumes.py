@@ -101,7 +101,7 @@ async def get_volume(call: Caller, volume_id: str) -> Response:
     responses=nothing("deleted") | refusals(404, 429),
 )
 async def delete_volume(call: Caller, volume_id: str) -> Response:
-    """Delete a volume with all its segmentations."""
+    """Delete a volume with all its segmentations and results."""
     await call.workspace.delete_volume(call.principal, volume_id)
     return Response(status_code=204)
 

@@ -6,19 +6,25 @@ from sammoe.segmentation.clicking import Render
 from sammoe.segmentation.leases import Leases, LeaseTerms
 from sammoe.segmentation.prompt import MAX_POINTS, Point, Prompt, Space
 from sammoe.segmentation.pulling import Pull
+from sammoe.segmentation.results import MAX_ENTRIES, Composed, DicomForm, Entry, Results
 from sammoe.segmentation.upkeep import Upkeep, UpkeepTimes
 from sammoe.segmentation.workspace import Candidate, Workspace, WorkspaceLimits
 
 __all__ = [
+    "MAX_ENTRIES",
     "MAX_POINTS",
     "BundleWatch",
     "Candidate",
+    "Composed",
+    "DicomForm",
+    "Entry",
     "LeaseTerms",
     "Leases",
     "Point",
     "Prompt",
     "Pull",
     "Render",
+    "Results",
     "Segmented",
     "Space",
     "Timings",

@@ -20,6 +20,7 @@ from sammoe.segmentation.planning import answer, window_to_warm
 from sammoe.segmentation.prompt import Prompt
 from sammoe.segmentation.pulling import Pull
 from sammoe.segmentation.replays import Replays
+from sammoe.segmentation.results import Results
 from sammoe.segmentation.served import Served
 from sammoe.store import (
     EmbeddingCache,
@@ -90,6 +91,8 @@ class Workspace:
 
     Attributes
     ----------
+    results
+        What a principal can do with results.
     swaps
         How often another bundle took over, and how often one was refused.
     forgetting
@@ -119,6 +122,7 @@ class Workspace:
         self.forgetting = Forgetting(store, cache, shared)
         self._served = self._serve(engine)
         self._replays = Replays(store, self._clicks)
+        self.results = Results(store, lambda: self.bundle, self._mask, self._clicks, self._scans)
         self._background: set[asyncio.Task[None]] = set()
 
     @property
@@ -253,7 +257,7 @@ class Workspace:
         return await self._short(lambda: self.store.volumes.page(principal, cursor, limit))
 
     async def delete_volume(self, principal: str, volume_id: str) -> None:
-        """Delete a volume and all that belongs to it.
+        """Delete a volume and all that belongs to it: segmentations, results, kept answers.
 
         Its embeddings are forgotten where no other volume has the same content: here and in
         ``shared`` now, by other front ends at their next look.
@@ -344,8 +348,14 @@ class Workspace:
         )
 
     async def delete_segmentation(self, principal: str, name: str) -> None:
-        """Delete a segmentation; those that refine it stay."""
-        await self._short(lambda: self.store.segmentations.delete(principal, name))
+        """Delete a segmentation; those that refine it stay.
+
+        Raises
+        ------
+        Conflict
+            A result holds it.
+        """
+        await self._short(lambda: self._delete_segmentation(principal, name))
 
     async def undo(self, principal: str, name: str) -> SegmentationRecord:
         """Return the segmentation that this one refines.
@@ -391,6 +401,10 @@ class Workspace:
 
     async def _short(self, call: Callable[[], T]) -> T:
         return (await self._clicks.run(call)).value
+
+    def _delete_segmentation(self, principal: str, name: str) -> None:
+        self.results.check_unused(self.store.segmentations.get(principal, name))
+        self.store.segmentations.delete(principal, name)
 
     def _serve(self, engine: Engine) -> Served:
         return Served(

@@ -16,6 +16,7 @@
         volumes/<id>/voxels.npy
         volumes/<id>/source                     of a volume that came from DICOM: DicomSource.pack
         volumes/<id>/segmentations/<id>.seg
+        volumes/<id>/results/<id>.json
         volumes/<id>/responses/<SHA-256>        which answers are about the volume, empty
 
 A volume is there as long as its ``volume.json`` is, which is written last and removed first.

@@ -14,6 +14,7 @@ from sammoe.errors import StoreUnavailable
 from sammoe.store.frames import damaged
 from sammoe.volume.dicom.source import DicomSource
 from sammoe.volume.geometry import Geometry
+from sammoe.volume.structures import Merge
 from sammoe.volume.volume import Modality, ModalitySource
 from sammoe.volume.window import Window
 
@@ -289,3 +290,45 @@ class ResponseRecord(Record):
     volume_id: str | None = None
     status: int
     headers: dict[str, str]
+
+
+class CodeRecord(_Closed):
+    """A coded concept; the fields of `sammoe.volume.structures.Code`."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    value: str
+    meaning: str
+    scheme: str
+
+
+class EntryRecord(_Closed):
+    """One structure of a result; ``segmentation`` is an id, the rest as in `Structure`."""
+
+    segmentation: str
+    label: str
+    code: CodeRecord
+    category: CodeRecord
+    colour: tuple[int, int, int]
+    tracking_uid: str
+
+
+class ResultRecord(Record):
+    """Named structures of one volume, in order.
+
+    Attributes
+    ----------
+    changed
+        When it was last changed, UTC.
+    revision
+        1 when new, one more with every change.
+    merge
+        Whose a voxel is that several entries claim.
+    """
+
+    id: str
+    volume_id: str
+    changed: datetime
+    revision: int
+    merge: Merge
+    entries: tuple[EntryRecord, ...]

@@ -14,6 +14,7 @@ from sammoe.store.leases import Leases
 from sammoe.store.limits import StoreLimits
 from sammoe.store.records import SCHEMA_VERSION
 from sammoe.store.responses import Responses
+from sammoe.store.results import Results
 from sammoe.store.segmentations import Segmentations
 from sammoe.store.usage import Usage
 from sammoe.store.volumes import Volumes
@@ -22,11 +23,11 @@ _VERSION = "store.json"
 
 
 class Store:
-    """Volumes, segmentations and kept answers. Several processes may share the files.
+    """Volumes, segmentations, results and kept answers. Several processes may share the files.
 
     Attributes
     ----------
-    volumes, segmentations, responses, leases
+    volumes, segmentations, results, responses, leases
         The records.
     deletions, housekeeping
         What is going, and what should go.
@@ -48,6 +49,7 @@ class Store:
         self.deletions = Deletions(files, self.leases)
         self.volumes = Volumes(files, limits, usage, self.deletions)
         self.segmentations = Segmentations(files, self.volumes, limits, usage)
+        self.results = Results(files, self.volumes)
         self.responses = Responses(files, self.volumes, limits, usage)
         self.housekeeping = Housekeeping(files, limits, self.deletions)
 

@@ -8,7 +8,7 @@ Detached data files are refused: a header must not make the service open other f
 
 import gzip
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, Final, Literal
 
 import numpy as np
@@ -214,33 +214,47 @@ def _numbers(words: list[str]) -> list[float]:
         raise HeaderInvalid("The NRRD header has a vector that can not be read.") from error
 
 
-def write_nrrd(mask: NDArray[Any], geometry: Geometry, *, compress: bool = True) -> bytes:
+def write_nrrd(
+    mask: NDArray[Any],
+    geometry: Geometry,
+    texts: Mapping[str, str] | None = None,
+    *,
+    compress: bool = True,
+) -> bytes:
     """Write a mask as NRRD: uint8, gzip, left-posterior-superior; equal masks give equal bytes.
 
     Parameters
     ----------
     mask
-        bool or uint8 [i, j, k], of the geometry's shape.
+        bool or uint8 [i, j, k], of the geometry's shape; or [layer, i, j, k].
+    texts
+        Key/value pairs for the header; a key has no ``:=`` and no line end.
     compress
         False: raw voxels, for readers that do not inflate.
     """
     lps = np.diag([-1.0, -1.0, 1.0]) @ geometry.affine[:3] + 0.0
     columns = [f"({','.join(repr(float(value)) for value in column)})" for column in lps.T]
+    layered = mask.ndim == 4
     header = "\n".join(
         [
             "NRRD0004",
             "type: uint8",
-            "dimension: 3",
+            f"dimension: {mask.ndim}",
             "space: left-posterior-superior",
-            f"sizes: {' '.join(str(n) for n in geometry.shape)}",
-            f"space directions: {' '.join(columns[:3])}",
-            "kinds: domain domain domain",
+            f"sizes: {' '.join(str(n) for n in mask.shape)}",
+            f"space directions: {'none ' * layered}{' '.join(columns[:3])}",
+            f"kinds: {'list ' * layered}domain domain domain",
             "endian: little",
             f"encoding: {'gzip' if compress else 'raw'}",
             f"space origin: {columns[3]}",
+            *(f"{key}:={_escaped(value)}" for key, value in (texts or {}).items()),
             "\n",
         ]
     )
     voxels = np.asarray(mask, dtype=np.uint8).tobytes(order="F")
     data = gzip.compress(voxels, compresslevel=1, mtime=0) if compress else voxels
-    return header.encode("ascii") + data
+    return header.encode() + data
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n")

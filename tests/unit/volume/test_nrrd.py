@@ -261,3 +261,10 @@ def test_equal_masks_give_equal_bytes() -> None:
     data = write_nrrd(mask, geometry)
     assert write_nrrd(np.asfortranarray(mask).astype(np.uint8), geometry) == data
     assert b"-0.0" not in data.split(b"\n\n")[0]
+
+
+def test_texts_are_on_one_line_each() -> None:
+    geometry = Geometry((6, 5, 4), np.eye(4))
+    data = write_nrrd(VOXELS > 0, geometry, {"Name": "two\nlines \\ one"})
+    assert b"\nName:=two\\nlines \\\\ one\n" in data
+    assert np.array_equal(read(data)[0], VOXELS > 0)
