@@ -13,7 +13,9 @@ from sammoe.errors import CandidateMissing, Conflict, NotFound, SammoeError
 from sammoe.segmentation.adding import ModalityAsked, Upload, add_volume, keep_volume
 from sammoe.segmentation.answers import Segmented
 from sammoe.segmentation.clicking import Click, Render
-from sammoe.segmentation.planning import answer, window_to_warm
+from sammoe.segmentation.growing import Extent, Progress
+from sammoe.segmentation.parents import answered
+from sammoe.segmentation.planning import window_to_warm
 from sammoe.segmentation.prompt import Prompt
 from sammoe.segmentation.replays import Replays
 from sammoe.segmentation.served import Served
@@ -30,7 +32,7 @@ from sammoe.volume.dicom.source import DicomSource
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.limits import ReadLimits
 from sammoe.volume.measure import Measures, measure
-from sammoe.volume.paste import Pasted, paste
+from sammoe.volume.paste import Pasted
 from sammoe.volume.volume import Volume
 from sammoe.volume.window import Window
 
@@ -248,7 +250,9 @@ class Workspace:
         parent: str | None = None,
         tau: float | None = None,
         expert: str = AUTO,
+        extent: Extent | None = None,
         render: Render | None = None,
+        progress: Progress | None = None,
     ) -> Segmented:
         """Segment, or refine ``parent``: its clicks count too, and its mask is the prior.
 
@@ -256,6 +260,11 @@ class Workspace:
         ----------
         tau, expert
             See `Choice`.
+        extent
+            How many windows may be looked at, and whether to follow the mask beyond those that the
+            prompt lies in.
+        progress
+            Told what is known before each further level of windows.
         render
             Makes the caller's bytes of the mask, in a worker, while the record is being written.
 
@@ -271,9 +280,9 @@ class Workspace:
         EngineError
             The engine is busy, failed, or answered nonsense.
         """
-        click = Click(principal, volume_id, prompt, parent, Choice(expert, tau))
+        click = Click(principal, volume_id, prompt, parent, Choice(expert, tau), extent or Extent())
         with self._served.used() as served:
-            return await served.clicker.click(click, render)
+            return await served.clicker.click(click, render, progress)
 
     async def get_segmentation(self, principal: str, name: str) -> SegmentationRecord:
         """Return a segmentation's record."""
@@ -351,15 +360,13 @@ class Workspace:
     def _mask(
         self, principal: str, name: str, candidate: Candidate = "fused"
     ) -> tuple[Pasted, VolumeRecord]:
-        record, logits = self.store.segmentations.with_logits(principal, name)
+        record, fields = self.store.segmentations.with_fields(principal, name)
         volume = self.store.volumes.get(principal, record.volume_id)
-        candidates = logits[0]
-        if candidate != "fused" and candidate not in candidates:
-            made = ", ".join(candidates)
+        if candidate != "fused" and candidate not in fields:
+            made = ", ".join(fields)
             raise CandidateMissing(f"This segmentation did not compute that mask, but: {made}.")
-        answered = candidate == "fused"
-        chosen = answer(candidates, record.route) if answered else candidates[candidate]
-        return paste(chosen, record.windows[0].window, volume.geometry), volume
+        chosen = answered(record, fields) if candidate == "fused" else fields[candidate]
+        return chosen.paste(volume.geometry), volume
 
     def _answer(self, principal: str, name: str) -> tuple[Pasted, Geometry]:
         pasted, volume = self._mask(principal, name)
