@@ -131,6 +131,7 @@ class Grower:
             request.prompt,
             self._rule,
             request.extent.max_windows,
+            request.extent.spacing,
         )
         field = None if request.parent is None else request.parent.field
         return [self._plan(request, window, field) for window in windows]

@@ -165,14 +165,25 @@ def window_to_warm(
         clicks = PromptRecord(points=((i, j, k),), labels=(1,))
     else:
         clicks = merge(None, prompt.to_index(volume.geometry))
-    if spacing is not None:
-        if spacing not in rule.spacings or clicks.box is not None:
-            known = ", ".join(f"{known:g}" for known in rule.spacings)
-            raise InvalidInput(
-                f"The bundle has spacings of {known} mm; a box takes none.", pointer="/spacing"
-            )
-        rule = replace(rule, default_spacing=dict.fromkeys(rule.default_spacing, spacing))
-    return first_window(volume, clicks, rule)
+    return first_window(volume, clicks, at_spacing(rule, spacing))
+
+
+def at_spacing(rule: WindowRule, spacing: float | None) -> WindowRule:
+    """The rule with one of its spacings alone; with all of them where ``spacing`` is None.
+
+    Raises
+    ------
+    InvalidInput
+        It is none of them.
+    """
+    if spacing is None:
+        return rule
+    if spacing not in rule.spacings:
+        known = ", ".join(f"{known:g}" for known in rule.spacings)
+        raise InvalidInput(f"The bundle has spacings of {known} mm.", pointer="/spacing")
+    snap_mm = None if rule.snap_mm is None else (rule.snap_mm[rule.spacings.index(spacing)],)
+    default = dict.fromkeys(rule.default_spacing, spacing)
+    return replace(rule, spacings=(spacing,), default_spacing=default, snap_mm=snap_mm)
 
 
 def answer(candidates: Logits, route: Route | RouteRecord) -> NDArray[np.float32]:

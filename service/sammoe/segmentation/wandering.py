@@ -8,7 +8,14 @@ beyond. What the first window can not hold, further ones do.
 import numpy as np
 
 from sammoe.errors import OnlyNegative, OutsideWindow
-from sammoe.segmentation.planning import Parent, Places, check_form, first_window, within
+from sammoe.segmentation.planning import (
+    Parent,
+    Places,
+    at_spacing,
+    check_form,
+    first_window,
+    within,
+)
 from sammoe.store import PromptRecord, VolumeRecord
 from sammoe.volume.field import Field, aligned
 from sammoe.volume.window import (
@@ -30,6 +37,7 @@ def first_windows(
     together: PromptRecord,
     rule: WindowRule,
     limit: int,
+    spacing: float | None = None,
 ) -> list[Window]:
     """Windows that the new prompt lies in; the first is the one that the next click starts from.
 
@@ -39,6 +47,8 @@ def first_windows(
         What this request brings, and all prompts so far, in source voxel index.
     limit
         How many windows there may be.
+    spacing
+        Of a first prompt's windows, mm, in place of the rule's choice.
 
     Raises
     ------
@@ -50,7 +60,7 @@ def first_windows(
         See `planning.check_form`.
     """
     if parent is None:
-        found = [first_window(volume, together, rule)]
+        found = [first_window(volume, together, at_spacing(rule, spacing))]
         wanted = [point for point, label in zip(new.points, new.labels, strict=True) if label]
     else:
         check_form(parent, rule)

@@ -208,7 +208,7 @@ def test_window_of_the_click_is_warmed(volume: VolumeRecord) -> None:
 
 
 @pytest.mark.parametrize(
-    ("prompt", "spacing"), [(None, 2.0), (Prompt(box=((1.0, 1, 1), (9.0, 9, 9))), 3.0)]
+    ("prompt", "spacing"), [(None, 2.0), (Prompt(box=((1.0, 1, 1), (9.0, 9, 9))), 2.0)]
 )
 def test_spacing_must_be_the_bundle_s_and_not_beside_a_box(
     volume: VolumeRecord, prompt: Prompt | None, spacing: float
