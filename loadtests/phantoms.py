@@ -43,7 +43,7 @@ def aorta(length_mm: float = 400.0, seed: int = 0, radius: float = 18.0) -> Phan
     shape = (150, 120, 230)
     x, y, z = _millimetres(shape)
     bend = 14 * np.sin(z / 70)
-    mask = ((x - bend) ** 2 + y**2 < 15**2) & (np.abs(z) < length_mm / 2)
+    mask = ((x - bend) ** 2 + y**2 < radius**2) & (np.abs(z) < length_mm / 2)
     spine = (x**2 + (y + 60) ** 2 + 0 * z) < 19**2
     return _scan(shape, mask, VESSEL, spine, seed)
 
@@ -66,8 +66,8 @@ MAKERS: Final[dict[str, Callable[[float], Phantom]]] = {"aorta": aorta, "liver":
 
 def _millimetres(shape: tuple[int, int, int]) -> Axes:
     """Millimetres from the middle along each axis, to be broadcast."""
-    i, j, k = ((np.arange(n) - (n - 1) / 2) * SPACING for n in shape)
-    return i[:, None, None], j[:, None], k
+    i, j, k = (np.arange(n, dtype=np.float64) - (n - 1) / 2 for n in shape)
+    return i[:, None, None] * SPACING, j[:, None] * SPACING, k * SPACING
 
 
 def _scan(shape: tuple[int, int, int], mask: Mask, hu: float, spine: Mask, seed: int) -> Phantom:

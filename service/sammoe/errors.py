@@ -38,6 +38,7 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     │       ├── PointOutside        422 point_outside
     │       ├── OutsideWindow       422 outside_window
     │       ├── OnlyNegative        422 only_negative_points
+    │       ├── PriorInvalid        422 prior_invalid
     │       └── ExpertUnknown       422 expert_unknown
     ├── RequestRefused          400 bad_request
     │   ├── MalformedBody       400 malformed_body
@@ -54,6 +55,7 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     │   └── CandidateMissing        404 candidate_unavailable
     ├── Conflict                409 conflict
     │   ├── ExpertGone              409 expert_gone
+    │   ├── CandidateGone           409 candidate_gone
     │   └── IdempotencyConflict     409 idempotency_conflict
     ├── BundleInvalid           422 bundle_invalid
     │   ├── CheckpointInvalid       422 checkpoint_invalid
@@ -292,6 +294,12 @@ class OnlyNegative(PromptInvalid):
     code = "only_negative_points"
 
 
+class PriorInvalid(PromptInvalid):
+    """A mask that can not be refined on this volume."""
+
+    code = "prior_invalid"
+
+
 class ExpertUnknown(PromptInvalid):
     """The bundle has no expert of that name."""
 
@@ -397,6 +405,12 @@ class ExpertGone(Conflict):
     """An expert that the refined segmentation had is not in the bundle that answers now."""
 
     code = "expert_gone"
+
+
+class CandidateGone(Conflict):
+    """A candidate that was not computed with its click, and can not be computed any more."""
+
+    code = "candidate_gone"
 
 
 class IdempotencyConflict(Conflict):

@@ -28,6 +28,7 @@ OPERATIONS: Final = {
     "deleteVolume",
     "warmVolume",
     "segment",
+    "addMask",
     "listSegmentations",
     "getSegmentation",
     "deleteSegmentation",

@@ -8,7 +8,7 @@ from sammoe import __version__
 from sammoe.api.negotiation import MASKS
 from sammoe.api.uploads import FORM, OCTETS
 from sammoe.bundle import Bundle
-from sammoe.segmentation import MAX_POINTS
+from sammoe.segmentation import MAX_POINTS, MOST_WINDOWS
 from sammoe.settings import Settings
 
 T = TypeVar("T")
@@ -101,6 +101,7 @@ class LimitsOut(BaseModel):
     json_bytes: int
     points: int = Field(description="in all clicks of one segmentation together")
     requests_at_once: int
+    windows: int = Field(description="that one request may look at")
 
 
 class Capabilities(BaseModel):
@@ -149,5 +150,6 @@ class Capabilities(BaseModel):
                 json_bytes=settings.json_limit,
                 points=MAX_POINTS,
                 requests_at_once=settings.limit_concurrency,
+                windows=MOST_WINDOWS,
             ),
         )

@@ -12,10 +12,10 @@ from pydantic import BaseModel
 
 from sammoe.api import problems
 from sammoe.api.context import REQUEST_ID
-from sammoe.api.examples import SEGMENTATION_ID
+from sammoe.api.examples import PROGRESS, SEGMENTATION_ID
 from sammoe.api.idempotency import HEADER as IDEMPOTENCY_KEY
 from sammoe.api.idempotency import REPLAYED
-from sammoe.api.negotiation import JSON, MASKS
+from sammoe.api.negotiation import EVENTS, JSON, MASKS
 from sammoe.api.problem_examples import PROBLEMS
 from sammoe.api.timing import HEADER as SERVER_TIMING
 from sammoe.api.uploads import FORM, OCTETS
@@ -64,6 +64,8 @@ def mask(
     """A mask in any of its forms; with JSON as a further form."""
     content: dict[str, Any] = {} if with_json is None else dict(with_json[status]["content"])
     content |= {form: {"schema": _BINARY} for form in MASKS}
+    if with_json is not None:
+        content[EVENTS] = {"schema": _STRING, "example": PROGRESS}
     return {status: _answer(description, content, headers)}
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from sammoe.segmentation import MAX_POINTS, Candidate, Point, Prompt, Space
+from sammoe.segmentation import MAX_POINTS, MOST_WINDOWS, Candidate, Extent, Point, Prompt, Space
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Position = tuple[Number, Number, Number]
@@ -75,6 +75,25 @@ class SegmentationIn(PromptIn):
         default=None, description="the gate's threshold instead of the bundle's"
     )
 
+    candidate: Candidate = Field(
+        default="fused", description="which of the parent's masks to refine; `fused` is the answer"
+    )
+    extend: bool = Field(
+        default=True, description="whether a mask is followed where it goes on beyond a window"
+    )
+    max_windows: int = Field(
+        default=8, ge=1, le=MOST_WINDOWS, description="how many windows may be looked at"
+    )
+    spacing: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="mm, one of the bundle's spacings, for a first prompt; default: by the box,"
+        " else by the modality",
+    )
+
+    def extent(self) -> Extent:
+        """How far the request may go."""
+        return Extent(self.max_windows, self.extend, self.spacing)
+
 
 class EmbeddingsIn(PromptIn):
     """Where somebody is about to click; without a prompt the middle of the volume."""
@@ -95,6 +114,14 @@ class UploadQuery(Query):
 
     modality: Literal["CT", "MR", "auto"] = Field(
         default="auto", description="`auto`: by a rule on the intensities"
+    )
+
+
+class MaskUploadQuery(Query):
+    """Of a mask that is brought."""
+
+    label: int | None = Field(
+        default=None, description="which voxels belong to it; default: all that are not 0"
     )
 
 

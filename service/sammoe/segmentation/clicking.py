@@ -19,7 +19,7 @@ from sammoe.segmentation.doubts import Ends, doubts
 from sammoe.segmentation.embedding import Embedder
 from sammoe.segmentation.following import goes_on, lacks
 from sammoe.segmentation.growing import Extent, Grower, Grown, Progress, Request, candidates
-from sammoe.segmentation.parents import parent_of
+from sammoe.segmentation.parents import ANSWER, parent_of
 from sammoe.segmentation.planning import Parent, Plan
 from sammoe.segmentation.prompt import Prompt, merge
 from sammoe.store import (
@@ -51,6 +51,7 @@ class Click:
     parent: str | None
     choice: Choice
     extent: Extent = field(default_factory=Extent)
+    refined: str = ANSWER
 
 
 class Clicker:
@@ -68,7 +69,7 @@ class Clicker:
         self._store = store
         self._rule = rule
         self._pool = pool
-        self._grower = Grower(engine, embedder, rule, pool)
+        self.grower = Grower(engine, embedder, rule, pool)
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="sammoe-write")
 
     async def click(
@@ -78,7 +79,7 @@ class Clicker:
         read = await self._pool.run(lambda: self._prepare(click))
         request, plans = read.value
         started = time.perf_counter()
-        grown = await self._grower.grow(request, plans, progress)
+        grown = await self.grower.grow(request, plans, progress)
         first = grown.looked[0]
         phases = {"queue": 0.0, "read": read.run_ms, **first.phases_ms}
         followed_ms = 1000 * (time.perf_counter() - started) - sum(first.phases_ms.values())
@@ -103,17 +104,18 @@ class Clicker:
         new = click.prompt.to_index(volume.geometry)
         prompt = merge(parent.prompt if parent else None, new)
         request = Request(volume, new, prompt, parent, click.choice, click.extent)
-        return request, self._grower.begin(request)
+        return request, self.grower.begin(request)
 
     def _parent(self, click: Click, name: str) -> Parent:
         kept = self._store.segmentations
         try:
-            return parent_of(*kept.with_fields(click.principal, name, click.volume_id))
+            record, fields = kept.with_fields(click.principal, name, click.volume_id)
         except NotFound:
             kept.get(click.principal, name)
             raise Conflict(
                 "The parent is a segmentation of another volume.", pointer="/parent"
             ) from None
+        return parent_of(record, fields, click.refined)
 
     def _check_choice(self, choice: Choice, parent: Parent | None) -> None:
         try:
@@ -157,6 +159,8 @@ class Clicker:
                 for one in grown.looked
             ),
             encodes=grown.encodes,
+            seeds=grown.seeds,
+            refined=click.refined,
             extent=ExtentRecord.model_validate(click.extent),
             route=RouteRecord.model_validate(route),
             choice=ChoiceRecord.model_validate(click.choice),
@@ -173,7 +177,7 @@ class Clicker:
                 request.parent.bundle if request.parent else None,
             ),
         )
-        fields = candidates(self._grower, request, grown)
+        fields = candidates(self.grower, request, grown)
         written = self._writers.submit(self._store.segmentations.put, record, fields)
         try:
             rendered = None if render is None else render(pasted, volume.geometry)

@@ -21,7 +21,10 @@ from sammoe.volume.window import Window, WindowRule
 TOUCHING: Final = 4
 """A mask goes on where it touches a face on more cells than this, side by side."""
 
-AGREEING: Final = 0.5
+SURE: Final = 0.5
+"""Mean logit (a probability of .62) of the cells of a contact above which its middle is clicked."""
+
+AGREEING: Final = 0.7
 """Dice of a neighbour's answer with what was known in their overlap, below which it is dropped."""
 
 
@@ -36,7 +39,7 @@ class Neighbour:
     size
         Cells on which the mask touches the face between; 0 where only the box goes on.
     hints
-        Positive clicks, window voxels float64 [N, 3]: the middle of each such place.
+        Positive clicks, window voxels float64 [N, 3]: the middle of each such place that is sure.
     """
 
     window: Window
@@ -127,7 +130,7 @@ def _beyond(
     """Neighbours across one face."""
     if box is not None and not _box_goes_on(window, axis, step, box, rule):
         return []
-    contact = _contact(field, window, axis, step, grid)
+    logits, contact = _contact(field, window, axis, step, grid)
     places, count = label(contact)
     sizes = np.bincount(places.ravel(), minlength=count + 1)
     found = []
@@ -138,7 +141,10 @@ def _beyond(
         hint = (hint + 0.5) * (rule.patch / CELLS_PER_PATCH) - 0.5 + window.start
         shifts = _shifts(window, hint, axis, step, rule)
         neighbour = aligned(np.add(window.start, shifts).tolist(), window, rule.patch, grid)
-        found.append(Neighbour(neighbour, int(sizes[number]), hint[None] - neighbour.start))
+        hints = hint[None] - neighbour.start
+        if logits[places == number].mean() <= SURE:
+            hints = hints[:0]
+        found.append(Neighbour(neighbour, int(sizes[number]), hints))
     if box is not None and not found:
         start = list(window.start)
         start[axis] += step * (window.side // 2)
@@ -148,20 +154,21 @@ def _beyond(
 
 def _contact(
     field: Field, window: Window, axis: int, step: int, grid: tuple[int, int, int]
-) -> NDArray[np.bool_]:
-    """Cells of a face, bool [L, L], in the mask with nothing known beside them in the volume."""
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Logits [L, L] of a face's cells, and which are in the mask with nothing known beside them."""
     part = list(field.region(window))
     edge = part[axis].stop - 1 if step > 0 else part[axis].start
     across = tuple(p for a, p in enumerate(part) if a != axis)
-    mask: NDArray[np.bool_] = np.take(field.values, edge, axis)[across] > 0
+    logits: NDArray[np.float32] = np.take(field.values, edge, axis)[across]
+    mask = logits > 0
     beyond = edge + step
     place = field.start[axis] + (beyond + 0.5) * field.patch / CELLS_PER_PATCH
     if not 0 < place < grid[axis]:
-        return np.zeros_like(mask)
+        return logits, np.zeros_like(mask)
     if 0 <= beyond < field.values.shape[axis]:
         beside = np.take(field.values, beyond, axis)
         mask = mask & np.isnan(beside[across])
-    return mask
+    return logits, mask
 
 
 def _middle(place: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -24,6 +24,9 @@ from sammoe.volume.blending import confirmed, joined
 from sammoe.volume.field import Field
 from sammoe.volume.window import Window, WindowRule, model_grid
 
+MOST_WINDOWS: Final = 64
+"""More than this no request may look at."""
+
 _AT_ONCE: Final = 4
 """Windows of one request that are under way together: others' clicks shall find a place."""
 
@@ -32,7 +35,17 @@ _ROUTE_UNKNOWN: Final = Route(used=GENERAL)
 
 @dataclass(frozen=True)
 class Extent:
-    """How far a request may go; see `Workspace.segment`."""
+    """How far a request may go.
+
+    Attributes
+    ----------
+    max_windows
+        How many windows may be looked at, 1 to `MOST_WINDOWS`.
+    extend
+        Whether the mask is followed beyond the windows that the prompt lies in.
+    spacing
+        Of a first prompt's model grid, mm, in place of the rule's choice.
+    """
 
     max_windows: int = 8
     extend: bool = True
@@ -85,10 +98,13 @@ class Grown:
         Windows in the order of their levels.
     field
         The answer.
+    seeds
+        How many of the windows the prompt took itself.
     """
 
     looked: tuple[Looked, ...]
     field: Field
+    seeds: int
 
     @property
     def route(self) -> Route:
@@ -122,9 +138,15 @@ class Grower:
         self._rule = rule
         self._pool = pool
 
-    def begin(self, request: Request) -> list[Plan]:
-        """The first level; blocks."""
-        windows = first_windows(
+    def begin(self, request: Request, windows: Sequence[Window] | None = None) -> list[Plan]:
+        """The first level; blocks.
+
+        Parameters
+        ----------
+        windows
+            In place of those that the prompt takes.
+        """
+        windows = windows or first_windows(
             request.volume,
             request.parent,
             request.new,
@@ -135,6 +157,11 @@ class Grower:
         )
         field = None if request.parent is None else request.parent.field
         return [self._plan(request, window, field) for window in windows]
+
+    async def route(self, request: Request, planned: Plan) -> Route:
+        """What the gate says of one window."""
+        one = await self._look(request.volume, planned, request.choice, asyncio.Semaphore())
+        return one.route
 
     async def grow(
         self, request: Request, plans: Sequence[Plan], progress: Progress | None = None
@@ -150,7 +177,8 @@ class Grower:
         """
         places = asyncio.Semaphore(_AT_ONCE)
         first = await _all([self._look(request.volume, p, request.choice, places) for p in plans])
-        grown, level = (await self._pool.run(lambda: self._join(request, first, first))).value
+        begun = partial(self._join, request, first, first, len(first))
+        grown, level = (await self._pool.run(begun)).value
         choice = _continuing(request.choice, grown.route)
         while level:
             if progress is not None:
@@ -166,15 +194,15 @@ class Grower:
         self, request: Request, grown: Grown, found: Sequence[Looked]
     ) -> tuple[Grown, list[Plan]]:
         judged = [_judged(grown.field, one, grown.route) for one in found]
-        return self._join(request, [*grown.looked, *judged], judged)
+        return self._join(request, [*grown.looked, *judged], judged, grown.seeds)
 
     def _join(
-        self, request: Request, looked: Sequence[Looked], fresh: Sequence[Looked]
+        self, request: Request, looked: Sequence[Looked], fresh: Sequence[Looked], seeds: int
     ) -> tuple[Grown, list[Plan]]:
         """What is known now, and the next level."""
         route = looked[0].route
         kept = [(one.window, chosen(one, route)) for one in looked if one.kept]
-        grown = Grown(tuple(looked), self.joined(request, kept))
+        grown = Grown(tuple(looked), self.joined(request, kept), seeds)
         left = request.extent.max_windows - len(looked)
         if left <= 0 or not request.extent.extend:
             return grown, []

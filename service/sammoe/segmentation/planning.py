@@ -10,7 +10,7 @@ from sammoe.engine import GENERAL, DecoderInputs, Route, clip_logits, decoder_in
 from sammoe.errors import Conflict, InvalidInput, OutsideWindow
 from sammoe.segmentation.mapped_boxes import box_as_click_and_prior
 from sammoe.segmentation.prompt import Prompt, merge
-from sammoe.store import Logits, PromptRecord, RouteRecord, VolumeRecord
+from sammoe.store import GIVEN, Logits, PromptRecord, RouteRecord, VolumeRecord
 from sammoe.volume.field import Field
 from sammoe.volume.window import (
     Window,
@@ -195,7 +195,7 @@ def answer_name(candidates: Iterable[str], route: Route | RouteRecord) -> str:
     """Name of the candidate that is the answer."""
     if route.fused:
         return "fused"
-    return "general" if route.used == GENERAL else "expert"
+    return "general" if route.used == GENERAL else route.used if route.used == GIVEN else "expert"
 
 
 def check_form(parent: Parent, rule: WindowRule) -> None:

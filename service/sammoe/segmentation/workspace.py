@@ -5,17 +5,18 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from sammoe.bundle import Bundle
 from sammoe.engine import AUTO, Choice, Engine, WorkerPool
-from sammoe.errors import CandidateMissing, Conflict, NotFound, SammoeError
+from sammoe.errors import Conflict, NotFound, SammoeError
 from sammoe.segmentation.adding import ModalityAsked, Upload, add_volume, keep_volume
 from sammoe.segmentation.answers import Segmented
 from sammoe.segmentation.clicking import Click, Render
 from sammoe.segmentation.growing import Extent, Progress
-from sammoe.segmentation.parents import answered
+from sammoe.segmentation.parents import ANSWER, Candidate, field_of
 from sammoe.segmentation.planning import window_to_warm
+from sammoe.segmentation.priors import given_mask
 from sammoe.segmentation.prompt import Prompt
 from sammoe.segmentation.replays import Replays
 from sammoe.segmentation.served import Served
@@ -35,9 +36,6 @@ from sammoe.volume.measure import Measures, measure
 from sammoe.volume.paste import Pasted
 from sammoe.volume.volume import Volume
 from sammoe.volume.window import Window
-
-Candidate = Literal["fused", "general", "expert"]
-"""A segmentation's masks; ``fused`` is the answer, whatever it was made of."""
 
 T = TypeVar("T")
 
@@ -251,6 +249,7 @@ class Workspace:
         tau: float | None = None,
         expert: str = AUTO,
         extent: Extent | None = None,
+        refined: Candidate = ANSWER,
         render: Render | None = None,
         progress: Progress | None = None,
     ) -> Segmented:
@@ -263,6 +262,8 @@ class Workspace:
         extent
             How many windows may be looked at, and whether to follow the mask beyond those that the
             prompt lies in.
+        refined
+            Which of the parent's masks to refine; computed if it was not.
         progress
             Told what is known before each further level of windows.
         render
@@ -280,8 +281,11 @@ class Workspace:
         EngineError
             The engine is busy, failed, or answered nonsense.
         """
-        click = Click(principal, volume_id, prompt, parent, Choice(expert, tau), extent or Extent())
+        choice, extent = Choice(expert, tau), extent or Extent()
+        click = Click(principal, volume_id, prompt, parent, choice, extent, refined)
         with self._served.used() as served:
+            if parent is not None and refined != ANSWER:
+                await served.candidates.make(principal, parent, refined)
             return await served.clicker.click(click, render, progress)
 
     async def get_segmentation(self, principal: str, name: str) -> SegmentationRecord:
@@ -319,14 +323,42 @@ class Workspace:
     async def mask(
         self, principal: str, name: str, candidate: Candidate = "fused"
     ) -> tuple[Pasted, VolumeRecord]:
-        """Return a mask on the volume's own grid.
+        """Return a mask on the volume's own grid, computed if its click did not.
 
         Raises
         ------
-        CandidateMissing
-            The segmentation did not compute that mask.
+        CandidateMissing, CandidateGone
+            See `sammoe.segmentation.candidates.CandidateMaker.make`.
         """
+        if candidate != ANSWER:
+            with self._served.used() as served:
+                await served.candidates.make(principal, name, candidate)
         return await self._short(lambda: self._mask(principal, name, candidate))
+
+    async def add_mask(
+        self, principal: str, volume_id: str, path: Path, *, label: int | None = None
+    ) -> tuple[SegmentationRecord, VolumeRecord]:
+        """Keep a mask that somebody brings, as a segmentation that can be refined.
+
+        Parameters
+        ----------
+        path
+            NIfTI or NRRD, on the volume's own grid.
+        label
+            Which voxels belong to it; None: all that are not 0.
+
+        Raises
+        ------
+        PriorInvalid
+            It lies on another grid, or is empty.
+        VolumeInvalid, TooLarge
+            See `sammoe.volume.reading.read_volume`.
+        """
+        bundle, limits = self.bundle, self._limits.read
+        ran = await self._scans.run(
+            lambda: given_mask(self.store, bundle, principal, volume_id, path, label, limits)
+        )
+        return ran.value
 
     async def measure(self, principal: str, name: str) -> Measures:
         """Measure the answer of a segmentation."""
@@ -362,11 +394,7 @@ class Workspace:
     ) -> tuple[Pasted, VolumeRecord]:
         record, fields = self.store.segmentations.with_fields(principal, name)
         volume = self.store.volumes.get(principal, record.volume_id)
-        if candidate != "fused" and candidate not in fields:
-            made = ", ".join(fields)
-            raise CandidateMissing(f"This segmentation did not compute that mask, but: {made}.")
-        chosen = answered(record, fields) if candidate == "fused" else fields[candidate]
-        return chosen.paste(volume.geometry), volume
+        return field_of(record, fields, candidate).paste(volume.geometry), volume
 
     def _answer(self, principal: str, name: str) -> tuple[Pasted, Geometry]:
         pasted, volume = self._mask(principal, name)

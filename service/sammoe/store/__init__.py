@@ -5,6 +5,7 @@ from sammoe.store.folders import Page
 from sammoe.store.limits import Keeping, StoreLimits
 from sammoe.store.logits import rounded
 from sammoe.store.records import (
+    GIVEN,
     ChoiceRecord,
     DoubtRecord,
     DrawnRecord,
@@ -28,6 +29,7 @@ from sammoe.store.shared import SharedCounters, SharedEmbeddings
 from sammoe.store.store import LocalStore, Store
 
 __all__ = [
+    "GIVEN",
     "CacheCounters",
     "ChoiceRecord",
     "DoubtRecord",

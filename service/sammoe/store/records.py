@@ -201,6 +201,10 @@ class ChoiceRecord(_Closed):
     tau: float | None
 
 
+GIVEN: Final = "given-mask"
+"""In a route: no decoder made the mask, somebody brought it. No expert can be called so."""
+
+
 class RouteRecord(_Closed):
     """What the gate said and what came of it; the fields of `sammoe.engine.Route`."""
 
@@ -297,6 +301,8 @@ class SegmentationRecord(Record):
         their one window.
     encodes
         How many windows had to be embedded for it.
+    seeds
+        How many of the windows the prompt took itself; the others were followed to.
     refined
         Which of the parent's masks was refined.
     extent
@@ -321,6 +327,7 @@ class SegmentationRecord(Record):
     windows: tuple[WindowRecord, ...]
     fields: tuple[FieldRecord, ...] | None = None
     encodes: int = 0
+    seeds: int = 1
     refined: str = "fused"
     extent: ExtentRecord | None = None
     route: RouteRecord

@@ -15,7 +15,7 @@ from sammoe.engine import LOGIT_LIMIT
 from sammoe.engine.local import EngineOptions, LocalEngine
 from sammoe.errors import Conflict, NotFound, StoreUnavailable
 from sammoe.segmentation import Point, Prompt, Workspace
-from sammoe.segmentation.parents import answered
+from sammoe.segmentation.parents import field_of
 from sammoe.store import EmbeddingCache, LocalStore, VolumeRecord
 from sammoe.store.folder_files import FolderFiles
 from sammoe.volume.geometry import Geometry
@@ -37,7 +37,7 @@ def ball_voxels(spacing: float = 1.5) -> float:
 
 
 def logits_of(store: LocalStore, name: str) -> NDArray[np.float32]:
-    return answered(*store.segmentations.with_fields(OWNER, name)).values
+    return field_of(*store.segmentations.with_fields(OWNER, name)).values
 
 
 async def test_click_gives_a_ball_around_it(workspace: Workspace, volume: VolumeRecord) -> None:
