@@ -12,7 +12,7 @@ from sammoe.errors import CandidateGone, CandidateMissing, NotFound
 from sammoe.segmentation.growing import Extent, Grower, Request
 from sammoe.segmentation.parents import ANSWER, Candidate, parent_of
 from sammoe.segmentation.planning import Parent, Plan, answer_name
-from sammoe.store import GIVEN, LocalStore, PromptRecord, SegmentationRecord
+from sammoe.store import GIVEN, PromptRecord, SegmentationRecord, Store
 from sammoe.volume.field import Field
 
 _ASK: Final = Choice(AUTO, tau=0.0)
@@ -28,7 +28,7 @@ class CandidateMaker:
         Where records are read and written.
     """
 
-    def __init__(self, engine: Engine, store: LocalStore, grower: Grower, pool: WorkerPool) -> None:
+    def __init__(self, engine: Engine, store: Store, grower: Grower, pool: WorkerPool) -> None:
         self._engine = engine
         self._store = store
         self._grower = grower

@@ -13,10 +13,10 @@ from sammoe.errors import NoForeground, PriorInvalid
 from sammoe.store import (
     GIVEN,
     ChoiceRecord,
-    LocalStore,
     PromptRecord,
     RouteRecord,
     SegmentationRecord,
+    Store,
     VolumeRecord,
     WindowRecord,
     now,
@@ -37,7 +37,7 @@ _NEAR_MM: Final = 0.01
 
 
 def given_mask(
-    store: LocalStore,
+    store: Store,
     bundle: Bundle,
     principal: str,
     volume_id: str,
@@ -61,7 +61,7 @@ def given_mask(
     field = joined(answers)
     pasted = field.paste(volume.geometry)
     record = SegmentationRecord(
-        id=store.new_id(),
+        id=store.new_id(volume.id),
         owner=principal,
         created=now(),
         volume_id=volume.id,
