@@ -9,7 +9,7 @@ from sammoe.api.answers import CodeOut
 from sammoe.api.negotiation import MASKS
 from sammoe.api.uploads import FORM, OCTETS
 from sammoe.bundle import Bundle
-from sammoe.segmentation import MAX_POINTS
+from sammoe.segmentation import MAX_POINTS, MOST_WINDOWS
 from sammoe.settings import Settings
 
 T = TypeVar("T")
@@ -94,6 +94,7 @@ class LimitsOut(BaseModel):
     json_bytes: int
     points: int = Field(description="in all clicks of one segmentation together")
     requests_at_once: int
+    windows: int = Field(description="that one request may look at")
 
 
 class Capabilities(BaseModel):
@@ -146,5 +147,6 @@ class Capabilities(BaseModel):
                 json_bytes=settings.json_limit,
                 points=MAX_POINTS,
                 requests_at_once=settings.limit_concurrency,
+                windows=MOST_WINDOWS,
             ),
         )

@@ -8,7 +8,7 @@ from typing import Final, Literal, get_args
 from sammoe.engine import Route
 from sammoe.errors import OutsideWindow
 from sammoe.segmentation import Point, Prompt
-from sammoe.segmentation.doubts import doubts
+from sammoe.segmentation.doubts import Ends, doubts
 from sammoe.segmentation.planning import Plan
 from sammoe.store import DoubtRecord
 from sammoe.training.evaluation.judging import Judge, Judged, Logits
@@ -225,10 +225,9 @@ class Examiner:
     def _doubts(
         self, system: System, planned: Plan, judged: Judged, route: Route
     ) -> tuple[DoubtRecord, ...]:
-        bundle = system.scene.engine.bundle
-        return doubts(
-            self._first.volume, planned.prompt, planned.window, judged.pasted, route, bundle
-        )
+        bundle, volume = system.scene.engine.bundle, self._first.volume
+        ends = Ends.of_window(volume, planned.prompt, planned.window, judged.pasted)
+        return doubts(volume, planned.prompt, ends, judged.pasted, route, bundle)
 
     def _dice(self, logits: Logits | None, planned: Plan) -> float:
         return NAN if logits is None else self._judge(logits, planned.window).dice
