@@ -55,7 +55,7 @@ class RoutingOut(BaseModel):
     tau: ByPrompt[float] = Field(description="what the best expert's score must exceed")
     slack: ByPrompt[float | None] = Field(
         description="how much worse than the general mask the expert's may fit the prompt (box:"
-        " share of its side; clicks: logits); null: no check"
+        " share of its side; click: logits; clicks: mean of -log p); null: no check"
     )
     agreement: float | None = Field(description="below it: `candidates_disagree`")
     distance: float | None = Field(description="beyond it: `far_from_training`")

@@ -201,7 +201,7 @@ CAPABILITIES: Final[dict[str, Any]] = {
         "gate": "heads",
         "fusion": "probability",
         "tau": {"box": 0.5, "click": 0.5, "clicks": 0.5},
-        "slack": {"box": 0.05, "click": 4.5, "clicks": 4.5},
+        "slack": {"box": 0.05, "click": 4.5, "clicks": 0.5},
         "agreement": 0.5,
         "distance": 0.9,
     },
