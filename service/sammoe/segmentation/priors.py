@@ -53,6 +53,21 @@ def given_mask(
         raise PriorInvalid("The mask is empty, or the same everywhere.") from None
     _check_grid(read.geometry, volume.geometry)
     mask = read.voxels != 0 if label is None else read.voxels == label
+    return keep_mask(store, bundle, volume, mask), volume
+
+
+def keep_mask(
+    store: Store, bundle: Bundle, volume: VolumeRecord, mask: NDArray[np.bool_]
+) -> SegmentationRecord:
+    """Keep a mask on the volume's grid as a segmentation. Blocks.
+
+    Raises
+    ------
+    PriorInvalid
+        It has another shape than the volume, or is empty.
+    """
+    if mask.shape != volume.shape:
+        raise PriorInvalid(f"The mask has {mask.shape} voxels and the volume {volume.shape}.")
     if not mask.any():
         raise PriorInvalid("The mask is empty: there is nothing to refine.")
     rule = bundle.manifest.window_rule()
@@ -62,7 +77,7 @@ def given_mask(
     pasted = field.paste(volume.geometry)
     record = SegmentationRecord(
         id=store.new_id(volume.id),
-        owner=principal,
+        owner=volume.owner,
         created=now(),
         volume_id=volume.id,
         parent=None,
@@ -79,7 +94,7 @@ def given_mask(
         timings_ms={},
         voxel_count=int(np.count_nonzero(pasted.mask)),
     )
-    return store.segmentations.put(record, {GIVEN: field}), volume
+    return store.segmentations.put(record, {GIVEN: field})
 
 
 def windows_of(volume: VolumeRecord, mask: NDArray[np.bool_], rule: WindowRule) -> list[Window]:
