@@ -74,15 +74,16 @@ class Volumes:
             The owner has no room left for it.
         """
         unfinished = self._files.temporary_folder / f"voxels-{secrets.token_hex(8)}.npy"
+        text = record.model_dump_json().encode()
         with storage_errors():
-            self._usage.take(record.owner, "volumes", voxels.nbytes)
             try:
                 np.save(unfinished, voxels, allow_pickle=False)
+                size = unfinished.stat().st_size + len(source or b"") + len(text)
+                self._usage.take(record.owner, "volumes", size)
                 self._files.adopt(f"{_folder(record)}/voxels.npy", unfinished)
                 if source is not None:
                     self._files.write(f"{_folder(record)}/source", [source])
                 self._files.write(_content_path(record), [])
-                text = record.model_dump_json().encode()
                 self._files.write(_record_path(record.owner, record.id), [text])
                 kept = self._claim(record)
             except BaseException:
