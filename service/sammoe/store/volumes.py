@@ -131,8 +131,7 @@ class Volumes:
         """
         with storage_errors():
             try:
-                file = self._files.local(f"{_folder(record)}/voxels.npy")
-                voxels = np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
+                voxels = np.asarray(self._map(f"{_folder(record)}/voxels.npy"))
             except FileNotFoundError:
                 raise not_found(_WHAT) from None
             except (ValueError, EOFError) as error:
@@ -176,6 +175,13 @@ class Volumes:
             if not self._deletions.delete(record):
                 raise not_found(_WHAT)
         self._usage.forget(principal)
+
+    def _map(self, path: str) -> Any:
+        try:
+            return np.load(self._files.local(path), mmap_mode="r", allow_pickle=False)
+        except FileNotFoundError:
+            # Gone, or a copy that was dropped before it was opened, for want of room.
+            return np.load(self._files.local(path), mmap_mode="r", allow_pickle=False)
 
     def _claim(self, record: VolumeRecord) -> VolumeRecord:
         """Make the record the one of its upload, unless there is one; return the one there is."""
