@@ -36,7 +36,7 @@ from sammoe.volume.window import WindowRule
 Render = Callable[[Pasted, Geometry], bytes]
 """Makes bytes of a mask on its volume's grid."""
 
-_WRITERS = 4
+_WRITERS = 16
 
 
 @dataclass(frozen=True)
