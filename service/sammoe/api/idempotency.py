@@ -22,6 +22,7 @@ HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotent-Replayed"
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_VOLUME: Final = re.compile(r"/v1/volumes/([0-9a-v]{26})")
 
 
 async def answer_once(
@@ -68,12 +69,20 @@ async def answer_once(
         nonlocal made
         made = await make()
         headers = {k: v for k, v in made.headers.items() if k != "content-length"}
-        return StoredResponse(made.status_code, headers, bytes(made.body))
+        about = _volume_of(request, made)
+        return StoredResponse(made.status_code, headers, bytes(made.body), about)
 
     kept = await workspace.answer_once(principal, key, _digest(request, content, form), handle)
     if made is not None:
         return made
     return Response(kept.body, kept.status, headers={**kept.headers, REPLAYED: "true"})
+
+
+def _volume_of(request: Request, made: Response) -> str | None:
+    """Id of the volume that an answer is about, with which it goes."""
+    named: str | None = request.path_params.get("volume_id")
+    added = _VOLUME.fullmatch(made.headers.get("location", ""))
+    return named or (added[1] if added else None)
 
 
 def _digest(request: Request, content: bytes, form: str) -> str:

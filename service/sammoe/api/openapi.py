@@ -16,6 +16,7 @@ from sammoe.api.answers import (
     SegmentationOut,
     SegmentationPage,
     SeriesPage,
+    StudyOut,
     VolumeOut,
     VolumePage,
 )
@@ -23,7 +24,7 @@ from sammoe.api.auth import KeyRing
 from sammoe.api.capabilities import NOTICE, Capabilities
 from sammoe.api.documentation import problem_answers
 from sammoe.api.problems import Problem
-from sammoe.api.schemas import EmbeddingsIn, SegmentationIn, SeriesQueryIn, VolumeIn
+from sammoe.api.schemas import EmbeddingsIn, SegmentationIn, SeriesQueryIn, StudyIn, VolumeIn
 
 TITLE: Final = "SAM-Med3D-MoE"
 
@@ -37,6 +38,7 @@ _REQUESTS: Final[tuple[type[BaseModel], ...]] = (
     EmbeddingsIn,
     SegmentationIn,
     SeriesQueryIn,
+    StudyIn,
     VolumeIn,
 )
 _ANSWERS: Final[tuple[type[BaseModel], ...]] = (
@@ -47,6 +49,7 @@ _ANSWERS: Final[tuple[type[BaseModel], ...]] = (
     SegmentationOut,
     SegmentationPage,
     SeriesPage,
+    StudyOut,
     VolumeOut,
     VolumePage,
 )

@@ -15,6 +15,7 @@ from sammoe.segmentation.adding import ModalityAsked, Upload, add_volume, keep_v
 from sammoe.segmentation.answers import Segmented
 from sammoe.segmentation.clicking import Click, Render
 from sammoe.segmentation.planning import answer, window_to_warm
+from sammoe.segmentation.prefetching import Prefetcher
 from sammoe.segmentation.prompt import Prompt
 from sammoe.segmentation.pulling import Pull
 from sammoe.segmentation.replays import Replays
@@ -114,6 +115,7 @@ class Workspace:
         self._served = self._serve(engine)
         self._replays = Replays(store, self._clicks)
         self._background: set[asyncio.Task[None]] = set()
+        self._prefetcher = Prefetcher(self)
 
     @property
     def engine(self) -> Engine:
@@ -146,6 +148,7 @@ class Workspace:
 
     async def close(self) -> None:
         """Stop background work and free the threads; calls under way are finished first."""
+        await self._prefetcher.close()
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
@@ -267,6 +270,12 @@ class Workspace:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
         return 1
+
+    async def warm_study(
+        self, principal: str, study: str, limit: int, server: str | None = None
+    ) -> int:
+        """Pull in the background the scans of a study, and warm each; see `Prefetcher.add`."""
+        return self._prefetcher.add(principal, study, limit, server)
 
     async def segment(
         self,
