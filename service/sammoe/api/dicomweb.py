@@ -19,7 +19,7 @@ router = APIRouter(tags=["dicomweb"])
     "/v1/dicomweb/search",
     operation_id="searchSeries",
     responses=answer(200, "what was found", SeriesPage, examples.SERIES)
-    | refusals(400, 404, 406, 408, 413, 415, 429, 502, 504),
+    | refusals(400, 404, 406, 408, 409, 413, 415, 429, 502, 504),
     openapi_extra=json_body(SeriesQueryIn, examples.SEARCHES, required=True),
 )
 async def search_series(call: Caller) -> Response:
