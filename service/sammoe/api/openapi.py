@@ -18,6 +18,7 @@ from sammoe.api.answers import (
     SegmentationOut,
     SegmentationPage,
     SeriesPage,
+    StudyOut,
     VolumeOut,
     VolumePage,
 )
@@ -25,7 +26,14 @@ from sammoe.api.auth import KeyRing
 from sammoe.api.capabilities import NOTICE, Capabilities
 from sammoe.api.documentation import problem_answers
 from sammoe.api.problems import Problem
-from sammoe.api.schemas import EmbeddingsIn, ResultIn, SegmentationIn, SeriesQueryIn, VolumeIn
+from sammoe.api.schemas import (
+    EmbeddingsIn,
+    ResultIn,
+    SegmentationIn,
+    SeriesQueryIn,
+    StudyIn,
+    VolumeIn,
+)
 
 TITLE: Final = "SAM-Med3D-MoE"
 
@@ -40,6 +48,7 @@ _REQUESTS: Final[tuple[type[BaseModel], ...]] = (
     ResultIn,
     SegmentationIn,
     SeriesQueryIn,
+    StudyIn,
     VolumeIn,
 )
 _ANSWERS: Final[tuple[type[BaseModel], ...]] = (
@@ -52,6 +61,7 @@ _ANSWERS: Final[tuple[type[BaseModel], ...]] = (
     SegmentationOut,
     SegmentationPage,
     SeriesPage,
+    StudyOut,
     VolumeOut,
     VolumePage,
 )

@@ -22,6 +22,7 @@ from sammoe.segmentation.forgetting import Forgetting
 from sammoe.segmentation.growing import Extent, Progress
 from sammoe.segmentation.parents import ANSWER, Candidate, field_of
 from sammoe.segmentation.planning import window_to_warm
+from sammoe.segmentation.prefetching import Prefetcher
 from sammoe.segmentation.priors import given_mask, keep_mask
 from sammoe.segmentation.prompt import Prompt
 from sammoe.segmentation.pulling import Pull
@@ -127,6 +128,7 @@ class Workspace:
         self._replays = Replays(store, self._clicks)
         self.results = Results(store, lambda: self.bundle, self._mask, self._clicks, self._scans)
         self._background: set[asyncio.Task[None]] = set()
+        self._prefetcher = Prefetcher(self)
 
     @property
     def engine(self) -> Engine:
@@ -160,6 +162,7 @@ class Workspace:
 
     async def close(self) -> None:
         """Stop background work and free the threads; calls under way are finished first."""
+        await self._prefetcher.close()
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
@@ -301,6 +304,12 @@ class Workspace:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
         return 1
+
+    async def warm_study(
+        self, principal: str, study: str, limit: int, server: str | None = None
+    ) -> int:
+        """Pull in the background the scans of a study, and warm each; see `Prefetcher.add`."""
+        return self._prefetcher.add(principal, study, limit, server)
 
     async def segment(
         self,

@@ -9,7 +9,7 @@ import pytest
 from sammoe.errors import NotFound
 from sammoe.store import LeaseRecord, LocalStore, StoredResponse, content_key, deletions, now
 from sammoe.store.folder_files import FolderFiles
-from tests.records import OWNER, add_volume, logits, segmentation_record, volume_record, voxels
+from tests.records import OWNER, add_volume, fields, segmentation_record, volume_record, voxels
 
 
 def test_a_deletion_can_be_seen_by_all(store: LocalStore, root: Path) -> None:
@@ -59,7 +59,7 @@ def test_what_a_dead_process_left_is_finished_by_another(
 ) -> None:
     """It dies at its n-th removal."""
     volume = add_volume(store)
-    store.segmentations.put(segmentation_record(store, volume), logits())
+    store.segmentations.put(segmentation_record(store, volume), fields())
     store.responses.put(OWNER, "key", "digest", StoredResponse(200, {}, b"", volume.id))
     done = 0
 
@@ -112,7 +112,7 @@ def test_segmentation_that_comes_too_late_leaves_nothing(
 
     monkeypatch.setattr(FolderFiles, "write", slow)
     with pytest.raises(NotFound, match="volume"):
-        store.segmentations.put(record, logits())
+        store.segmentations.put(record, fields())
     assert list(root.rglob("*.seg")) == []
     assert list(root.glob("owners/*/volumes/*")) == []
 

@@ -19,7 +19,7 @@ from sammoe.store import (
     now,
     upload_key,
 )
-from tests.records import OWNER, add_volume, logits, segmentation_record
+from tests.records import OWNER, add_volume, fields, segmentation_record
 
 DAY = 24 * 3600.0
 LIMITS = StoreLimits(
@@ -62,17 +62,17 @@ def test_what_is_too_old_counts_as_deleted_before_it_is(
 ) -> None:
     volume = add_volume(store)
     record = segmentation_record(store, volume)
-    store.segmentations.put(record, logits())
+    store.segmentations.put(record, fields())
     later[0] = 1.1 * DAY
     assert store.volumes.get(OWNER, volume.id) == volume
-    for read in (store.segmentations.get, store.segmentations.with_logits):
+    for read in (store.segmentations.get, store.segmentations.with_fields):
         with pytest.raises(NotFound, match="no such segmentation"):
             read(OWNER, record.id)
     with pytest.raises(NotFound, match="no such segmentation"):
         store.segmentations.delete(OWNER, record.id)
     assert store.segmentations.page(OWNER, volume.id, None, 9).items == ()
     late = segmentation_record(store, volume)
-    store.segmentations.put(late, logits())
+    store.segmentations.put(late, fields())
     later[0] = 2.05 * DAY
     with pytest.raises(NotFound, match="no such volume"):
         store.volumes.get(OWNER, volume.id)
@@ -81,7 +81,7 @@ def test_what_is_too_old_counts_as_deleted_before_it_is(
     with pytest.raises(NotFound, match="no such segmentation"):
         store.segmentations.get(OWNER, late.id)
     with pytest.raises(NotFound, match="no such volume"):
-        store.segmentations.put(segmentation_record(store, volume), logits())
+        store.segmentations.put(segmentation_record(store, volume), fields())
     assert store.volumes.page(OWNER, None, 9).items == ()
     assert store.volumes.of_upload(OWNER, upload_key("f" * 64, "MR")) is None
     again = add_volume(store)
@@ -91,7 +91,7 @@ def test_what_is_too_old_counts_as_deleted_before_it_is(
 
 def test_what_is_too_old_goes(store: LocalStore, root: Path, later: list[float]) -> None:
     volume = add_volume(store)
-    store.segmentations.put(segmentation_record(store, volume), logits())
+    store.segmentations.put(segmentation_record(store, volume), fields())
     store.responses.put(OWNER, "key", "digest", StoredResponse(200, {}, b""))
     store.housekeeping.run()
     assert len(kept(root)) == 6

@@ -14,7 +14,7 @@ from sammoe.store.files import Files
 from sammoe.store.object_files import ObjectFiles, ObjectLimits
 from tests.files_contract import *  # noqa: F403
 from tests.integration.redis_server import free_port
-from tests.records import OWNER, add_volume, logits, segmentation_record
+from tests.records import OWNER, add_volume, fields, segmentation_record
 
 
 @pytest.fixture
@@ -32,10 +32,10 @@ def test_records_are_as_in_a_folder(places: list[Files]) -> None:
     here, there = map(Store, places)
     volume = add_volume(here)
     record = segmentation_record(here, volume, id=here.new_id(volume.id))
-    here.segmentations.put(record, logits())
+    here.segmentations.put(record, fields())
     assert there.volumes.get(OWNER, volume.id) == volume
     assert there.volumes.voxels(volume).shape == volume.shape
-    assert there.segmentations.with_logits(OWNER, record.id)[0] == record
+    assert there.segmentations.with_fields(OWNER, record.id)[0] == record
     there.volumes.delete(OWNER, volume.id)
     assert here.volumes.page(OWNER, None, 9).items == ()
     assert here.housekeeping.run_in_turn()

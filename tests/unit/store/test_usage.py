@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from sammoe.errors import QuotaExceeded
-from sammoe.store import Keeping, LocalStore, StoredResponse, StoreLimits, rounded
+from sammoe.store import Keeping, LocalStore, StoredResponse, StoreLimits
 from sammoe.store.folder_files import FolderFiles
 from sammoe.store.usage import RECOUNT_SECONDS, Usage
-from tests.records import CELLS, OWNER, add_volume, logits, segmentation_record
+from sammoe.volume.field import Field
+from sammoe.volume.window import Window
+from tests.records import CELLS, OWNER, add_volume, fields, segmentation_record
 
 LIMITS = StoreLimits(
     volumes=Keeping(quota_bytes=2500),
@@ -57,20 +59,21 @@ def test_volumes_of_one_principal(store: LocalStore, root: Path) -> None:
 def test_segmentations_of_one_principal(store: LocalStore) -> None:
     volume = add_volume(store)
     chance = np.random.default_rng(0)
-    noise = rounded(chance.normal(0, 9, (CELLS,) * 3).astype(np.float32))
+    noise = chance.normal(0, 9, (CELLS,) * 3).astype(np.float32)
+    field = Field.of_window(Window(1.5, (0, -2, 4), 8), noise)
     made = 0
     full = False
     while not full:
         record = segmentation_record(store, volume)
         try:
-            store.segmentations.put(record, [{"general": noise, "fused": noise}])
+            store.segmentations.put(record, {"general": field, "fused": field})
             made += 1
         except QuotaExceeded:
             full = True
     assert 1 <= made < 10
     assert len(store.segmentations.page(OWNER, volume.id, None, 99).items) == made
     store.segmentations.delete(OWNER, record_ids(store, volume.id)[0])
-    store.segmentations.put(segmentation_record(store, volume), logits())
+    store.segmentations.put(segmentation_record(store, volume), fields())
 
 
 def record_ids(store: LocalStore, volume_id: str) -> list[str]:
