@@ -34,6 +34,7 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     │   │       ├── DicomContrastUnclear    422 dicom_contrast_unclear
     │   │       ├── DicomPixelsUnsupported  422 dicom_pixels_unsupported
     │   │       └── DicomPixelsDamaged      422 dicom_pixels_damaged
+    │   ├── PacsUnknown         422 pacs_unknown
     │   └── PromptInvalid       422 prompt_invalid
     │       ├── PromptEmpty         422 prompt_empty
     │       ├── PointOutside        422 point_outside
@@ -44,6 +45,7 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     │   ├── MalformedBody       400 malformed_body
     │   ├── NotAcceptable       406 not_acceptable
     │   ├── RequestTimeout      408 request_timeout
+    │   ├── NotSupported        501 not_supported
     │   ├── UnsupportedMediaType    415 unsupported_media_type
     │   └── HostRefused         421 host_refused
     ├── TooLarge                413 too_large
@@ -52,7 +54,8 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     │   └── OriginRefused       403 origin_refused
     ├── LeaseGone               410 lease_gone
     ├── NotFound                404 not_found
-    │   └── CandidateMissing        404 candidate_unavailable
+    │   ├── CandidateMissing        404 candidate_unavailable
+    │   └── SeriesMissing           404 series_not_found
     ├── Conflict                409 conflict
     │   ├── ExpertGone              409 expert_gone
     │   ├── IdempotencyConflict     409 idempotency_conflict
@@ -66,6 +69,9 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     ├── EngineError             503 engine_unavailable
     │   ├── EngineBusy              429 engine_busy
     │   └── EngineOutputInvalid     502 engine_output_invalid
+    ├── PacsError               502 pacs_failed
+    │   ├── NotStored               502 not_stored
+    │   └── PacsUnavailable         504 pacs_unavailable
     ├── StoreUnavailable        503 store_unavailable
     ├── QuotaExceeded           507 quota_exceeded
     ├── Overloaded              503 overloaded
@@ -272,6 +278,12 @@ class DicomPixelsDamaged(DicomInvalid):
     code = "dicom_pixels_damaged"
 
 
+class PacsUnknown(InvalidInput):
+    """No DICOMweb server of that name is set."""
+
+    code = "pacs_unknown"
+
+
 class PromptInvalid(InvalidInput):
     """The prompt can not be used."""
 
@@ -335,6 +347,13 @@ class RequestTimeout(RequestRefused):
     status = 408
 
 
+class NotSupported(RequestRefused):
+    """A part of another protocol that the service does not have."""
+
+    code = "not_supported"
+    status = 501
+
+
 class UnsupportedMediaType(RequestRefused):
     """The route does not take bodies of this Content-Type or Content-Encoding."""
 
@@ -394,6 +413,12 @@ class CandidateMissing(NotFound):
     """The segmentation has no such candidate mask."""
 
     code = "candidate_unavailable"
+
+
+class SeriesMissing(NotFound):
+    """The DICOMweb server has no such study or series."""
+
+    code = "series_not_found"
 
 
 class Conflict(SammoeError):
@@ -478,6 +503,26 @@ class EngineOutputInvalid(EngineError):
 
     code = "engine_output_invalid"
     status = 502
+
+
+class PacsError(SammoeError):
+    """The DICOMweb server refused, or answered what can not be used."""
+
+    code = "pacs_failed"
+    status = 502
+
+
+class NotStored(PacsError):
+    """The DICOMweb server did not take every file."""
+
+    code = "not_stored"
+
+
+class PacsUnavailable(PacsError):
+    """The DICOMweb server can not be reached, or answers too slowly."""
+
+    code = "pacs_unavailable"
+    status = 504
 
 
 class StoreUnavailable(SammoeError):

@@ -28,6 +28,9 @@ _REDIS_FORM = (
     "it is redis://[user:password@]host[:port][/database], rediss:// for TLS with options"
     " ?ssl_..., or unix:///path"
 )
+_STORE = re.compile(
+    r"(s3|s3a|gs|az|abfs)://[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?"
+)
 _HOST_AND_PORT = re.compile(r"[A-Za-z0-9.:\[\]_-]+:[0-9]+")
 
 
@@ -70,6 +73,28 @@ class Settings(BaseSettings):
         default_factory=default_state_dir,
         description="folder for volumes and segmentations (default: the user's data folder)",
     )
+    store: str | None = Field(
+        default=None,
+        description="bucket that holds them instead, for replicas on many machines: s3://BUCKET/PREFIX",
+    )
+    keep_volumes_days: float = Field(
+        default=0, ge=0, description="after which a volume is deleted; 0: never"
+    )
+    keep_segmentations_days: float = Field(
+        default=0, ge=0, description="after which a segmentation is deleted; 0: never"
+    )
+    keep_responses_hours: float = Field(
+        default=24, gt=0, description="how long answers are kept for an Idempotency-Key"
+    )
+    volume_quota_mib: int = Field(
+        default=0, ge=0, description="what one principal's volumes may take together; 0: no limit"
+    )
+    segmentation_quota_mib: int = Field(
+        default=0, ge=0, description="the same of segmentations; 0: no limit"
+    )
+    response_quota_mib: int = Field(
+        default=0, ge=0, description="the same of kept answers; 0: no limit"
+    )
     api_keys: SecretStr | None = Field(
         default=None,
         description="API keys as principal:key or principal:sha256:HEX, separated by commas",
@@ -103,6 +128,18 @@ class Settings(BaseSettings):
         default=None,
         description="host:port of the gRPC port of a Triton server, which then runs the models",
     )
+    monailabel_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="TCP port on which MONAI Label's protocol is served at the root, too",
+    )
+    monailabel_certificate: Path | None = Field(
+        default=None, description="certificate chain (PEM) for TLS on that port, which MITK needs"
+    )
+    monailabel_key: Path | None = Field(
+        default=None, description="private key (PEM) of that certificate"
+    )
     nninteractive_axes: Literal["kji", "ijk"] = Field(
         default="kji",
         description="order of the axes of images that nnInteractive clients send: kji or ijk",
@@ -112,6 +149,21 @@ class Settings(BaseSettings):
     )
     viewer_idle_seconds: int = Field(
         default=600, ge=1, description="after which a viewer that nobody uses is disconnected"
+    )
+    dicomweb_url: str | None = Field(
+        default=None,
+        description="DICOMweb server to read series from: https://host[:port]/path",
+    )
+    dicomweb_user: str | None = Field(default=None, description="user at that server")
+    dicomweb_password: SecretStr | None = Field(
+        default=None, description="the user's password at that server"
+    )
+    dicomweb_token: SecretStr | None = Field(
+        default=None, description="bearer token at that server, in place of user and password"
+    )
+    dicomweb_file: Path | None = Field(
+        default=None,
+        description="TOML file with further DICOMweb servers: a table for each, by its name",
     )
     threads: int = Field(default=0, ge=0, description="threads of one model run; 0 = all cores")
     limit_concurrency: int = Field(
@@ -137,6 +189,16 @@ class Settings(BaseSettings):
     def _redis(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None and not _is_redis(url.get_secret_value()):
             raise ValueError(_REDIS_FORM)
+        return url
+
+    @field_validator("store")
+    @classmethod
+    def _store(cls, url: str | None) -> str | None:
+        if url is not None and not _STORE.fullmatch(url):
+            raise ValueError(
+                "it is s3://BUCKET or s3://BUCKET/PREFIX (also gs:// and az://); keys and endpoint"
+                " come from the environment"
+            )
         return url
 
     @field_validator("triton_url")

@@ -136,3 +136,6 @@ def configure_logging(level: str) -> None:
     logger.handlers[:] = [handler]
     logger.setLevel(level.upper())
     logger.propagate = False
+    # At a lower level they log addresses, which hold UIDs of patients' studies.
+    for library in ("httpcore", "httpx"):
+        logging.getLogger(library).setLevel(logging.WARNING)

@@ -39,7 +39,7 @@ async def test_capabilities_follow_the_settings(workspace: Workspace) -> None:
 
 
 async def test_bundle_without_experts_and_boxes_tells_so(tmp_path: Path) -> None:
-    told = Capabilities.of(write_test_bundle(tmp_path, boxes=False), Settings.load({}))
+    told = Capabilities.of(write_test_bundle(tmp_path, boxes=False), Settings.load({}), ())
     assert told.routing is None
     assert told.prompts.boxes == "mapped"
 

@@ -197,3 +197,26 @@ def test_a_triton_is_named_by_host_and_port(url: str) -> None:
 def test_anything_else_names_no_triton(url: str) -> None:
     with pytest.raises(SettingsInvalid, match=r"--triton-url .*: it is HOST:PORT"):
         Settings.load({"triton_url": url})
+
+
+@pytest.mark.parametrize("url", ["s3://bucket", "s3://my.bucket-1/a/deep/prefix", "gs://b/p/"])
+def test_a_bucket_is_named_by_its_url(url: str) -> None:
+    assert Settings.load({"store": url}).store == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "bucket",
+        "s3://",
+        "s3:///prefix",
+        "ftp://host/path",
+        "s3://key:secret@bucket",
+        "s3://b/../c?d",
+    ],
+)
+def test_anything_else_names_no_bucket(url: str) -> None:
+    with pytest.raises(SettingsInvalid) as caught:
+        Settings.load({"store": url})
+    assert caught.value.detail.startswith("--store (SAMMOE_STORE): it is s3://BUCKET")
+    assert "secret" not in caught.value.detail

@@ -1,6 +1,6 @@
 """The HTTP API: FastAPI over :class:`sammoe.segmentation.Workspace`, nothing else."""
 
-from sammoe.api.application import create_app
+from sammoe.api.application import create_app, create_monailabel_app
 from sammoe.api.auth import KeyRing, check_exposure
 
-__all__ = ["KeyRing", "check_exposure", "create_app"]
+__all__ = ["KeyRing", "check_exposure", "create_app", "create_monailabel_app"]

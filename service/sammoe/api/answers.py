@@ -1,11 +1,12 @@
 """What answers say as JSON, made from the store's records."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from sammoe.api.schemas import Box, PointIn
+from sammoe.segmentation import DicomForm, StoredFile
 from sammoe.segmentation.doubts import MODALITY_UNKNOWN
 from sammoe.store.records import ResultRecord, SegmentationRecord, VolumeRecord
 from sammoe.volume.measure import Measures
@@ -76,6 +77,24 @@ class VolumePage(BaseModel):
 
     items: tuple[VolumeOut, ...]
     next: str | None = Field(description="`cursor` of the next page; null at the end")
+
+
+class SeriesOut(BaseModel):
+    """A series that a DICOMweb server has."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    study: str
+    series: str
+    modality: str
+    study_date: date | None
+    instances: int | None = Field(description="null where the server does not say it")
+
+
+class SeriesPage(BaseModel):
+    """Series of the studies looked through."""
+
+    items: tuple[SeriesOut, ...]
 
 
 class EmbeddingsOut(BaseModel):
@@ -236,6 +255,36 @@ class ResultPage(BaseModel):
 
     items: tuple[ResultOut, ...]
     next: str | None = Field(description="`cursor` of the next page; null at the end")
+
+
+class StoredOut(BaseModel):
+    """A file of a result that is in the PACS."""
+
+    form: DicomForm
+    study: str
+    series: str
+    instance: str = Field(description="SOP Instance UID")
+    warning: str | None = Field(
+        description="the server's Warning Reason (DICOM PS3.3, C.14), hexadecimal; mostly null"
+    )
+
+    @classmethod
+    def of(cls, stored: StoredFile) -> Self:
+        """From the use case's value."""
+        file, warning = stored.file, stored.warning
+        return cls(
+            form=stored.form,
+            study=file.study,
+            series=file.series,
+            instance=file.instance,
+            warning=None if warning is None else f"{warning:04X}",
+        )
+
+
+class StoredPage(BaseModel):
+    """What was sent, in that order: all of it is stored."""
+
+    items: tuple[StoredOut, ...]
 
 
 def _segmentation(record: SegmentationRecord, volume: VolumeRecord) -> dict[str, Any]:

@@ -7,7 +7,17 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from sammoe import __version__
-from sammoe.api import openapi, problems, results, segmentations, system, volumes
+from sammoe.api import (
+    dicomweb,
+    monailabel,
+    openapi,
+    problems,
+    proxy,
+    results,
+    segmentations,
+    system,
+    volumes,
+)
 from sammoe.api.auth import Doorkeeper, KeyRing
 from sammoe.api.bundle_metrics import BundleMetrics
 from sammoe.api.cache_metrics import CacheMetrics
@@ -53,12 +63,43 @@ def create_app(workspace: Workspace, settings: Settings, keys: KeyRing | None = 
     terms = LeaseTerms(leases=settings.viewer_leases, idle=settings.viewer_idle_seconds)
     leases = Leases(workspace, terms)
     app.state.services = Services(workspace, settings, keys, leases, telemetry)
-    routers = (volumes.router, segmentations.router, results.router, system.router)
+    routers = (
+        volumes.router,
+        segmentations.router,
+        results.router,
+        dicomweb.router,
+        system.router,
+    )
     for router in (*routers, *dialects()):
         app.include_router(router)
+    app.include_router(proxy.router)
     problems.install(app)
     openapi.install(app, routers, keys)
     return app
+
+
+def create_monailabel_app(app: FastAPI) -> FastAPI:
+    """MONAI Label's protocol alone, at the root: for viewers that can not be given a path.
+
+    Parameters
+    ----------
+    app
+        The service, with which it shares everything.
+    """
+    services: Services = app.state.services
+    beside = FastAPI(
+        title=openapi.TITLE,
+        version=__version__,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=_layers(services.settings, services.telemetry),
+    )
+    beside.state.services = services
+    beside.include_router(monailabel.router)
+    problems.install(beside)
+    return beside
 
 
 def _layers(settings: Settings, telemetry: Telemetry) -> list[Middleware]:

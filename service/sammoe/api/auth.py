@@ -64,6 +64,16 @@ class KeyRing:
             )
         return cls(tuple(entries))
 
+    def owner(self, key: str) -> str | None:
+        """Whose key it is; None for an unknown one."""
+        presented = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+        found = None
+        # Every entry is compared, in constant time, so that time tells nothing.
+        for principal, digest in self.entries:
+            if hmac.compare_digest(digest, presented):
+                found = principal
+        return found
+
     def principal(self, headers: Headers) -> str:
         """Whose key the request carries, in ``Authorization: Bearer`` or ``X-API-Key``.
 
@@ -74,12 +84,7 @@ class KeyRing:
         """
         if not self.entries:
             return LOCAL
-        presented = hashlib.sha256(_presented(headers).encode("utf-8", "surrogateescape")).digest()
-        found = None
-        # Every entry is compared, in constant time, so that time tells nothing.
-        for principal, digest in self.entries:
-            if hmac.compare_digest(digest, presented):
-                found = principal
+        found = self.owner(_presented(headers))
         if found is None:
             raise Unauthorized("Send an API key: Authorization: Bearer KEY, or X-API-Key: KEY.")
         return found

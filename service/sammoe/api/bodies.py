@@ -67,12 +67,17 @@ def require_type(request: Request, *allowed: str) -> str:
     UnsupportedMediaType
         It is none of ``allowed``, or the body is compressed.
     """
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = media_type_of(request)
     if media_type not in allowed:
         raise UnsupportedMediaType(f"Send the body as Content-Type {' or '.join(allowed)}.")
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise UnsupportedMediaType("Send the body without Content-Encoding.")
     return media_type
+
+
+def media_type_of(request: Request) -> str:
+    """What the Content-Type names, in lower case, without parameters; empty where it is missing."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def read_pieces(request: Request, limit: int) -> AsyncIterator[bytes]:

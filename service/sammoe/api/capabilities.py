@@ -83,7 +83,7 @@ class FormatsOut(BaseModel):
     """Media types."""
 
     upload: tuple[str, ...]
-    scans: tuple[str, ...] = ("NIfTI-1", "NIfTI-2", "NRRD")
+    scans: tuple[str, ...] = ("NIfTI-1", "NIfTI-2", "NRRD", "DICOM")
     mask: tuple[str, ...]
 
 
@@ -108,11 +108,14 @@ class Capabilities(BaseModel):
     experts: tuple[ExpertOut, ...]
     prompts: PromptsOut
     formats: FormatsOut
+    dicomweb: tuple[str, ...] = Field(
+        description="names of the DICOMweb servers that series are read from, the default one first"
+    )
     limits: LimitsOut
 
     @classmethod
-    def of(cls, bundle: Bundle, settings: Settings) -> Self:
-        """From the bundle's manifest and the settings."""
+    def of(cls, bundle: Bundle, settings: Settings, servers: tuple[str, ...]) -> Self:
+        """From the bundle's manifest, the settings, and the names of DICOMweb servers."""
         manifest = bundle.manifest
         window, provenance = manifest.window, manifest.provenance
         return cls(
@@ -137,6 +140,7 @@ class Capabilities(BaseModel):
             ),
             prompts=PromptsOut(boxes="native" if manifest.model.boxes else "mapped"),
             formats=FormatsOut(upload=(OCTETS, FORM), mask=MASKS),
+            dicomweb=servers,
             limits=LimitsOut(
                 upload_bytes=settings.upload_limit,
                 json_bytes=settings.json_limit,

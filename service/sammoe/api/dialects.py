@@ -4,10 +4,13 @@ from importlib.util import find_spec
 
 from fastapi import APIRouter
 
+from sammoe.api import monailabel
+
 
 def dialects() -> list[APIRouter]:
-    """Routers of the protocols whose libraries are installed: see the extra ``viewers``."""
-    routers = []
+    """Routers; of nnInteractive where its library is installed: see the extra ``viewers``."""
+    routers = [APIRouter(prefix="/monailabel")]
+    routers[0].include_router(monailabel.router)
     if find_spec("blosc2") is not None:
         from sammoe.api.nninteractive import router
 

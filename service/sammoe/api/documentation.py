@@ -94,8 +94,8 @@ def json_body(
     }
 
 
-def file_body() -> dict[str, Any]:
-    """``openapi_extra`` of the upload."""
+def file_body(model: type[BaseModel], named: Mapping[str, Any]) -> dict[str, Any]:
+    """``openapi_extra`` of the upload, which can also be a JSON body that says where to get it."""
     form = {
         "type": "object",
         "required": ["file"],
@@ -105,7 +105,11 @@ def file_body() -> dict[str, Any]:
     return {
         "requestBody": {
             "required": True,
-            "content": {OCTETS: {"schema": _BINARY}, FORM: {"schema": form}},
+            "content": {
+                OCTETS: {"schema": _BINARY},
+                FORM: {"schema": form},
+                JSON: {"schema": reference(model), "examples": _examples(named)},
+            },
         },
         "parameters": [_IDEMPOTENCY],
     }

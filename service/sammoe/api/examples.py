@@ -11,6 +11,30 @@ _DIGEST: Final = "9f2c" * 16
 _POINT: Final = {"position": [98.0, 120.0, 77.0], "label": 1}
 _NOT_HERE: Final = {"position": [98.0, 131.0, 77.0], "label": 0}
 
+_STUDY_UID: Final = "1.2.826.0.1.3680043.8.498.1"
+_SERIES_UID: Final = "1.2.826.0.1.3680043.8.498.2"
+
+VOLUME_REQUESTS: Final[dict[str, Any]] = {
+    "a series of the PACS": {"dicomweb": {"study": _STUDY_UID, "series": _SERIES_UID}},
+}
+
+SEARCHES: Final[dict[str, Any]] = {
+    "CT since a day": {"modality": "CT", "since": "2027-01-15"},
+    "a study": {"study": _STUDY_UID},
+}
+
+SERIES: Final[dict[str, Any]] = {
+    "items": [
+        {
+            "study": _STUDY_UID,
+            "series": _SERIES_UID,
+            "modality": "CT",
+            "study_date": "2027-01-15",
+            "instances": 300,
+        }
+    ]
+}
+
 VOLUME: Final[dict[str, Any]] = {
     "id": _VOLUME_ID,
     "created": "2027-01-15T09:30:00Z",
@@ -140,6 +164,23 @@ RESULT: Final[dict[str, Any]] = {
 
 RESULTS: Final = {"items": [RESULT], "next": None}
 
+STORE_REQUESTS: Final[dict[str, Any]] = {
+    "the DICOM SEG, to the default server": {},
+    "for treatment planning too": {"forms": ["seg", "rtstruct"], "server": "default"},
+}
+
+STORED: Final[dict[str, Any]] = {
+    "items": [
+        {
+            "form": "seg",
+            "study": "1.2.826.0.1.3680043.8.498.1",
+            "series": "2.25.203810214361741592317318640123415926532",
+            "instance": "2.25.117932174510293810548213741253718213749",
+            "warning": None,
+        }
+    ]
+}
+
 CAPABILITIES: Final[dict[str, Any]] = {
     "version": "0.1.0",
     "notice": "Research use only. Not a medical device.",
@@ -174,9 +215,10 @@ CAPABILITIES: Final[dict[str, Any]] = {
     "prompts": {"points": True, "boxes": "native", "spaces": ["voxel", "ras", "lps"]},
     "formats": {
         "upload": ["application/octet-stream", "multipart/form-data"],
-        "scans": ["NIfTI-1", "NIfTI-2", "NRRD"],
+        "scans": ["NIfTI-1", "NIfTI-2", "NRRD", "DICOM"],
         "mask": ["application/x-nifti+gzip", "application/x-nrrd", "application/vnd.sammoe.mask"],
     },
+    "dicomweb": ["default"],
     "limits": {
         "upload_bytes": 1073741824,
         "json_bytes": 262144,

@@ -2,7 +2,8 @@
 
 A key belongs to its principal and is kept for 24 hours. The same key with the same request is
 answered with the first one's bytes and ``Idempotent-Replayed: true``; with another request it is
-a conflict. Of two that come at once the second waits for the first. Only answers of success are
+a conflict. Of two that come at once the second waits for the first; where they come to two
+processes, both do the work, and both give the answer of the faster. Only answers of success are
 kept: what was refused or failed may be tried again under its key.
 """
 
@@ -21,6 +22,9 @@ from sammoe.store import StoredResponse
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotent-Replayed"
 
+Made = tuple[Response, str | None]
+"""An answer, and the id of the volume that it is about, with which it is deleted, if of one."""
+
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -28,7 +32,7 @@ async def answer_once(
     workspace: Workspace,
     request: Request,
     principal: str,
-    make: Callable[[], Awaitable[Response]],
+    make: Callable[[], Awaitable[Made]],
     *,
     content: bytes,
     form: str,
@@ -59,20 +63,23 @@ async def answer_once(
     """
     key = request.headers.get(HEADER)
     if key is None:
-        return await make()
+        return (await make())[0]
     if not _KEY.fullmatch(key):
         raise RequestRefused(f"{HEADER} must be 1 to 255 visible ASCII characters.")
     made: Response | None = None
+    mine: StoredResponse | None = None
 
     async def handle() -> StoredResponse:
-        nonlocal made
-        made = await make()
+        nonlocal made, mine
+        made, volume = await make()
         headers = {k: v for k, v in made.headers.items() if k != "content-length"}
-        return StoredResponse(made.status_code, headers, bytes(made.body))
+        mine = StoredResponse(made.status_code, headers, bytes(made.body), volume)
+        return mine
 
     kept = await workspace.answer_once(principal, key, _digest(request, content, form), handle)
-    if made is not None:
+    if made is not None and kept is mine:
         return made
+    # Kept before, or by another process that did the same work at the same time and was faster.
     return Response(kept.body, kept.status, headers={**kept.headers, REPLAYED: "true"})
 
 

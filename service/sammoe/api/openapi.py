@@ -17,6 +17,8 @@ from sammoe.api.answers import (
     ResultPage,
     SegmentationOut,
     SegmentationPage,
+    SeriesPage,
+    StoredPage,
     VolumeOut,
     VolumePage,
 )
@@ -24,7 +26,14 @@ from sammoe.api.auth import KeyRing
 from sammoe.api.capabilities import NOTICE, Capabilities
 from sammoe.api.documentation import problem_answers
 from sammoe.api.problems import Problem
-from sammoe.api.schemas import EmbeddingsIn, ResultIn, SegmentationIn
+from sammoe.api.schemas import (
+    EmbeddingsIn,
+    ResultIn,
+    SegmentationIn,
+    SeriesQueryIn,
+    StoreIn,
+    VolumeIn,
+)
 
 TITLE: Final = "SAM-Med3D-MoE"
 
@@ -34,7 +43,14 @@ DESCRIPTION: Final = (
     " Every refusal is application/problem+json with a stable code and the request's id."
 )
 
-_REQUESTS: Final[tuple[type[BaseModel], ...]] = (EmbeddingsIn, ResultIn, SegmentationIn)
+_REQUESTS: Final[tuple[type[BaseModel], ...]] = (
+    EmbeddingsIn,
+    ResultIn,
+    SegmentationIn,
+    SeriesQueryIn,
+    StoreIn,
+    VolumeIn,
+)
 _ANSWERS: Final[tuple[type[BaseModel], ...]] = (
     Capabilities,
     EmbeddingsOut,
@@ -44,6 +60,8 @@ _ANSWERS: Final[tuple[type[BaseModel], ...]] = (
     ResultPage,
     SegmentationOut,
     SegmentationPage,
+    SeriesPage,
+    StoredPage,
     VolumeOut,
     VolumePage,
 )

@@ -53,7 +53,21 @@ _REFUSALS: Final[tuple[errors.SammoeError, ...]] = (
     errors.NoForeground("The scan is constant: there is nothing to see."),
     errors.EngineBusy("Too many requests wait for the encoder workers; try again."),
     errors.EngineOutputInvalid("The model answered with NaN or Inf."),
+    errors.DicomInvalid("A DICOM file is damaged: its header can not be parsed."),
+    errors.DicomSlicesMissing("1 slice(s) are missing: slices 40 and 41 of 119 are 5 mm apart."),
+    errors.SeriesMissing("The DICOMweb server has no such study or series."),
+    errors.PacsError("The DICOMweb server answered 500."),
+    errors.NotStored(
+        "Not stored: rtstruct. The DICOMweb server refuses the file (failure reason A700H). seg is"
+        " stored. Sending again is harmless.",
+        pointer="/forms/1",
+    ),
+    errors.PacsUnavailable("The DICOMweb server can not be reached; try again."),
     errors.StoreUnavailable("The store's disk is full: nothing was kept."),
+    errors.QuotaExceeded(
+        "Your volumes may take 1073741824 bytes together, and have 1073700000: delete what is not"
+        " needed."
+    ),
     errors.Overloaded("64 requests are under way: try again in a moment."),
 )
 

@@ -2,6 +2,7 @@
 a number, NaN and Infinity are refused.
 """
 
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -11,6 +12,7 @@ from sammoe.segmentation import (
     MAX_ENTRIES,
     MAX_POINTS,
     Candidate,
+    DicomForm,
     Entry,
     Point,
     Prompt,
@@ -83,6 +85,38 @@ class SegmentationIn(PromptIn):
     tau: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
         default=None, description="the gate's threshold instead of the bundle's"
     )
+
+
+Uid = Annotated[str, Field(pattern=r"^[0-9][0-9.]{0,63}$", examples=["1.2.826.0.1.3680043.8.498"])]
+ServerName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+
+
+class DicomWebIn(Closed):
+    """A series of a DICOMweb server."""
+
+    study: Uid = Field(description="StudyInstanceUID")
+    series: Uid = Field(description="SeriesInstanceUID")
+    server: ServerName | None = Field(
+        default=None, description="one of `dicomweb` in the capabilities; none: the first of them"
+    )
+
+
+class VolumeIn(Closed):
+    """A scan that the service shall get itself."""
+
+    dicomweb: DicomWebIn
+
+
+class SeriesQueryIn(Closed):
+    """Which series are looked for."""
+
+    server: ServerName | None = Field(default=None, description="as for a volume")
+    study: Uid | None = Field(default=None, description="StudyInstanceUID")
+    modality: str | None = Field(default=None, pattern="^[A-Z]{2,16}$", examples=["CT"])
+    since: date | None = Field(default=None, description="first day of the study")
+    until: date | None = Field(default=None, description="last day of the study")
+    offset: int = Field(default=0, ge=0, le=1_000_000, description="studies to leave out")
+    limit: int = Field(default=100, ge=1, le=500, description="studies to look through")
 
 
 class EmbeddingsIn(PromptIn):
@@ -158,6 +192,25 @@ class ResultIn(Closed):
     def drafts(self) -> tuple[Entry, ...]:
         """The entries as the use cases take them."""
         return tuple(entry.draft() for entry in self.entries)
+
+
+class StoreIn(Closed):
+    """Which files of a result go to which server."""
+
+    forms: tuple[DicomForm, ...] = Field(
+        default=("seg",),
+        min_length=1,
+        max_length=3,
+        description="in the order of sending; each once",
+    )
+    server: ServerName | None = Field(default=None, description="as for a volume")
+
+    @field_validator("forms")
+    @classmethod
+    def _each_once(cls, forms: tuple[DicomForm, ...]) -> tuple[DicomForm, ...]:
+        if len(set(forms)) < len(forms):
+            raise PydanticCustomError("not_unique", "Name each form once")
+        return forms
 
 
 class Query(BaseModel):

@@ -13,7 +13,7 @@ from sammoe.api.answers import MeasuredOut, SegmentationOut, SegmentationPage
 from sammoe.api.bodies import read_json
 from sammoe.api.documentation import answer, json_body, keyed, mask, nothing, refusals
 from sammoe.api.examples import SEGMENTATION_ID
-from sammoe.api.idempotency import REPLAYED
+from sammoe.api.idempotency import REPLAYED, Made
 from sammoe.api.negotiation import ANSWERS, FILE_NAMES, JSON, MASKS, NIFTI, NRRD, PACKED
 from sammoe.api.schemas import MaskQuery, PageQuery, SegmentationIn
 from sammoe.api.services import Call, Caller, QueryCaller, json_answer
@@ -54,7 +54,7 @@ _RENDER: Final[dict[str, Callable[[Pasted, Geometry], bytes]]] = {
         *("Location", SEGMENTATION_ID, SERVER_TIMING, REPLAYED),
         with_json=answer(201, "", SegmentationOut, examples.SEGMENTATION),
     )
-    | refusals(400, 404, 406, 408, 409, 413, 415, 429, 502),
+    | refusals(400, 404, 406, 408, 409, 413, 415, 429, 502, 507),
     openapi_extra=json_body(SegmentationIn, examples.SEGMENTATION_REQUESTS, required=True),
 )
 async def segment(call: Caller, volume_id: str) -> Response:
@@ -66,7 +66,7 @@ async def segment(call: Caller, volume_id: str) -> Response:
     form = call.form(*ANSWERS)
     asked, body = await read_json(call.request, SegmentationIn, call.services.settings.json_limit)
 
-    async def make() -> Response:
+    async def make() -> Made:
         made = await call.workspace.segment(
             call.principal,
             volume_id,
@@ -81,7 +81,7 @@ async def segment(call: Caller, volume_id: str) -> Response:
         total_ms = 1000 * (time.perf_counter() - started)
         timings = made.timings
         response.headers[SERVER_TIMING] = server_timing(timings.phases_ms, timings.cache, total_ms)
-        return response
+        return response, volume_id
 
     return await call.once(make, content=body, form=form)
 
@@ -136,17 +136,17 @@ async def delete_segmentation(call: Caller, segmentation_id: str) -> Response:
     "/v1/segmentations/{segmentation_id}/undo",
     operation_id="undo",
     responses=answer(200, "the segmentation before", SegmentationOut, examples.SEGMENTATION)
-    | refusals(400, 404, 406, 409, 429),
+    | refusals(400, 404, 406, 409, 429, 507),
     openapi_extra=keyed(),
 )
 async def undo(call: Caller, segmentation_id: str) -> Response:
     """The segmentation that this one refines. Nothing is deleted: redo is to go on from here."""
     form = call.form()
 
-    async def make() -> Response:
+    async def make() -> Made:
         record = await call.workspace.undo(call.principal, segmentation_id)
         volume = await call.workspace.get_volume(call.principal, record.volume_id)
-        return json_answer(SegmentationOut.of(record, volume))
+        return json_answer(SegmentationOut.of(record, volume)), volume.id
 
     return await call.once(make, form=form)
 

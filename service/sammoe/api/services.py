@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from sammoe.api.auth import KeyRing
-from sammoe.api.idempotency import answer_once
+from sammoe.api.idempotency import Made, answer_once
 from sammoe.api.negotiation import JSON, choose
 from sammoe.api.problems import InvalidFields
 from sammoe.segmentation import Leases, Workspace
@@ -46,7 +46,7 @@ class Call:
         return choose(self.request.headers.get("accept"), offered or (JSON,))
 
     async def once(
-        self, make: Callable[[], Awaitable[Response]], *, content: bytes = b"", form: str = JSON
+        self, make: Callable[[], Awaitable[Made]], *, content: bytes = b"", form: str = JSON
     ) -> Response:
         """The answer of ``make``, once for an Idempotency-Key; see :func:`answer_once`."""
         return await answer_once(

@@ -1,9 +1,5 @@
 """Routes about the service itself: alive, ready, metrics, what it can do, its documentation."""
 
-import asyncio
-import secrets
-from pathlib import Path
-
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
 
@@ -12,7 +8,6 @@ from sammoe.api.capabilities import Capabilities
 from sammoe.api.documentation import answer, refusals, text
 from sammoe.api.pages import CONTENT_SECURITY_POLICY, page
 from sammoe.api.services import Caller, Services, json_answer
-from sammoe.store.files import storage_errors
 from sammoe.telemetry import METRICS_TYPE
 
 router = APIRouter(tags=["system"])
@@ -27,7 +22,9 @@ router = APIRouter(tags=["system"])
 async def get_capabilities(call: Caller) -> Response:
     """What this service can do: its bundle, experts, window, formats and limits."""
     call.form()
-    return json_answer(Capabilities.of(call.workspace.bundle, call.services.settings))
+    workspace = call.workspace
+    servers = workspace.pacs.names
+    return json_answer(Capabilities.of(workspace.bundle, call.services.settings, servers))
 
 
 @router.get("/livez", operation_id="getLiveness", responses=text("alive", "text/plain"))
@@ -48,7 +45,6 @@ async def get_readiness(request: Request) -> Response:
     """
     services: Services = request.app.state.services
     await services.workspace.check_ready()
-    await asyncio.to_thread(_try_writing, services.workspace.temporary_folder)
     shared = services.workspace.shared
     alone = shared is not None and shared.counters.away
     return Response("ready, without Redis\n" if alone else "ready\n", media_type="text/plain")
@@ -70,12 +66,3 @@ async def get_docs(request: Request) -> Response:
     return HTMLResponse(
         page(request.app.openapi()), headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY}
     )
-
-
-def _try_writing(folder: Path) -> None:
-    path = folder / f"ready-{secrets.token_hex(8)}"
-    with storage_errors():
-        try:
-            path.write_bytes(b"ready")
-        finally:
-            path.unlink(missing_ok=True)

@@ -5,14 +5,8 @@ Two forms: a file's bytes as the body (``application/octet-stream``), or the fil
 file's name is never kept.
 """
 
-import asyncio
-import hashlib
-import secrets
-import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -22,8 +16,7 @@ from starlette.requests import Request
 
 from sammoe.api.bodies import read_pieces, require_type
 from sammoe.errors import MalformedBody, TooLarge
-from sammoe.store.files import storage_errors
-from sammoe.store.records import files_digest
+from sammoe.store.arriving import Arrived, arriving
 
 OCTETS: Final = "application/octet-stream"
 FORM: Final = "multipart/form-data"
@@ -34,41 +27,17 @@ _FRAMING_BYTES: Final = 8 << 20
 _MAX_PARTS: Final = 1 << 15
 """Files in one form: as many as a volume may have slices."""
 
-_WRITE_BYTES: Final = 1 << 20
-"""Pieces are gathered up to this before a thread writes them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """What was received.
-
-    Attributes
-    ----------
-    path
-        Where it is for now: a file, or a folder of them where there were several.
-    digest
-        SHA-256 (hex) of the file's bytes; `files_digest` of several.
-    size
-        Bytes of all files.
-    """
-
-    path: Path
-    digest: str
-    size: int
-
 
 @asynccontextmanager
-async def received(request: Request, folder: Path, limit: int) -> AsyncIterator[Upload]:
+async def received(request: Request, folder: Path, limit: int) -> AsyncIterator[Arrived]:
     """The request's file or files, on the disk as long as the context lasts.
 
     Parameters
     ----------
     request
         Its body has one of the two forms.
-    folder
-        Where files lie meanwhile: the store's, so that nothing is left after a crash.
-    limit
-        Largest size of all files together, bytes.
+    folder, limit
+        See `arriving`.
 
     Raises
     ------
@@ -79,41 +48,34 @@ async def received(request: Request, folder: Path, limit: int) -> AsyncIterator[
     """
     media_type = require_type(request, OCTETS, FORM)
     if media_type == FORM:
-        form = _FileParts(request.headers["content-type"])
+        form = _Parts(request.headers["content-type"], field_bytes=0)
         pieces = form.pieces(read_pieces(request, limit + _FRAMING_BYTES))
     else:
         pieces = _only_file(read_pieces(request, limit))
-    with storage_errors():
-        place = await asyncio.to_thread(_new_folder, folder)
-    sinks: list[_Sink] = []
-    try:
-        size = 0
-        async for number, piece in pieces:
-            if number == len(sinks):
-                await _close(sinks)
-                sinks.append(await _Sink.open(place / str(number)))
-            size += len(piece)
-            if size > limit:
-                raise TooLarge(f"A scan may have at most {limit} bytes.")
-            await sinks[number].add(piece)
-        await _close(sinks)
-        if not size:
+    async with arriving(pieces, folder, limit) as arrived:
+        if not arrived.size:
             raise MalformedBody("The body is empty: send the scan's bytes.")
-        digests = [sink.digest.hexdigest() for sink in sinks]
-        if len(digests) == 1:
-            yield Upload(place / "0", digests[0], size)
-        else:
-            yield Upload(place, files_digest(digests), size)
-    finally:
-        if sinks:
-            sinks[-1].abandon()
-        await asyncio.to_thread(shutil.rmtree, place, True)
+        yield arrived
 
 
-def _new_folder(parent: Path) -> Path:
-    path = parent / f"upload-{secrets.token_hex(8)}"
-    path.mkdir()
-    return path
+@asynccontextmanager
+async def received_form(
+    request: Request, folder: Path, limit: int, field_bytes: int
+) -> AsyncIterator[tuple[Arrived, Mapping[str, str]]]:
+    """A form's files, of which there may be none, and its fields by name.
+
+    Parameters
+    ----------
+    field_bytes
+        Largest size of all fields together, bytes.
+
+    See `received` for the rest.
+    """
+    require_type(request, FORM)
+    form = _Parts(request.headers["content-type"], field_bytes)
+    pieces = form.pieces(read_pieces(request, limit + _FRAMING_BYTES))
+    async with arriving(pieces, folder, limit) as arrived:
+        yield arrived, form.fields()
 
 
 async def _only_file(pieces: AsyncIterator[bytes]) -> AsyncIterator[tuple[int, bytes]]:
@@ -121,58 +83,18 @@ async def _only_file(pieces: AsyncIterator[bytes]) -> AsyncIterator[tuple[int, b
         yield 0, piece
 
 
-async def _close(sinks: "list[_Sink]") -> None:
-    if sinks:
-        await sinks[-1].close()
+class _Parts:
+    """The parts of a form: files, and fields up to so many bytes; everything else is refused."""
 
-
-class _Sink:
-    """A file that gathers bytes, and writes and digests them in another thread."""
-
-    def __init__(self, file: FileIO) -> None:
-        self._file = file
-        self._pending = bytearray()
-        self.digest = hashlib.sha256()
-
-    @classmethod
-    async def open(cls, path: Path) -> "_Sink":
-        with storage_errors():
-            # Unbuffered: what a full disk did not take must not come up again when closing.
-            return cls(await asyncio.to_thread(path.open, "xb", buffering=0))
-
-    async def add(self, piece: bytes) -> None:
-        self._pending += piece
-        if len(self._pending) >= _WRITE_BYTES:
-            with storage_errors():
-                await asyncio.to_thread(self._write)
-
-    async def close(self) -> None:
-        with storage_errors():
-            await asyncio.to_thread(self._finish)
-
-    def abandon(self) -> None:
-        self._file.close()
-
-    def _finish(self) -> None:
-        self._write()
-        self._file.close()
-
-    def _write(self) -> None:
-        data, self._pending = bytes(self._pending), bytearray()
-        self.digest.update(data)
-        written = 0
-        while written < len(data):
-            written += self._file.write(data[written:])
-
-
-class _FileParts:
-    """The parts of a form, all of which must be files; everything else is refused."""
-
-    def __init__(self, content_type: str) -> None:
+    def __init__(self, content_type: str, field_bytes: int) -> None:
         boundary = parse_options_header(content_type)[1].get(b"boundary")
         if not boundary:
             raise MalformedBody("The Content-Type of a form needs a boundary.")
         self._parts = 0
+        self._files = 0
+        self._field_bytes = field_bytes
+        self._fields: dict[str, bytes] = {}
+        self._field: str | None = None
         self._ended = False
         self._header: list[bytes] = [b"", b""]
         self._disposition = b""
@@ -206,10 +128,17 @@ class _FileParts:
         if not (self._ended and self._parts):
             raise MalformedBody("The form ends too early.")
 
+    def fields(self) -> dict[str, str]:
+        """Fields by name."""
+        try:
+            return {name: value.decode() for name, value in self._fields.items()}
+        except UnicodeDecodeError:
+            raise MalformedBody("A form's fields must be UTF-8.") from None
+
     def _on_part(self) -> None:
         self._parts += 1
         if self._parts > _MAX_PARTS:
-            raise TooLarge(f"A form may have at most {_MAX_PARTS} files.")
+            raise TooLarge(f"A form may have at most {_MAX_PARTS} parts.")
 
     def _on_field(self, data: bytes, start: int, end: int) -> None:
         self._header[0] += data[start:end]
@@ -225,15 +154,26 @@ class _FileParts:
 
     def _on_headers(self) -> None:
         options = parse_options_header(self._disposition.decode("latin-1"))[1]
-        if not options.keys() & {b"filename", b"filename*"}:
+        self._field = None
+        if options.keys() & {b"filename", b"filename*"}:
+            # Even an empty file is one.
+            self._files += 1
+            self._data.append((self._files - 1, b""))
+        elif self._field_bytes:
+            self._field = options.get(b"name", b"").decode("latin-1")
+            self._fields[self._field] = b""
+        else:
             raise MalformedBody(
                 "A form's parts must be files, not fields; options go in the query."
             )
-        # Even an empty file is one.
-        self._data.append((self._parts - 1, b""))
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
-        self._data.append((self._parts - 1, data[start:end]))
+        if self._field is None:
+            self._data.append((self._files - 1, data[start:end]))
+            return
+        self._fields[self._field] += data[start:end]
+        if sum(map(len, self._fields.values())) > self._field_bytes:
+            raise TooLarge(f"A form's fields may have at most {self._field_bytes} bytes.")
 
     def _on_end(self) -> None:
         self._ended = True

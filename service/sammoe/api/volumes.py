@@ -7,12 +7,15 @@ from starlette.responses import Response
 
 from sammoe.api import examples
 from sammoe.api.answers import EmbeddingsOut, VolumeOut, VolumePage
-from sammoe.api.bodies import read_json
+from sammoe.api.bodies import media_type_of, read_json
 from sammoe.api.documentation import answer, file_body, json_body, nothing, refusals
-from sammoe.api.idempotency import REPLAYED
-from sammoe.api.schemas import EmbeddingsIn, PageQuery, UploadQuery
+from sammoe.api.idempotency import REPLAYED, Made
+from sammoe.api.negotiation import JSON
+from sammoe.api.schemas import EmbeddingsIn, PageQuery, UploadQuery, VolumeIn
 from sammoe.api.services import Caller, QueryCaller, json_answer
 from sammoe.api.uploads import received
+from sammoe.segmentation import Pull
+from sammoe.store import VolumeRecord
 
 router = APIRouter(tags=["volumes"])
 
@@ -22,27 +25,49 @@ router = APIRouter(tags=["volumes"])
     operation_id="addVolume",
     responses=answer(201, "added", VolumeOut, examples.VOLUME, "Location", REPLAYED)
     | answer(200, "was there already", VolumeOut, examples.VOLUME, "Location", REPLAYED)
-    | refusals(400, 406, 408, 409, 413, 415, 429),
-    openapi_extra=file_body(),
+    | refusals(400, 404, 406, 408, 409, 413, 415, 429, 502, 504, 507),
+    openapi_extra=file_body(VolumeIn, examples.VOLUME_REQUESTS),
 )
 async def add_volume(call: QueryCaller, query: Annotated[UploadQuery, Query()]) -> Response:
-    """Add a scan: NIfTI (.nii, .nii.gz) or NRRD, told apart by content.
+    """Add a scan: NIfTI (.nii, .nii.gz), NRRD or DICOM, told apart by content.
 
-    The same principal sending the same file with the same modality again gets the same volume.
+    A DICOM series comes as a zip archive, as several files of one form, as one enhanced image, or,
+    as JSON, by its UIDs from a DICOMweb server that the service knows.
+
+    The same principal sending the same files with the same modality again gets the same volume.
     """
     form = call.form()
+    if media_type_of(call.request) == JSON:
+        return await _pull(call, query, form)
     folder = call.workspace.temporary_folder
     async with received(call.request, folder, call.services.settings.upload_limit) as upload:
         call.services.telemetry.upload(upload.size)
 
-        async def make() -> Response:
+        async def make() -> Made:
             record, is_new = await call.workspace.add_volume(
                 call.principal, upload.path, modality=query.modality, file_digest=upload.digest
             )
-            status = 201 if is_new else 200
-            return json_answer(VolumeOut.of(record), status, f"/v1/volumes/{record.id}")
+            return _added(record, is_new)
 
         return await call.once(make, content=upload.digest.encode(), form=form)
+
+
+async def _pull(call: QueryCaller, query: UploadQuery, form: str) -> Response:
+    limit = call.services.settings.upload_limit
+    asked, body = await read_json(call.request, VolumeIn, call.services.settings.json_limit)
+    wanted = asked.dicomweb
+
+    async def make() -> Made:
+        pull = Pull(wanted.study, wanted.series, wanted.server, query.modality)
+        return _added(*await call.workspace.pull_volume(call.principal, pull, limit))
+
+    return await call.once(make, content=body, form=form)
+
+
+def _added(record: VolumeRecord, is_new: bool) -> Made:
+    status = 201 if is_new else 200
+    answer = json_answer(VolumeOut.of(record), status, f"/v1/volumes/{record.id}")
+    return answer, record.id
 
 
 @router.get(
@@ -86,7 +111,7 @@ async def delete_volume(call: Caller, volume_id: str) -> Response:
     operation_id="warmVolume",
     status_code=202,
     responses=answer(202, "begun", EmbeddingsOut, examples.EMBEDDINGS, REPLAYED)
-    | refusals(400, 404, 406, 408, 409, 413, 415, 429),
+    | refusals(400, 404, 406, 408, 409, 413, 415, 429, 507),
     openapi_extra=json_body(EmbeddingsIn, examples.EMBEDDINGS_REQUESTS, required=False),
 )
 async def warm_volume(call: Caller, volume_id: str) -> Response:
@@ -98,10 +123,10 @@ async def warm_volume(call: Caller, volume_id: str) -> Response:
     limit = call.services.settings.json_limit
     asked, body = await read_json(call.request, EmbeddingsIn, limit, optional=True)
 
-    async def make() -> Response:
+    async def make() -> Made:
         windows = await call.workspace.warm(
             call.principal, volume_id, asked.prompt_or_none(), asked.spacing
         )
-        return json_answer(EmbeddingsOut(windows=windows), 202)
+        return json_answer(EmbeddingsOut(windows=windows), 202), volume_id
 
     return await call.once(make, content=body, form=form)

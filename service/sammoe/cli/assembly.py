@@ -1,7 +1,7 @@
 """Putting the parts together: a workspace on a bundle and a folder."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -9,8 +9,12 @@ from sammoe.bundle import Bundle, load_bundle
 from sammoe.engine import Engine
 from sammoe.engine.local import EngineOptions, LocalEngine
 from sammoe.errors import SettingsInvalid
-from sammoe.segmentation import Workspace
-from sammoe.store import EmbeddingCache, LocalStore, SharedEmbeddings
+from sammoe.pacs import Pacs, PacsServer
+from sammoe.segmentation import Workspace, WorkspaceLimits
+from sammoe.store import EmbeddingCache, LocalStore, SharedEmbeddings, Store, StoreLimits
+from sammoe.store.files import storage_errors
+
+_REMOTE_WORKERS = 16
 
 Start = Callable[[Bundle, Engine | None], Awaitable[Engine]]
 """Makes an engine of a bundle, given the one that answers now, if any."""
@@ -73,7 +77,13 @@ def triton_engines(url: str) -> Start:
 
 @asynccontextmanager
 async def open_workspace(
-    engine: Engine, state: Path, cache_bytes: int, redis_url: str | None = None
+    engine: Engine,
+    state: Path,
+    cache_bytes: int,
+    redis_url: str | None = None,
+    store_url: str | None = None,
+    limits: StoreLimits | None = None,
+    servers: Iterable[PacsServer] = (),
 ) -> AsyncIterator[Workspace]:
     """A workspace over an engine; everything, the engine that then answers too, is closed at the
     end.
@@ -88,6 +98,13 @@ async def open_workspace(
         Memory for embeddings.
     redis_url
         Where embeddings are shared with other processes, if anywhere.
+    store_url
+        The bucket that holds volumes and segmentations; the folder is for unfinished files and
+        copies then.
+    limits
+        How long records are kept, and how many.
+    servers
+        DICOMweb servers to read series from.
     """
     async with AsyncExitStack() as stack:
         workspace: Workspace | None = None
@@ -96,20 +113,42 @@ async def open_workspace(
             await (engine if workspace is None else workspace.engine).close()
 
         stack.push_async_callback(close_engine)
-        store = LocalStore(state)
+        store = await asyncio.to_thread(_store, state, store_url, limits)
         stack.callback(store.close)
         shared = None if redis_url is None else _redis(redis_url)
         if shared is not None:
             stack.push_async_callback(shared.close)
         cache = EmbeddingCache(cache_bytes)
         stack.push_async_callback(cache.close)
-        workspace = Workspace(engine, store, cache, shared=shared)
+        # Threads that wait for a bucket use no core.
+        workers = None if store_url is None else WorkspaceLimits(click_workers=_REMOTE_WORKERS)
+        pacs = Pacs(servers)
+        stack.push_async_callback(pacs.close)
+        workspace = Workspace(engine, store, cache, workers, shared=shared, pacs=pacs)
         stack.push_async_callback(workspace.close)
         yield workspace
 
 
 def _options(threads: int) -> EngineOptions:
     return EngineOptions(encoder_threads=threads, decoder_threads=threads)
+
+
+def _store(state: Path, url: str | None, limits: StoreLimits | None) -> Store:
+    if url is None:
+        return LocalStore(state, limits)
+    try:
+        from sammoe.store.object_files import ObjectFiles
+    except ModuleNotFoundError as error:
+        raise SettingsInvalid(
+            f"--store needs {error.name}: pip install 'sam-med3d-moe[s3]'"
+        ) from error
+    with storage_errors():
+        files = ObjectFiles(url, state)
+    try:
+        return Store(files, limits)
+    except BaseException:
+        files.close()
+        raise
 
 
 def _redis(url: str) -> SharedEmbeddings:

@@ -4,30 +4,27 @@ import argparse
 import asyncio
 import signal
 import socket
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Final
 
 import uvicorn
-from fastapi import FastAPI
 
 from sammoe import __version__
 from sammoe.api import KeyRing, check_exposure, create_app
 from sammoe.bundle import Bundle, load_bundle
 from sammoe.cli import INTERRUPTED
 from sammoe.cli.assembly import Start, local_engines, open_workspace, triton_engines
+from sammoe.cli.beside import check_certificate, monailabel_port
 from sammoe.cli.bundles import find_bundle
+from sammoe.cli.listening import listen, server_config
 from sammoe.cli.progress import steps
-from sammoe.errors import SettingsInvalid
-from sammoe.segmentation import BundleWatch
+from sammoe.pacs import PacsServer, servers_from
+from sammoe.segmentation import BundleWatch, Upkeep
 from sammoe.settings import Settings, env_name, flag
+from sammoe.store import Keeping, StoreLimits
+from sammoe.store.limits import DAY_SECONDS
 from sammoe.telemetry import configure_logging
-
-_BACKLOG: Final = 128
-_KEEP_ALIVE_SECONDS: Final = 5
-_SPARE_CONNECTIONS: Final = 256
-"""Connections beyond the requests at once: idle ones of browsers, and probes."""
+from sammoe.volume.dicom.isolation import prepare
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
     settings = Settings.load({name: value for name, value in given.items() if value is not None})
     keys = KeyRing.from_settings(settings)
     check_exposure(settings, keys)
+    check_certificate(settings)
+    servers = servers_from(settings)
     configure_logging(settings.log_level)
     for number, code in ((signal.SIGTERM, 0), (signal.SIGINT, INTERRUPTED)):
         signal.signal(number, _leave_with(code))
@@ -60,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         listen(settings.host, settings.port) as listener,
         asyncio.Runner(loop_factory=_loop_factory()) as runner,
     ):
-        return runner.run(_serve(settings, keys, listener))
+        return runner.run(_serve(settings, keys, servers, listener))
 
 
 def _leave_with(code: int) -> Callable[[int, object], None]:
@@ -81,72 +80,56 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-async def _serve(settings: Settings, keys: KeyRing, listener: socket.socket) -> int:
+async def _serve(
+    settings: Settings, keys: KeyRing, servers: Sequence[PacsServer], listener: socket.socket
+) -> int:
     folder, redis_url = find_bundle(settings.bundle), settings.redis()
     with steps(1) as progress:
         progress.begin("loading the bundle and warming up")
         start = _engines(settings)
         engine = await start(await asyncio.to_thread(load_bundle, folder), None)
     async with open_workspace(
-        engine, settings.state, settings.embedding_cache, redis_url
+        engine,
+        settings.state,
+        settings.embedding_cache,
+        redis_url,
+        settings.store,
+        _limits(settings),
+        servers,
     ) as workspace:
+        await asyncio.to_thread(prepare)
         app = create_app(workspace, settings, keys)
         print(greeting(settings, keys, workspace.bundle, listener), flush=True)
         leases = app.state.services.leases
-        async with BundleWatch(workspace, start).running(), leases.running():
+        async with (
+            BundleWatch(workspace, start).running(),
+            leases.running(),
+            monailabel_port(app, settings),
+            Upkeep(workspace).running(),
+        ):
             await uvicorn.Server(server_config(app, settings)).serve(sockets=[listener])
     return 0
+
+
+def _limits(settings: Settings) -> StoreLimits:
+    return StoreLimits(
+        volumes=_keeping(settings.keep_volumes_days * DAY_SECONDS, settings.volume_quota_mib),
+        segmentations=_keeping(
+            settings.keep_segmentations_days * DAY_SECONDS, settings.segmentation_quota_mib
+        ),
+        responses=_keeping(settings.keep_responses_hours * 3600, settings.response_quota_mib),
+    )
+
+
+def _keeping(seconds: float, quota_mib: int) -> Keeping:
+    """What 0 means is for ever, and without limit."""
+    return Keeping(seconds or None, quota_mib << 20 or None)
 
 
 def _engines(settings: Settings) -> Start:
     if settings.triton_url is not None:
         return triton_engines(settings.triton_url)
     return local_engines(settings.threads)
-
-
-def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
-    """Uvicorn's settings: its own log lines hold paths, so only its warnings are kept."""
-    return uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        backlog=_BACKLOG,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=settings.shutdown_seconds,
-        limit_concurrency=settings.limit_concurrency + _SPARE_CONNECTIONS,
-        lifespan="off",
-        ws="none",
-    )
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A TCP socket bound to the address.
-
-    Raises
-    ------
-    SettingsInvalid
-        The port is taken, or the address is not this machine's.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise SettingsInvalid(f"{host} is no address to listen on: {error.strerror}") from None
-    try:
-        if sys.platform != "win32":
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.set_inheritable(True)
-    except OSError as error:
-        listener.close()
-        raise SettingsInvalid(
-            f"can not listen on {host} port {port}: {error.strerror}; choose another with"
-            f" {flag('port')} ({env_name('port')})"
-        ) from None
-    return listener
 
 
 def greeting(settings: Settings, keys: KeyRing, bundle: Bundle, listener: socket.socket) -> str:
@@ -168,7 +151,7 @@ def greeting(settings: Settings, keys: KeyRing, bundle: Bundle, listener: socket
             f"  Docs    {url}/docs",
             f"  Bundle  {bundle.manifest.name}, {crew}, {bundle.digest[:12]}"
             f" ({bundle.path.resolve()})",
-            f"  State   {settings.state.resolve()}",
+            f"  State   {settings.store or settings.state.resolve()}",
             f"  Access  {access}",
         ]
     )

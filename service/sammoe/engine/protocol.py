@@ -26,7 +26,8 @@ class Decoded:
     route
         How they came about.
     queue_ms
-        How long the request waited for a free worker, milliseconds.
+        How long the request waited for a free worker of this process, milliseconds; 0 where a
+        server runs the models, whose own queue is a part of its answer's time.
     """
 
     candidates: Mapping[str, NDArray[np.float32]]

@@ -104,6 +104,14 @@ class Connection:
             raise failure(error) from error
         return {model.name for model in index.models if model.state == "READY"}
 
+    async def runs(self) -> dict[str, int]:
+        """How often each model that is loaded has run since then, its warm-up included."""
+        try:
+            answer = await self._client.get_inference_statistics(client_timeout=ASK_SECONDS)
+        except InferenceServerException as error:
+            raise failure(error) from error
+        return {model.name: int(model.inference_count) for model in answer.model_stats}
+
     async def load(self, model: str) -> None:
         """Load a model; one that is loaded as its files are stays as it is."""
         try:

@@ -2,10 +2,15 @@
 
 Triton 24.10 never starts a dead process of a model again and goes on calling the model ready; what
 helps is to unload and load it. So those who see a model fail report it here.
+
+Several services may watch one server, and all of them see a death. The first to unload heals; the
+others find that the model is gone, or that it counts its runs anew, and leave it alone. To unload
+twice, where two find out within milliseconds, costs one more load and no more.
 """
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Collection
 from typing import Final
@@ -18,6 +23,9 @@ WATCH_SECONDS: Final = 1.0
 
 RETRY_SECONDS: Final = 5.0
 """Between two tries to load a model that can not be loaded."""
+
+SPREAD_SECONDS: Final = 0.2
+"""Over which services that see the same death spread their attempts to heal."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +47,7 @@ class Watchdog:
         self._missing: frozenset[str] = frozenset()
         self._dead: set[str] = set()
         self._healing: dict[str, asyncio.Task[None]] = {}
+        self._runs: dict[str, int] = {}
         self._healed = dict.fromkeys(models, 0.0)
         self._tried = dict.fromkeys(models, 0.0)
         self._watch = asyncio.create_task(self._look())
@@ -77,6 +86,7 @@ class Watchdog:
         while True:
             try:
                 ready = await self._connection.ready_models()
+                await self._count()
             except ServerGone:
                 self._dead.clear()  # with their server: the next one has processes of its own
             except EngineError as error:
@@ -88,6 +98,20 @@ class Watchdog:
                         self._heal(model)
             await asyncio.sleep(WATCH_SECONDS)
 
+    async def _count(self) -> None:
+        """A model that has run less often than before has been loaded again, whoever did it."""
+        runs = await self._connection.runs()
+        for model in self._models & runs.keys():
+            if runs[model] < self._runs.get(model, 0):
+                self._healed[model] = time.monotonic()
+                self._dead.discard(model)
+        self._runs = runs
+
+    async def _somebody_else_heals(self, model: str) -> bool:
+        known = self._runs.get(model, 0)
+        await asyncio.sleep(random.uniform(0, SPREAD_SECONDS))
+        return (await self._connection.runs()).get(model, -1) < known
+
     def _heal(self, model: str) -> None:
         if model not in self._healing:
             self._tried[model] = time.monotonic()
@@ -95,7 +119,7 @@ class Watchdog:
 
     async def _reload(self, model: str) -> None:
         try:
-            if model in self._dead:
+            if model in self._dead and not await self._somebody_else_heals(model):
                 _log.warning("%s has died on Triton: it is loaded again", model)
                 await self._connection.unload(model)
             await self._connection.load(model)

@@ -40,7 +40,7 @@ def find_tensorrt() -> Any:
     return trt
 
 
-def build_plan(trt: Any, plain: str, graph: bytes, *, half: bool) -> bytes:
+def build_plan(trt: Any, plain: str, graph: bytes) -> bytes:
     """Build a plan for one prompt or window at a time, with 1 to ``LONGEST_PROMPT`` tokens.
 
     Parameters
@@ -50,31 +50,19 @@ def build_plan(trt: Any, plain: str, graph: bytes, *, half: bool) -> bytes:
     plain
         The model's plain name, for messages.
     graph
-        ONNX, its first axes free, as `sammoe.export.tracing.trace` leaves it.
-    half
-        Whether layers may compute in float16. Without it they compute in float32, whose products
-        the GPU may round to TF32.
+        ONNX, its first axes free, as `sammoe.export.tracing.trace` leaves it. Each layer computes
+        in the type that it has there; products of float32 the GPU may round to TF32.
 
     Raises
     ------
     BundleInvalid
         TensorRT can not read the graph, or can not build it.
-    SettingsInvalid
-        ``half``, of a TensorRT that takes every precision from the graph.
     """
     said: list[str] = []
     builder = trt.Builder(_logger(trt, said))
     config = builder.create_builder_config()
     typed = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
-    flags = 0 if half or typed is None else 1 << int(typed)
-    if half:
-        if not hasattr(trt.BuilderFlag, "FP16"):
-            raise SettingsInvalid(
-                f"TensorRT {trt.__version__} takes each layer's precision from the graph, which"
-                " says float32: leave --half out, or use TensorRT 10"
-            )
-        config.set_flag(trt.BuilderFlag.FP16)
-    network = builder.create_network(flags)
+    network = builder.create_network(0 if typed is None else 1 << int(typed))
     parser = trt.OnnxParser(network, _logger(trt, said))
     if not parser.parse(graph):
         raise BundleInvalid(f"{plain}: TensorRT can not read it: {parser.get_error(0).desc()}")

@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 from torch import Tensor
 
-from sammoe.bundle import TENSORRT_CONFIG, Bundle, tensorrt_pbtxt
+from sammoe.bundle import ENCODER, TENSORRT_CONFIG, Bundle, tensorrt_pbtxt
 from sammoe.bundle.assembling import assemble, paths_of
 from sammoe.errors import BundleInvalid, ExportMismatch
-from sammoe.export.making import make
+from sammoe.export.halving import InHalf
 from sammoe.export.parity import HALF
-from sammoe.export.parts import ExpertDecoder, parts_of
+from sammoe.export.parts import ExpertDecoder, Part, parts_of
 from sammoe.export.plan_building import build_plan, find_tensorrt
 from sammoe.export.reading import load_networks
+from sammoe.export.tracing import round_output, trace
 
 PLAN: Final = "1/model.plan"
 """In a model's folder, beside ``1/model.onnx``; what ``configs/tensorrt.pbtxt`` names."""
@@ -49,7 +50,7 @@ def with_plans(
     out, replace
         As for :func:`sammoe.bundle.assembling.assemble`.
     half
-        Whether plans may compute in float16.
+        Whether plans compute their products in float16.
     report
         Called with each model's plain name before its plan is made.
 
@@ -71,11 +72,7 @@ def with_plans(
     measured: dict[str, JsonValue] = {}
     for plain, part in parts_of(networks.model, experts, networks.gate).items():
         report(plain)
-        # Not the bundle's own file: one that an older version wrote may have more axes than
-        # TensorRT takes.
-        graph = make(plain, part, half=False).files["1/model.onnx"]
-        assert isinstance(graph, bytes)
-        plan = build_plan(trt, plain, graph, half=half)
+        plan = build_plan(trt, plain, graph_of(plain, part, half=half))
         single = [example for example in part.examples if len(next(iter(example.values()))) == 1]
         measured[plain] = plan_difference(trt, plain, plan, bundle.model_path(plain), single)
         copied = paths_of(bundle, plain)
@@ -95,6 +92,15 @@ def with_plans(
         update={"provenance": provenance.model_copy(update={"details": details})}
     )
     return assemble(bundle, manifest, files, out=out, replace=replace)
+
+
+def graph_of(plain: str, part: Part, *, half: bool) -> bytes:
+    """What a plan is built from. It is not the bundle's own file: that is float32 throughout, and
+    one that an older version wrote may have more axes than TensorRT takes."""
+    module = InHalf(part.module) if half else part.module
+    graph = trace(module, part.examples[-1], [spec.name for spec in part.outputs])
+    content: bytes = (round_output(graph) if plain == ENCODER else graph).SerializeToString()
+    return content
 
 
 def plan_difference(

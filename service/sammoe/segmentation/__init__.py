@@ -5,7 +5,10 @@ from sammoe.segmentation.bundle_watch import BundleWatch, WatchTimes
 from sammoe.segmentation.clicking import Render
 from sammoe.segmentation.leases import Leases, LeaseTerms
 from sammoe.segmentation.prompt import MAX_POINTS, Point, Prompt, Space
+from sammoe.segmentation.pulling import Pull
 from sammoe.segmentation.results import MAX_ENTRIES, Composed, DicomForm, Entry, Results
+from sammoe.segmentation.storing import StoredFile, send_result
+from sammoe.segmentation.upkeep import Upkeep, UpkeepTimes
 from sammoe.segmentation.workspace import Candidate, Workspace, WorkspaceLimits
 
 __all__ = [
@@ -20,12 +23,17 @@ __all__ = [
     "Leases",
     "Point",
     "Prompt",
+    "Pull",
     "Render",
     "Results",
     "Segmented",
     "Space",
+    "StoredFile",
     "Timings",
+    "Upkeep",
+    "UpkeepTimes",
     "WatchTimes",
     "Workspace",
     "WorkspaceLimits",
+    "send_result",
 ]

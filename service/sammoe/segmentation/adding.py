@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from sammoe.bundle import file_digest as digest_of
+from sammoe.errors import PacsError
 from sammoe.store import (
     DoubtRecord,
     SourceRecord,
@@ -36,12 +37,15 @@ class Upload:
         What its owner says it is.
     digest
         SHA-256 (hex) of its bytes, or `files_digest`, if known already.
+    series
+        UIDs of the study and series that it must be, where it was asked for by them.
     """
 
     path: Path
     filename: str | None = None
     modality: ModalityAsked = "auto"
     digest: str | None = None
+    series: tuple[str, str] | None = None
 
 
 def add_volume(
@@ -57,6 +61,8 @@ def add_volume(
     ------
     VolumeInvalid, TooLarge
         See `sammoe.volume.reading.read_volume`.
+    PacsError
+        It is another series than it must be.
     StoreUnavailable
         Nothing was kept.
     """
@@ -71,6 +77,11 @@ def add_volume(
         limits=limits,
         scratch=store.temporary_folder,
     )
+    source = volume.source
+    if upload.series is not None and (
+        source is None or (source.study, source.series) != upload.series
+    ):
+        raise PacsError("The DICOMweb server sent other images than those of the series asked for.")
     return keep_volume(store, principal, volume, digest, upload.modality)
 
 

@@ -65,9 +65,10 @@ class Drawing:
             return volume, hashlib.sha256(name.encode()).hexdigest()
 
         record = await self._workspace.keep_volume(lease.owner, named)
+        # First: a volume takes the leases with it under which it is worked on.
+        await self._leases.use(lease, volume_id=record.id, drawn=DrawnRecord(), before=None)
         if lease.volume_id not in {None, record.id}:
             await self._leases.drop_volume(lease)
-        await self._leases.use(lease, volume_id=record.id, drawn=DrawnRecord(), before=None)
         return record
 
     async def geometry(self, lease: LeaseRecord) -> Geometry:

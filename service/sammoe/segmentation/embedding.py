@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sammoe.bundle import ENCODER
 from sammoe.engine import Engine, WorkerPool
 from sammoe.errors import NotFound
+from sammoe.segmentation.forgetting import Forgetting
 from sammoe.store import (
     EmbeddingCache,
     SharedEmbeddings,
@@ -40,6 +41,8 @@ class Embedder:
         Where windows are cut out of scans.
     shared
         Asked for what is not in the cache.
+    forgetting
+        Told of embeddings that were kept after their volume had been deleted.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Embedder:
         rule: WindowRule,
         pool: WorkerPool,
         shared: SharedEmbeddings | None,
+        forgetting: Forgetting,
     ) -> None:
         self._engine = engine
         self._store = store
@@ -57,6 +61,7 @@ class Embedder:
         self._rule = rule
         self._pool = pool
         self._shared = shared
+        self._forgetting = forgetting
         self._encoder_digest = engine.bundle.model_digest(ENCODER)
         model = engine.bundle.manifest.model
         self._shape = (1, model.embedding_channels, *3 * (model.grid,))
@@ -102,6 +107,7 @@ class Embedder:
                 if mine:
                     raise
         if not hit:
+            await self._forgetting.check(volume)
             # Who waits for somebody else's encode has no crop of its own: all is "encode".
             waited = 1000 * (time.perf_counter() - started)
             phases["fetch" if fetched else "encode"] = waited - phases.get("crop", 0.0)

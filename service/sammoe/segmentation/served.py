@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from sammoe.engine import Engine, WorkerPool
 from sammoe.segmentation.clicking import Clicker
 from sammoe.segmentation.embedding import Embedder
+from sammoe.segmentation.forgetting import Forgetting
 from sammoe.store import EmbeddingCache, SharedEmbeddings, Store
 from sammoe.volume.window import WindowRule
 
@@ -28,13 +29,14 @@ class Served:
         store: Store,
         cache: EmbeddingCache,
         shared: SharedEmbeddings | None,
+        forgetting: Forgetting,
         *,
         clicks: WorkerPool,
         scans: WorkerPool,
     ) -> None:
         self.engine = engine
         self.rule: WindowRule = engine.bundle.manifest.window_rule()
-        self.embedder = Embedder(engine, store, cache, self.rule, scans, shared)
+        self.embedder = Embedder(engine, store, cache, self.rule, scans, shared, forgetting)
         self.clicker = Clicker(engine, store, self.embedder, self.rule, clicks)
         self._users = 0
         self._left = asyncio.Event()

@@ -3,18 +3,22 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from sammoe.bundle import Bundle
 from sammoe.engine import AUTO, Choice, Engine, WorkerPool
-from sammoe.errors import CandidateMissing, Conflict, NotFound, SammoeError
+from sammoe.errors import CandidateMissing, Conflict, NotFound, SammoeError, StoreUnavailable
+from sammoe.pacs import Pacs
 from sammoe.segmentation.adding import ModalityAsked, Upload, add_volume, keep_volume
 from sammoe.segmentation.answers import Segmented
 from sammoe.segmentation.clicking import Click, Render
+from sammoe.segmentation.forgetting import Forgetting
 from sammoe.segmentation.planning import answer, window_to_warm
 from sammoe.segmentation.prompt import Prompt
+from sammoe.segmentation.pulling import Pull
 from sammoe.segmentation.replays import Replays
 from sammoe.segmentation.results import Results
 from sammoe.segmentation.served import Served
@@ -26,6 +30,7 @@ from sammoe.store import (
     Store,
     StoredResponse,
     VolumeRecord,
+    upload_key,
 )
 from sammoe.volume.dicom.source import DicomSource
 from sammoe.volume.geometry import Geometry
@@ -80,7 +85,7 @@ class Workspace:
 
     Parameters
     ----------
-    engine, store, cache, shared
+    engine, store, cache, shared, pacs
         Used, not owned: whoever made them closes them, after `close`. What is not in the cache is
         looked for in ``shared``, when there is one.
 
@@ -90,6 +95,8 @@ class Workspace:
         What a principal can do with results.
     swaps
         How often another bundle took over, and how often one was refused.
+    forgetting
+        Keeps copies in step with deletions.
     """
 
     def __init__(
@@ -99,17 +106,20 @@ class Workspace:
         cache: EmbeddingCache,
         limits: WorkspaceLimits | None = None,
         shared: SharedEmbeddings | None = None,
+        pacs: Pacs | None = None,
     ) -> None:
         limits = limits or WorkspaceLimits()
         self.store = store
         self.cache = cache
         self.shared = shared
         self.swaps = SwapCounters()
+        self.pacs = pacs or Pacs(())
         self._limits = limits
         self._clicks = WorkerPool(
             "click", workers=limits.click_workers, waiting=limits.click_waiting
         )
         self._scans = WorkerPool("scan", workers=limits.scan_workers, waiting=limits.scan_waiting)
+        self.forgetting = Forgetting(store, cache, shared)
         self._served = self._serve(engine)
         self._replays = Replays(store, self._clicks)
         self.results = Results(store, lambda: self.bundle, self._mask, self._clicks, self._scans)
@@ -131,8 +141,9 @@ class Workspace:
         return self.store.temporary_folder
 
     async def check_ready(self) -> None:
-        """Return when clicks can be answered; see `Engine.check_ready`."""
+        """Return when clicks can be answered: the engine is ready, and the store can be written."""
         await self._served.engine.check_ready()
+        await asyncio.to_thread(self.store.check)
 
     async def switch(self, engine: Engine) -> None:
         """Let another engine answer from now on.
@@ -192,6 +203,31 @@ class Workspace:
         ran = await self._scans.run(lambda: keep_volume(self.store, principal, *read()))
         return ran.value[0]
 
+    async def pull_volume(
+        self, principal: str, pull: Pull, limit: int
+    ) -> tuple[VolumeRecord, bool]:
+        """Get a series of up to ``limit`` bytes from a DICOMweb server and keep it.
+
+        Returns
+        -------
+        As `add_volume`: as long as the server sends the same files, it is the same volume.
+
+        Raises
+        ------
+        SeriesMissing, PacsError, PacsUnavailable, PacsUnknown, TooLarge
+            See `Pacs.retrieve`; or the series sent is another one.
+        """
+        folder = self.temporary_folder
+        async with self.pacs.retrieve(
+            pull.study, pull.series, folder, limit, pull.server
+        ) as arrived:
+            series = (pull.study, pull.series)
+            upload = Upload(arrived.path, None, pull.modality, arrived.digest, series)
+            ran = await self._scans.run(
+                lambda: add_volume(self.store, principal, upload, self._limits.read)
+            )
+        return ran.value
+
     async def get_volume(self, principal: str, volume_id: str) -> VolumeRecord:
         """Return a volume's record."""
         return await self._short(lambda: self.store.volumes.get(principal, volume_id))
@@ -200,6 +236,20 @@ class Workspace:
         """Return the DICOM series that a volume came from; `NotFound` if it did not."""
         return await self._short(lambda: self.store.volumes.source(volume))
 
+    async def find_volume(
+        self, principal: str, file_digest: str, *, series: str | None = None
+    ) -> VolumeRecord | None:
+        """Find a volume by what it was made of, or else by its DICOM series' UID."""
+
+        def find() -> VolumeRecord | None:
+            volumes = self.store.volumes
+            found = volumes.of_upload(principal, upload_key(file_digest, "auto"))
+            if found is not None or series is None:
+                return found
+            return volumes.of_series(principal, series)
+
+        return await self._short(find)
+
     async def list_volumes(
         self, principal: str, cursor: str | None = None, limit: int = 50
     ) -> Page[VolumeRecord]:
@@ -207,8 +257,14 @@ class Workspace:
         return await self._short(lambda: self.store.volumes.page(principal, cursor, limit))
 
     async def delete_volume(self, principal: str, volume_id: str) -> None:
-        """Delete a volume, its segmentations and its results."""
+        """Delete a volume and all that belongs to it.
+
+        Its embeddings are forgotten where no other volume has the same content: here and in
+        ``shared`` now, by other front ends at their next look.
+        """
         await self._short(lambda: self.store.volumes.delete(principal, volume_id))
+        with suppress(StoreUnavailable):  # it is deleted; the next look makes up for this one
+            await self.forgetting.look()
 
     async def warm(
         self,
@@ -352,7 +408,13 @@ class Workspace:
 
     def _serve(self, engine: Engine) -> Served:
         return Served(
-            engine, self.store, self.cache, self.shared, clicks=self._clicks, scans=self._scans
+            engine,
+            self.store,
+            self.cache,
+            self.shared,
+            self.forgetting,
+            clicks=self._clicks,
+            scans=self._scans,
         )
 
     async def _embed(self, volume: VolumeRecord, window: Window) -> None:

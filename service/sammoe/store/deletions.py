@@ -2,10 +2,11 @@
 
 First a file ``deleted/<id>`` says so; it lets anybody finish what a process left undone when it
 died. Then the record goes, and with it the volume, for everybody; then the rest. The file stays for
-an hour: front ends look for such files again and again (`Deletions.unseen`), and drop their copies.
+an hour: front ends look for such files again and again (`Deletions.ids`), and drop their copies.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
@@ -18,6 +19,7 @@ from sammoe.store.folders import (
     upload_path,
     volume_folder,
 )
+from sammoe.store.leases import Leases
 from sammoe.store.records import DeletionRecord, VolumeRecord, content_key, now, upload_key
 
 KEPT_SECONDS: Final = 3600.0
@@ -30,8 +32,9 @@ _GRACE_SECONDS: Final = 60.0
 class Deletions:
     """Blocking, from any thread; raises what `Files` does."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, leases: Leases) -> None:
         self._files = files
+        self._leases = leases
 
     def delete(self, record: VolumeRecord) -> bool:
         """Delete a volume; return whether it was there."""
@@ -48,18 +51,22 @@ class Deletions:
         self._remove(deletion)
         return there
 
-    def unseen(self, seen: Collection[str]) -> list[DeletionRecord]:
-        """Return the deletions of volumes whose ids are not among those seen."""
+    def ids(self) -> set[str]:
+        """Return the ids of volumes that were deleted lately."""
+        return set(self._files.names(DELETED))
+
+    def read(self, ids: Iterable[str]) -> list[DeletionRecord]:
+        """Return those deletions that can still be seen."""
         found = []
-        for name in self._files.names(DELETED):
-            if name not in seen:
-                found += self._read(name)
+        for name in ids:
+            with suppress(FileNotFoundError):
+                found.append(DeletionRecord.parse(self._files.read(f"{DELETED}/{name}")))
         return found
 
     def unused(self, contents: Iterable[str]) -> set[str]:
         """Return those contents that no volume has any more, of whatever owner."""
         contents = set(contents)
-        deleted = set(self._files.names(DELETED)) if contents else set()
+        deleted = self.ids() if contents else set()
         return {
             content
             for content in contents
@@ -74,18 +81,12 @@ class Deletions:
     def finish(self) -> None:
         """Remove what others left when they died or wrote late, and what has been seen by all."""
         moment = now()
-        for deletion in self.unseen(()):
+        for deletion in self.read(self.ids()):
             age = moment - deletion.created
             if age > timedelta(seconds=_GRACE_SECONDS):
                 self._remove(deletion)
             if age > timedelta(seconds=KEPT_SECONDS):
                 self._files.remove(f"{DELETED}/{deletion.volume_id}")
-
-    def _read(self, name: str) -> list[DeletionRecord]:
-        try:
-            return [DeletionRecord.parse(self._files.read(f"{DELETED}/{name}"))]
-        except FileNotFoundError:
-            return []
 
     def _remove(self, deletion: DeletionRecord) -> None:
         folder = volume_folder(deletion.owner, deletion.volume_id)
@@ -93,12 +94,11 @@ class Deletions:
         for name in self._files.names(f"{folder}/responses"):
             self._files.remove(f"{owner_folder(deletion.owner)}/responses/{name}")
         self._files.remove_all(folder)
+        self._leases.drop(deletion.volume_id)
         upload = upload_path(deletion.owner, deletion.upload)
-        try:
+        with suppress(FileNotFoundError):
             if self._files.read(upload) == deletion.volume_id.encode():
                 self._files.remove(upload)
-        except FileNotFoundError:
-            pass
         self._files.remove(content_path(deletion.content, deletion.volume_id))
 
 

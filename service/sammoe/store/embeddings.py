@@ -4,12 +4,13 @@ import asyncio
 import hashlib
 import zlib
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sammoe.store.records import content_key
 from sammoe.volume.volume import Modality
 from sammoe.volume.window import Window, WindowRule
 
@@ -23,7 +24,7 @@ def embedding_key(
     rule: WindowRule,
     encoder_digest: str,
 ) -> str:
-    """SHA-256 (hex) of all that an embedding depends on.
+    """Name of all that an embedding depends on: `content_key`, a dash, and a SHA-256 (hex).
 
     Parameters
     ----------
@@ -39,7 +40,12 @@ def embedding_key(
     clamped = modality is Modality.CT
     preprocessing = [rule.normalisation, rule.antialias, rule.version, clamped and rule.ct_clamp]
     parts = [content_digest, window.key(), rule.patch, preprocessing, encoder_digest]
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
+    return f"{content_key(content_digest)}-{hashlib.sha256(repr(parts).encode()).hexdigest()}"
+
+
+def content_of(key: str) -> str:
+    """The content key that an `embedding_key` begins with."""
+    return key.partition("-")[0]
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,7 @@ class EmbeddingCache:
         self._limit = limit_bytes
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._making: dict[str, asyncio.Task[Embedding]] = {}
+        self._tasks: set[asyncio.Task[Embedding]] = set()
         self._counters = CacheCounters()
 
     @property
@@ -110,12 +117,24 @@ class EmbeddingCache:
         if task is None:
             task = asyncio.create_task(self._make(key, make))
             self._making[key] = task
-            task.add_done_callback(_retrieve)
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
         return await asyncio.shield(task), False
+
+    def forget(self, contents: Collection[str] | None = None) -> None:
+        """Drop all embeddings of some contents (see `content_key`), or of all.
+
+        What is being made of them now is still answered to those who wait, but not kept.
+        """
+        for key in [*self._kept, *self._making]:
+            if contents is None or content_of(key) in contents:
+                self._making.pop(key, None)
+                if key in self._kept:
+                    self._drop(key)
 
     async def close(self) -> None:
         """Cancel what is being made and forget everything."""
-        tasks = list(self._making.values())
+        tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -123,13 +142,22 @@ class EmbeddingCache:
         self._counters = replace(self._counters, entries=0, bytes=0)
 
     async def _make(self, key: str, make: Callable[[], Awaitable[Embedding]]) -> Embedding:
+        mine = asyncio.current_task()
         try:
             embedding = await make()
             embedding.setflags(write=False)
-            self._put(key, embedding)
+            if self._making.get(key) is mine:
+                self._put(key, embedding)
             return embedding
         finally:
-            del self._making[key]
+            if self._making.get(key) is mine:
+                del self._making[key]
+
+    def _ended(self, task: asyncio.Task[Embedding]) -> None:
+        self._tasks.discard(task)
+        # Look at a failure that nobody may be left to see, so that asyncio does not complain.
+        if not task.cancelled():
+            task.exception()
 
     def _get(self, key: str) -> Embedding | None:
         kept = self._kept.get(key)
@@ -145,6 +173,8 @@ class EmbeddingCache:
     def _put(self, key: str, embedding: Embedding) -> None:
         if embedding.nbytes > self._limit:
             return
+        if key in self._kept:
+            self._drop(key)
         self._kept[key] = _Kept(embedding, zlib.crc32(embedding.data))
         self._count(entries=1, bytes=embedding.nbytes)
         while self._counters.bytes > self._limit:
@@ -160,9 +190,3 @@ class EmbeddingCache:
         self._counters = replace(
             self._counters, **{name: now[name] + change for name, change in changes.items()}
         )
-
-
-def _retrieve(task: asyncio.Task[Embedding]) -> None:
-    """Look at a failure that nobody may be left to see, so that asyncio does not complain."""
-    if not task.cancelled():
-        task.exception()

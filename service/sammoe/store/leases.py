@@ -1,5 +1,8 @@
 """Leases in the store: one small file each, written again with each thing that its viewer does."""
 
+from contextlib import suppress
+
+from sammoe.errors import NotFound
 from sammoe.store.files import Files, storage_errors
 from sammoe.store.folders import ids_in
 from sammoe.store.ids import check_id, not_found
@@ -46,6 +49,13 @@ class Leases:
             if not self._files.exists(_path(name)):
                 raise not_found(_WHAT)
             self._files.remove(_path(name))
+
+    def drop(self, volume_id: str) -> None:
+        """Delete the leases under which a volume is worked on."""
+        for name in self.ids():
+            with suppress(NotFound):
+                if self.get(name).volume_id == volume_id:
+                    self.delete(name)
 
 
 def _path(name: str) -> str:

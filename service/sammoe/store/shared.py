@@ -1,6 +1,6 @@
 """Embeddings that several processes share: the level behind the memory of each."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -50,6 +50,13 @@ class SharedEmbeddings(Protocol):
             [1, E, g, g, g]; anything else that is found is a miss.
         make
             Returns float16 of that shape.
+        """
+        ...
+
+    async def forget(self, contents: Collection[str]) -> bool:
+        """Remove all embeddings of some contents (see `content_key`); return whether it was done.
+
+        If not, it has to be tried again; nothing is raised.
         """
         ...
 

@@ -45,12 +45,12 @@ class Store:
             _check_version(files)
         self._ids = Ids()
         usage = Usage(files, limits)
-        self.deletions = Deletions(files)
+        self.leases = Leases(files)
+        self.deletions = Deletions(files, self.leases)
         self.volumes = Volumes(files, limits, usage, self.deletions)
         self.segmentations = Segmentations(files, self.volumes, limits, usage)
         self.results = Results(files, self.volumes)
         self.responses = Responses(files, self.volumes, limits, usage)
-        self.leases = Leases(files)
         self.housekeeping = Housekeeping(files, limits, self.deletions)
 
     def new_id(self, within: str = "") -> str:

@@ -103,6 +103,15 @@ class Volumes:
                 return None
             return self._if_there(principal, name)
 
+    def of_series(self, principal: str, series: str) -> VolumeRecord | None:
+        """Return the principal's newest volume of a DICOM series (its UID), if there is one."""
+        with storage_errors():
+            for name in reversed(self.ids(principal)):
+                record = self._if_there(principal, name)
+                if record is not None and record.source and record.source.series == series:
+                    return record
+        return None
+
     def get(self, principal: str, name: str) -> VolumeRecord:
         """Return a volume's record."""
         with storage_errors():

@@ -209,7 +209,7 @@ def _rotation(header: Any) -> NDArray[np.float64]:
     return rotation
 
 
-def write_nifti(mask: NDArray[Any], geometry: Geometry) -> bytes:
+def write_nifti(mask: NDArray[Any], geometry: Geometry, *, compress: bool = True) -> bytes:
     """Write a mask as .nii.gz: NIfTI-1, uint8, little-endian; equal masks give equal bytes.
 
     The affine goes into the sform, and into the qform, too, where it can hold it (axes at right
@@ -219,6 +219,8 @@ def write_nifti(mask: NDArray[Any], geometry: Geometry) -> bytes:
     ----------
     mask
         bool or uint8 [i, j, k], of the geometry's shape.
+    compress
+        False: as .nii.
     """
     header = _HEADERS[348](endianness="<")
     header.set_data_shape(geometry.shape)
@@ -234,4 +236,5 @@ def write_nifti(mask: NDArray[Any], geometry: Geometry) -> bytes:
         header.set_qform(geometry.affine, code="scanner")
     header.set_sform(geometry.affine, code="scanner")
     voxels = np.asarray(mask, dtype=np.uint8).tobytes(order="F")
-    return gzip.compress(header.binaryblock + bytes(4) + voxels, compresslevel=1, mtime=0)
+    content = bytes(header.binaryblock + bytes(4) + voxels)
+    return gzip.compress(content, compresslevel=1, mtime=0) if compress else content

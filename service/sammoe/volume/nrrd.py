@@ -215,7 +215,11 @@ def _numbers(words: list[str]) -> list[float]:
 
 
 def write_nrrd(
-    mask: NDArray[Any], geometry: Geometry, texts: Mapping[str, str] | None = None
+    mask: NDArray[Any],
+    geometry: Geometry,
+    texts: Mapping[str, str] | None = None,
+    *,
+    compress: bool = True,
 ) -> bytes:
     """Write a mask as NRRD: uint8, gzip, left-posterior-superior; equal masks give equal bytes.
 
@@ -225,6 +229,8 @@ def write_nrrd(
         bool or uint8 [i, j, k], of the geometry's shape; or [layer, i, j, k].
     texts
         Key/value pairs for the header; a key has no ``:=`` and no line end.
+    compress
+        False: raw voxels, for readers that do not inflate.
     """
     lps = np.diag([-1.0, -1.0, 1.0]) @ geometry.affine[:3] + 0.0
     columns = [f"({','.join(repr(float(value)) for value in column)})" for column in lps.T]
@@ -239,14 +245,15 @@ def write_nrrd(
             f"space directions: {'none ' * layered}{' '.join(columns[:3])}",
             f"kinds: {'list ' * layered}domain domain domain",
             "endian: little",
-            "encoding: gzip",
+            f"encoding: {'gzip' if compress else 'raw'}",
             f"space origin: {columns[3]}",
             *(f"{key}:={_escaped(value)}" for key, value in (texts or {}).items()),
             "\n",
         ]
     )
     voxels = np.asarray(mask, dtype=np.uint8).tobytes(order="F")
-    return header.encode() + gzip.compress(voxels, compresslevel=1, mtime=0)
+    data = gzip.compress(voxels, compresslevel=1, mtime=0) if compress else voxels
+    return header.encode() + data
 
 
 def _escaped(text: str) -> str:

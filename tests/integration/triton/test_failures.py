@@ -84,6 +84,44 @@ async def test_a_killed_model_is_healed(
     assert not set(triton.stubs(model)) & set(killed)
 
 
+async def test_services_that_see_one_death_heal_it_together(
+    triton: TritonServer, bundle: Bundle
+) -> None:
+    engines = [TritonEngine(bundle, triton.url) for _ in range(3)]
+    inputs, model = prompt("click", bundle, CORD), bundle.manifest.models["decoder_general"]
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.gather(*map(ready, engines))
+            for engine in [*engines] * 3:  # so that a new life can be told from the old by its runs
+                await engine.decode(embedding(), inputs, Choice())
+            await asyncio.sleep(1.5)
+            before = loads(triton, model)
+
+            triton.kill(model)
+
+            async def until_it_answers(engine: TritonEngine) -> None:
+                while True:
+                    try:
+                        await engine.decode(embedding(), inputs, Choice())
+                    except EngineError:
+                        await asyncio.sleep(0.05)
+                    else:
+                        return
+
+            await asyncio.gather(*map(until_it_answers, engines))
+            await asyncio.sleep(2)
+            await asyncio.gather(*map(until_it_answers, engines))
+        # Two that find out within milliseconds may both unload it.
+        assert 1 <= loads(triton, model) - before <= 2
+    finally:
+        await asyncio.gather(*(engine.close() for engine in engines))
+
+
+def loads(server: TritonServer, model: str) -> int:
+    """How often the server has loaded a model."""
+    return server.log.read_text().count(f"successfully loaded '{model}'")
+
+
 async def test_a_killed_server_is_told_at_once_and_found_again(
     tmp_path: Path, environment: None
 ) -> None:

@@ -6,7 +6,8 @@ import pytest
 from sammoe.api import KeyRing
 from sammoe.bundle import load_bundle
 from sammoe.cli import build_parser, main
-from sammoe.cli.serve import greeting, listen
+from sammoe.cli.listening import listen
+from sammoe.cli.serve import greeting
 from sammoe.errors import SettingsInvalid
 from sammoe.settings import Settings, env_name, flag
 

@@ -75,7 +75,7 @@ def add_plans(parser: argparse.ArgumentParser) -> None:
     """``[FOLDER] --out DIR``, and how plans compute."""
     _add_folders(parser)
     parser.add_argument(
-        "--half", action="store_true", help="plans may compute in float16 (needs TensorRT 10)"
+        "--half", action="store_true", help="plans compute their products in float16"
     )
 
 

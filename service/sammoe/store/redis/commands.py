@@ -8,6 +8,7 @@ that it takes from its pool.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -53,6 +54,7 @@ return 0
 """Only what is as expected: by now it may be somebody else's."""
 
 _CLOSE_SECONDS: Final = 1.0
+_SCANNED: Final = 1000
 
 _log = logging.getLogger(__name__)
 
@@ -177,6 +179,20 @@ class Commands:
         """Give up the lock, if the token still holds it."""
         await self._ask(0, "EVAL", _REMOVE, 1, _lock(key), token)
 
+    async def remove(self, unwanted: Callable[[str], bool]) -> bool:
+        """Remove all values whose keys are unwanted; return whether it was done."""
+        cursor = 0
+        while True:
+            found = await self._ask(0, "SCAN", cursor, "MATCH", _value("*"), "COUNT", _SCANNED)
+            if not isinstance(found, tuple):
+                return False
+            cursor, names = found
+            keys = [name for name in names if unwanted(_key(name))]
+            if keys and isinstance(await self._ask(0, "UNLINK", *keys), Reply):
+                return False
+            if cursor == 0:
+                return True
+
     async def close(self) -> None:
         """Close the connections."""
         with suppress(RedisError, OSError):
@@ -211,6 +227,10 @@ class Commands:
 
 def _value(key: str) -> str:
     return f"sammoe:embedding:{SCHEMA}:{key}"
+
+
+def _key(name: bytes) -> str:
+    return name.decode("latin-1").removeprefix(_value(""))
 
 
 def _lock(key: str) -> str:

@@ -3,11 +3,11 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 
-from sammoe.store.embeddings import Embedding
+from sammoe.store.embeddings import Embedding, content_of
 from sammoe.store.redis.commands import Commands, RedisLimits, Reply
 from sammoe.store.redis.payload import pack, packed_size, unpack
 from sammoe.store.shared import SharedCounters
@@ -63,6 +63,10 @@ class RedisEmbeddings:
             return await self._make(key, make, publish=found is not Reply.FULL), False
         async with self._held(key, token, packed_size(shape)):
             return await self._make(key, make), False
+
+    async def forget(self, contents: Collection[str]) -> bool:
+        """See `SharedEmbeddings.forget`; looks at the names of all keys."""
+        return await self._commands.remove(lambda key: content_of(key) in contents)
 
     async def close(self) -> None:
         """Close the connections."""

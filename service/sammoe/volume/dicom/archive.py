@@ -5,8 +5,10 @@ try to are refused, as are links, encrypted entries, archives in archives, and e
 would inflate to more than the reader's limits allow.
 """
 
+import errno
 import shutil
 import stat
+import struct
 import zlib
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -23,6 +25,17 @@ _OVERHEAD: Final = 1 << 28
 _MAX_ENTRIES: Final = 2 * MAX_SIDE
 _MAX_RATIO: Final = 1100
 """Deflate can not do better than 1032."""
+_DAMAGE: Final = (
+    BadZipFile,
+    EOFError,
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What `zipfile` answers damage with."""
 _ENCRYPTED: Final = 0x1
 _UNIX: Final = 3
 
@@ -71,9 +84,17 @@ def unpack_archive(archive: Path, folder: Path, limits: ReadLimits) -> list[Path
                     _check_content(file)
                 files.append(path)
             return files
-    # An entry cut short ends in EOFError, a method or version that is not known in the third.
-    except (BadZipFile, zlib.error, EOFError, NotImplementedError, OverflowError) as error:
-        raise ArchiveInvalid("The zip archive is damaged; pack and send it again.") from error
+    except _DAMAGE as error:
+        raise _damaged() from error
+    except OSError as error:
+        # A place before the file's beginning; any other is the disk's fault.
+        if error.errno != errno.EINVAL:
+            raise
+        raise _damaged() from error
+
+
+def _damaged() -> ArchiveInvalid:
+    return ArchiveInvalid("The zip archive is damaged; pack and send it again.")
 
 
 def _check(entry: ZipInfo) -> None:

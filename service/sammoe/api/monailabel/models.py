@@ -1,0 +1,121 @@
+"""What MONAI Label clients send and are told, as JSON."""
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sammoe import __version__
+from sammoe.bundle import Bundle
+from sammoe.engine import AUTO, GENERAL
+from sammoe.errors import MalformedBody, NotFound, PromptInvalid
+from sammoe.segmentation.retelling import Told
+
+MIXTURE = "sam_med3d_moe"
+"""Model that leaves the choice to the gate; the others are called as in the bundle."""
+
+STRUCTURE = "structure"
+"""Label of whatever is clicked on."""
+
+Coordinate = Annotated[float, Field(allow_inf_nan=False)]
+Place = tuple[Coordinate, Coordinate, Coordinate]
+
+
+class Params(BaseModel):
+    """What is asked of a model.
+
+    Clients send much more, of which nothing is used: no parameter reaches anything of the server.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    foreground: tuple[Place, ...] = ()
+    background: tuple[Place, ...] = ()
+    roi: Annotated[tuple[Coordinate, ...], Field(max_length=6)] = ()
+    label: str | None = None
+    result_extension: Literal[".nii", ".nii.gz", ".nrrd"] = ".nii.gz"
+    result_compress: bool = True
+
+    @classmethod
+    def parse(cls, text: str, labels: tuple[str, ...]) -> "Params":
+        """Read ``params``; a client may give the clicks under a label's name.
+
+        Raises
+        ------
+        MalformedBody
+            It is no JSON of this form.
+        """
+        try:
+            given: dict[str, Any] = json.loads(text or "{}")
+            for label in labels:
+                if "foreground" not in given and isinstance(given.get(label), list):
+                    given["foreground"] = given[label]
+            return cls.model_validate(given)
+        except (ValueError, ValidationError, AttributeError, RecursionError):
+            raise MalformedBody("params can not be understood.") from None
+
+    def told(self) -> Told:
+        """The clicks, and the box where there is one: pairs of first and last index per axis."""
+        box = None
+        if self.roi:
+            if len(self.roi) != 6:
+                raise PromptInvalid("roi has six numbers: two for each axis.")
+            first, last = self.roi[0::2], self.roi[1::2]
+            box = ((first[0], first[1], first[2]), (last[0], last[1], last[2]))
+        return Told(self.foreground, self.background, box)
+
+
+def experts(bundle: Bundle) -> dict[str, str]:
+    """Name of each model -> what it is called in our own API."""
+    own = [expert.name for expert in bundle.manifest.experts]
+    return {MIXTURE: AUTO, GENERAL: GENERAL, **{name: name for name in own}}
+
+
+def expert_of(bundle: Bundle, model: str) -> str:
+    """What a model is called in our own API.
+
+    Raises
+    ------
+    NotFound
+        There is no such model.
+    """
+    found = experts(bundle).get(model)
+    if found is None:
+        raise NotFound("There is no such model.")
+    return found
+
+
+def labels_of(bundle: Bundle, model: str) -> tuple[str, ...]:
+    """Labels of a model: never none, for a user has to choose one before clicking."""
+    known = {expert.name: expert.label for expert in bundle.manifest.experts}
+    if model in known:
+        return (known[model],)
+    return (STRUCTURE, *known.values()) if model == MIXTURE else (STRUCTURE,)
+
+
+def info(bundle: Bundle) -> dict[str, Any]:
+    """Answer to ``/info``."""
+    manifest = bundle.manifest
+    about = {expert.name: f"expert: {expert.label}" for expert in manifest.experts}
+    about |= {MIXTURE: "the mixture of experts: the gate decides", GENERAL: "the general decoder"}
+    return {
+        "name": f"SAM-Med3D-MoE, {manifest.name}",
+        "description": "Click on a structure. Research use only, not a medical device.",
+        "version": __version__,
+        "labels": list(labels_of(bundle, MIXTURE)),
+        "models": {
+            model: {
+                "type": "deepgrow",
+                "labels": list(labels_of(bundle, model)),
+                "dimension": 3,
+                "description": about[model],
+                "config": {},
+            }
+            for model in experts(bundle)
+        },
+        "trainers": {},
+        "strategies": {},
+        "scoring": {},
+        "train_stats": {},
+        "datastore": {"name": "sammoe", "description": "", "total": 0, "completed": 0},
+    }

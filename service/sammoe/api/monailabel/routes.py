@@ -1,0 +1,263 @@
+"""Routes of MONAI Label, below ``/monailabel`` and at the root of a port of their own.
+
+3D Slicer, OHIF and MITK connect by it, unmodified. A session is a volume of ours, and so is an
+image of the datastore, under the name that its client gave it. Training is not served: the routes
+for it say so.
+"""
+
+import asyncio
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from sammoe import __version__
+from sammoe.api.bodies import read_pieces
+from sammoe.api.monailabel.models import Params, expert_of, info, labels_of
+from sammoe.api.services import Call, QueryCaller, Services
+from sammoe.api.uploads import received_form
+from sammoe.errors import MalformedBody, NotFound, NotSupported, Unauthorized
+from sammoe.segmentation.retelling import segment_told
+from sammoe.store import VolumeRecord
+from sammoe.volume.geometry import Geometry
+from sammoe.volume.nifti import write_nifti
+from sammoe.volume.nrrd import write_nrrd
+from sammoe.volume.paste import Pasted
+
+_TRAINING: Final = "Training is not served here; see docs/training.md for how experts are added."
+_PARAMS: Final = "params"
+_FIELDS_BYTES: Final = 1 << 18
+_SIGN_IN_BYTES: Final = 1 << 12
+
+
+class InferQuery(BaseModel):
+    """Which image, and what is wanted back."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    image: str = ""
+    session_id: str = ""
+    output: Literal["", "all", "image", "json"] = ""
+
+
+router = APIRouter(include_in_schema=False)
+
+
+def slashed(
+    path: str, *methods: str
+) -> Callable[[Callable[..., Awaitable[Response]]], Callable[..., Awaitable[Response]]]:
+    """A route with and without a slash at its end: clients use both."""
+
+    def add(handle: Callable[..., Awaitable[Response]]) -> Callable[..., Awaitable[Response]]:
+        for form in (path, f"{path}/"):
+            router.add_api_route(form, handle, methods=list(methods))
+        return handle
+
+    return add
+
+
+@slashed("/info", "GET")
+async def get_info(call: QueryCaller) -> Response:
+    """Models and labels."""
+    return JSONResponse(info(call.workspace.bundle))
+
+
+@slashed("/auth", "GET")
+async def get_auth(request: Request) -> Response:
+    """Whether a key is needed."""
+    services: Services = request.app.state.services
+    return JSONResponse({"enabled": bool(services.keys.entries)})
+
+
+@slashed("/auth/token", "POST")
+async def get_token(request: Request) -> Response:
+    """The password is an API key; the user is whose key it is."""
+    services: Services = request.app.state.services
+    body = b"".join([piece async for piece in read_pieces(request, _SIGN_IN_BYTES)])
+    form = parse_qs(body.decode("latin-1"))
+    key, user = form.get("password", [""])[0], form.get("username", [""])[0]
+    if services.keys.owner(key) != user:
+        raise Unauthorized("Sign in with a principal's name and, as the password, its API key.")
+    return JSONResponse({"access_token": key, "token_type": "bearer"})
+
+
+@slashed("/auth/token/valid", "GET")
+async def check_token(call: QueryCaller) -> Response:
+    """The key is good."""
+    return JSONResponse({"username": call.principal})
+
+
+@slashed("/session", "PUT")
+async def create_session(call: QueryCaller) -> Response:
+    """Take a scan, as one file or as the files of a DICOM series."""
+    return JSONResponse(_session(await _add(call)))
+
+
+@slashed("/session/{session_id}", "GET")
+async def get_session(call: QueryCaller, session_id: str) -> Response:
+    """A scan that was taken."""
+    return JSONResponse(_session(await call.workspace.get_volume(call.principal, session_id)))
+
+
+@slashed("/session/{session_id}", "DELETE")
+async def remove_session(call: QueryCaller, session_id: str) -> Response:
+    """Delete a scan."""
+    await call.workspace.delete_volume(call.principal, session_id)
+    return JSONResponse({})
+
+
+@slashed("/datastore", "PUT")
+@slashed("/datastore/image", "PUT")
+async def put_image(call: QueryCaller) -> Response:
+    """Take a scan under a name of the client's, in place of an earlier one of that name."""
+    name = call.request.query_params.get("image", "")
+    if name:
+        earlier = await call.workspace.find_volume(call.principal, _named(name))
+        if earlier is not None:
+            await call.workspace.delete_volume(call.principal, earlier.id)
+    record = await _add(call, _named(name) if name else None)
+    return JSONResponse({"image": name or record.id})
+
+
+@slashed("/datastore", "GET")
+async def get_datastore(call: QueryCaller) -> Response:
+    """Scans of this user, by id."""
+    page = await call.workspace.list_volumes(call.principal)
+    if call.request.query_params.get("output") == "stats":
+        return JSONResponse({"total": len(page.items), "completed": 0})
+    objects = {record.id: {"image": {"ext": "", "info": {}}, "labels": {}} for record in page.items}
+    return JSONResponse({"name": "sammoe", "description": "", "objects": objects})
+
+
+@slashed("/datastore/image", "HEAD")
+async def has_image(call: QueryCaller) -> Response:
+    """Whether there is such a scan."""
+    await _find(call, call.request.query_params.get("image", ""))
+    return Response()
+
+
+@slashed("/datastore/label", "PUT", "GET")
+@slashed("/datastore/image", "GET")
+async def no_files(call: QueryCaller) -> Response:
+    """Files of others' making are not kept."""
+    raise NotSupported("Scans and labels can not be fetched or submitted here: save masks.")
+
+
+@slashed("/infer/{model}", "POST")
+async def infer(call: QueryCaller, model: str, query: Annotated[InferQuery, Query()]) -> Response:
+    """Segment what all the clicks show."""
+    began = time.perf_counter()
+    bundle = call.workspace.bundle
+    expert, labels = expert_of(bundle, model), labels_of(bundle, model)
+    limit = call.services.settings.upload_limit
+    folder = call.workspace.temporary_folder
+    async with received_form(call.request, folder, limit, _FIELDS_BYTES) as (upload, fields):
+        params = Params.parse(fields.get(_PARAMS, ""), labels)
+        if upload.size:
+            record, _ = await call.workspace.add_volume(
+                call.principal, upload.path, file_digest=upload.digest
+            )
+        else:
+            record = await _find(call, query.session_id or query.image)
+    name, pasted = await segment_told(
+        call.workspace, call.principal, record.id, params.told(), expert
+    )
+    told = {
+        "label_names": {params.label or labels[0]: 1},
+        "model": model,
+        "segmentation": name,
+        "latencies": {"total": round(time.perf_counter() - began, 3)},
+    }
+    if query.output == "json":
+        return JSONResponse({_PARAMS: told})
+    content = await asyncio.to_thread(_render, pasted, record.geometry, params)
+    if query.output == "image":
+        return Response(content, media_type="application/octet-stream")
+    return _two_parts(told, f"mask{params.result_extension}", content)
+
+
+@slashed("/train", "GET")
+async def get_training(call: QueryCaller) -> Response:
+    """Nothing is being trained."""
+    if call.request.query_params.get("check_if_running"):
+        raise NotFound("No training is running.")
+    return JSONResponse({})
+
+
+@slashed("/train", "POST", "DELETE")
+@slashed("/train/{model}", "POST")
+@slashed("/activelearning/{strategy}", "POST")
+async def no_training(call: QueryCaller) -> Response:
+    """Training is not served."""
+    raise NotSupported(_TRAINING)
+
+
+@slashed("/logs", "GET")
+async def get_logs(call: QueryCaller) -> Response:
+    """Logs are the operator's."""
+    return PlainTextResponse("")
+
+
+async def _add(call: Call, named: str | None = None) -> VolumeRecord:
+    limit, folder = call.services.settings.upload_limit, call.workspace.temporary_folder
+    async with received_form(call.request, folder, limit, _FIELDS_BYTES) as (upload, _):
+        if not upload.size:
+            raise MalformedBody("The form has no file: send the scan.")
+        record, _ = await call.workspace.add_volume(
+            call.principal, upload.path, file_digest=named or upload.digest
+        )
+    return record
+
+
+async def _find(call: Call, name: str) -> VolumeRecord:
+    """A volume by its id, by the name that a client gave it, or by its DICOM series."""
+    try:
+        return await call.workspace.get_volume(call.principal, name)
+    except NotFound:
+        found = await call.workspace.find_volume(call.principal, _named(name), series=name)
+        if found is None:
+            raise
+        return found
+
+
+def _named(name: str) -> str:
+    return hashlib.sha256(f"monailabel {name}".encode()).hexdigest()
+
+
+def _session(record: VolumeRecord) -> dict[str, Any]:
+    return {
+        "session_id": record.id,
+        "session_info": {
+            "id": record.id,
+            "creation_ts": int(record.created.timestamp()),
+            "meta": {"shape": record.shape, "modality": record.modality.value},
+            "version": __version__,
+        },
+    }
+
+
+def _render(pasted: Pasted, geometry: Geometry, params: Params) -> bytes:
+    mask = pasted.full(geometry.shape)
+    if params.result_extension == ".nrrd":
+        return write_nrrd(mask, geometry, compress=params.result_compress)
+    return write_nifti(mask, geometry, compress=params.result_extension == ".nii.gz")
+
+
+def _two_parts(told: dict[str, Any], filename: str, content: bytes) -> Response:
+    """A form as MITK's own parser wants it: plain header lines, and a boundary without quotes."""
+    boundary = secrets.token_hex(16)
+    head = (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{_PARAMS}"\r\n'
+        f"Content-Type: application/json\r\n\r\n{json.dumps(told)}\r\n"
+        f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="{filename}"\r\n'
+        "Content-Type: application/octet-stream\r\n\r\n"
+    )
+    body = head.encode() + content + f"\r\n--{boundary}--\r\n".encode()
+    return Response(body, media_type=f"multipart/form-data; boundary={boundary}")

@@ -1,0 +1,60 @@
+"""What a front end does on its own: forget what others deleted, and tidy up the store in turn."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from sammoe.errors import SammoeError
+from sammoe.segmentation.workspace import Workspace
+from sammoe.telemetry import log_failure
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class UpkeepTimes:
+    """Seconds between two looks for deletions, and between two for whether it is time to tidy."""
+
+    look: float = 2.0
+    tidy: float = 300.0
+
+
+class Upkeep:
+    """Runs beside a workspace."""
+
+    def __init__(self, workspace: Workspace, times: UpkeepTimes | None = None) -> None:
+        self._workspace = workspace
+        self._times = times or UpkeepTimes()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep up while the context lasts."""
+        tasks = [
+            asyncio.create_task(_repeat("look", self._look, self._times.look)),
+            asyncio.create_task(_repeat("tidy", self._tidy, self._times.tidy)),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _look(self) -> None:
+        await self._workspace.forgetting.look()
+
+    async def _tidy(self) -> None:
+        await asyncio.to_thread(self._workspace.store.housekeeping.run_in_turn)
+
+
+async def _repeat(name: str, deed: Callable[[], Awaitable[None]], seconds: float) -> None:
+    while True:
+        try:
+            await deed()
+        except SammoeError as error:
+            _log.warning("upkeep (%s) failed and will be tried again: %s", name, error.code)
+        except Exception as error:  # a fault of ours, which must not end the upkeep
+            log_failure(f"upkeep-{name}", error)
+        await asyncio.sleep(seconds)
