@@ -5,6 +5,7 @@ import json
 import secrets
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from sammoe.errors import PacsError, PacsUnavailable
 from sammoe.pacs.connection import Answer, Connection, check_status
@@ -14,10 +15,13 @@ _MAX_JSON: Final = 1 << 20
 _SECONDS: Final = 300.0
 _ALREADY_THERE: Final = 0x0111
 """Duplicate SOP instance: the server has it, and by its UID it is the same."""
+_LOOKS: Final = (0.0, 0.5, 1.0, 2.0)
+"""Seconds to wait before each look for a stored file: some servers index a little later."""
 _NO_REASON: Final = 0x0110
 """Processing failure: what DICOM says where nothing is known."""
 
 _REFERENCED, _FAILED, _OTHERS = "00081199", "00081198", "0008119A"
+_SOP_INSTANCE = "00080018"
 _INSTANCE, _FAILURE, _WARNING = "00081155", "00081197", "00081196"
 
 
@@ -37,20 +41,25 @@ class Outcome:
     warning: int | None = None
 
 
-async def store_instance(connection: Connection, instance: str, content: bytes) -> Outcome:
+async def store_instance(
+    connection: Connection, study: str, series: str, instance: str, content: bytes
+) -> Outcome:
     """Send one DICOM file; nothing is deleted, and a file that is there already is stored.
+
+    Afterwards the server is asked for it: some say that they stored what they threw away.
 
     Parameters
     ----------
-    instance
-        The file's SOP Instance UID.
+    study, series, instance
+        The file's UIDs.
     content
         The file.
 
     Raises
     ------
     PacsError, PacsUnavailable
-        The server did not say what became of it, in time and in DICOM's JSON.
+        The server did not say what became of it, in time and in DICOM's JSON; or it says that the
+        file is stored, and does not find it.
     """
     boundary = secrets.token_hex(16)
     headers = {
@@ -75,7 +84,27 @@ async def store_instance(connection: Connection, instance: str, content: bytes) 
             said = await _read(answer)
     except TimeoutError:
         raise PacsUnavailable(f"The file was not taken within {_SECONDS:.0f} s.") from None
-    return _outcome(said, instance, taken=answer.status_code != 409)
+    outcome = _outcome(said, instance, taken=answer.status_code != 409)
+    if outcome.failure is None:
+        await _look(connection, f"/studies/{study}/series/{series}/instances", instance)
+    return outcome
+
+
+async def _look(connection: Connection, path: str, instance: str) -> None:
+    """Raise `PacsError` where a server that can be searched does not find an instance."""
+    query = urlencode({"SOPInstanceUID": instance}).encode()
+    for seconds in _LOOKS:
+        await asyncio.sleep(seconds)
+        async with connection.open("GET", path, query=query, headers={"Accept": _JSON}) as answer:
+            if answer.status_code not in (200, 204, 404):
+                return  # it can not be searched in this way
+            found = await _read(answer) if answer.status_code == 200 else []
+        if any(_value(one, _SOP_INSTANCE) == instance for one in found or ()):
+            return
+    raise PacsError(
+        "The DICOMweb server says that it stored the file, and does not find it: perhaps a rule of"
+        " the server's threw it away."
+    )
 
 
 async def _read(answer: Answer) -> Any:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sammoe.errors import NotStored, PacsError
+from sammoe.errors import NotStored, PacsError, PacsUnavailable
 from sammoe.pacs import Connection
-from sammoe.pacs.storing import Outcome, store_instance
+from sammoe.pacs.storing import store_instance
 from sammoe.segmentation.results import DicomFile, DicomForm, Results
 
 
@@ -34,37 +34,42 @@ async def send_result(
     ------
     NotStored
         The server did not take every file; the detail says which it has.
+    PacsUnavailable
+        It can not be reached; nothing is stored.
     Conflict, TooLarge
         See `Results.dicom`; nothing was sent.
     """
     files = [(form, await results.dicom(principal, name, form)) for form in forms]
     stored: list[StoredFile] = []
-    failed: dict[int, str] = {}
+    failed: dict[int, PacsError] = {}
     for place, (form, file) in enumerate(files):
         try:
-            outcome = await store_instance(connection, file.instance, file.content)
+            outcome = await store_instance(
+                connection, file.study, file.series, file.instance, file.content
+            )
         except PacsError as error:
-            failed[place] = error.detail
+            failed[place] = error
             continue
         if outcome.failure is None:
             stored.append(StoredFile(form, file, outcome.warning))
         else:
-            failed[place] = _reason(outcome)
+            failed[place] = PacsError(
+                "The DICOMweb server refuses the file (failure reason"
+                f" {outcome.failure:04X}H of DICOM)."
+            )
+    if not stored and isinstance(failed[0], PacsUnavailable):
+        raise failed[0]
     if failed:
         raise _not_stored(forms, failed)
     return tuple(stored)
 
 
-def _reason(outcome: Outcome) -> str:
-    return f"The DICOMweb server refuses the file (failure reason {outcome.failure:04X}H)."
-
-
-def _not_stored(forms: Sequence[DicomForm], failed: dict[int, str]) -> NotStored:
+def _not_stored(forms: Sequence[DicomForm], failed: dict[int, PacsError]) -> NotStored:
     first = min(failed)
     kept = [form for place, form in enumerate(forms) if place not in failed]
-    there = f"{', '.join(kept)} is stored." if kept else "Nothing is stored."
+    there = f"Stored: {', '.join(kept)}." if kept else "Nothing is stored."
     lost = ", ".join(forms[place] for place in failed)
     return NotStored(
-        f"Not stored: {lost}. {failed[first]} {there} Sending again is harmless.",
+        f"Not stored: {lost}. {failed[first].detail} {there} Sending again is harmless.",
         pointer=f"/forms/{first}",
     )
