@@ -160,17 +160,20 @@ def _cohort_parts(data: Path, folder: str) -> dict[str, str]:
 def torsos(out: Path, count: int, modality: Modality) -> None:
     """Phantoms; number n depends on the modality and n alone."""
     _begin(out, modality.value, organ_labels() | part_labels(RARE))
-    for n in tqdm(range(count), desc=out.name):
-        path = out / "labelsTr" / f"torso_{n:03d}.nii.gz"
+    # Number n as MR is another phantom than as CT, so another patient.
+    patient = "torso_mr" if modality is Modality.MR else "torso"
+    names = [f"{patient}_{n:03d}" for n in range(count)]
+    for n, name in enumerate(tqdm(names, desc=out.name)):
+        path = out / "labelsTr" / f"{name}.nii.gz"
         if path.exists():
             continue
         rng = np.random.default_rng([SEED, int(modality is Modality.MR), n])
         source = torso(rng)
         image = render(source.labels, source, rng, modality, voxel_mm=source.spacing_mm)
         spacing = (source.spacing_mm,) * 3
-        _write(out / "imagesTr" / f"torso_{n:03d}_0000.nii.gz", np.rint(image), spacing, np.int16)
+        _write(out / "imagesTr" / f"{name}_0000.nii.gz", np.rint(image), spacing, np.int16)
         _write(path, source.labels, spacing, np.uint8)
-    _write_json(out / FILE, assign(f"torso_{n:03d}" for n in range(count)))
+    _write_json(out / FILE, assign(names))
 
 
 def relabelled(source: Path, out: Path, labels: Labels) -> None:

@@ -15,6 +15,7 @@ from sammoe.store import (
     VolumeRecord,
     WindowRecord,
 )
+from sammoe.volume.field import Field
 from sammoe.volume.volume import Modality, ModalitySource
 from sammoe.volume.window import Window
 
@@ -88,7 +89,11 @@ def segmentation_record(
     return SegmentationRecord(**fields)
 
 
-def logits(value: float = 1.0) -> list[dict[str, NDArray[np.float32]]]:
-    """Return logits that fit `segmentation_record`: all ``value``, and all ``-value``."""
+def fields(value: float = 1.0) -> dict[str, Field]:
+    """Return candidates that fit `segmentation_record`: all ``value``, and all ``-value``."""
     block = np.full((CELLS, CELLS, CELLS), value, np.float32)
-    return [{"general": block, "fused": -block}]
+    window = Window(1.5, (0, -2, 4), 8)
+    return {
+        "general": Field.of_window(window, block),
+        "fused": Field.of_window(window, -block),
+    }

@@ -40,6 +40,7 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     │       ├── PointOutside        422 point_outside
     │       ├── OutsideWindow       422 outside_window
     │       ├── OnlyNegative        422 only_negative_points
+    │       ├── PriorInvalid        422 prior_invalid
     │       └── ExpertUnknown       422 expert_unknown
     ├── RequestRefused          400 bad_request
     │   ├── MalformedBody       400 malformed_body
@@ -61,7 +62,8 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     │   ├── IdempotencyConflict     409 idempotency_conflict
     │   ├── NoDicomSource           409 no_dicom_source
     │   ├── StructureEmpty          409 structure_empty
-    │   └── StructuresOverlap       409 structures_overlap
+    │   ├── StructuresOverlap       409 structures_overlap
+    │   └── CandidateGone           409 candidate_gone
     ├── BundleInvalid           422 bundle_invalid
     │   ├── CheckpointInvalid       422 checkpoint_invalid
     │   └── ExportMismatch          422 export_mismatch
@@ -314,6 +316,12 @@ class OnlyNegative(PromptInvalid):
     code = "only_negative_points"
 
 
+class PriorInvalid(PromptInvalid):
+    """A mask that can not be refined on this volume."""
+
+    code = "prior_invalid"
+
+
 class ExpertUnknown(PromptInvalid):
     """The bundle has no expert of that name."""
 
@@ -432,6 +440,12 @@ class ExpertGone(Conflict):
     """An expert that the refined segmentation had is not in the bundle that answers now."""
 
     code = "expert_gone"
+
+
+class CandidateGone(Conflict):
+    """A candidate that was not computed with its click, and can not be computed any more."""
+
+    code = "candidate_gone"
 
 
 class IdempotencyConflict(Conflict):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sammoe.volume.packed import unpack
 from tests import scans
-from tests.contract.service import EXPERT, NIFTI, NRRD, PACKED, Service, refusal
+from tests.contract.service import EXPERT, NIFTI, NRRD, PACKED, Service, point, refusal
 
 
 def from_nifti(content: bytes) -> NDArray[np.uint8]:
@@ -71,14 +71,69 @@ async def test_candidates_differ_and_fused_is_the_answer(service: Service) -> No
     assert from_packed(default.content).sum() == sizes["fused"]
 
 
-async def test_a_candidate_that_was_not_computed_is_not_there(service: Service) -> None:
+async def test_a_candidate_is_computed_when_it_is_asked_for(service: Service) -> None:
     volume = await service.volume()
     name = await service.segmentation(volume, expert=EXPERT)
     path = f"/v1/segmentations/{name}/mask"
-    missing = await service.http.get(f"{path}?candidate=general")
-    assert refusal(missing) == (404, "candidate_unavailable")
-    assert (await service.http.get(f"{path}?candidate=fused")).status_code == 200
+    packed = {"Accept": PACKED}
+    answers = [
+        await service.http.get(f"{path}?candidate=general", headers=packed) for _ in range(2)
+    ]
+    wanted = await service.click(volume, expert="general", headers=packed)
+    assert answers[0].content == answers[1].content == wanted.content
+    # It is kept, and the answer is what it was.
+    again = (await service.http.get(f"/v1/segmentations/{name}")).json()
+    assert again["candidates"] == ["expert", "general"]
+    fused = await service.http.get(f"{path}?candidate=fused", headers=packed)
+    assert fused.content == (await service.click(volume, expert=EXPERT, headers=packed)).content
     assert refusal(await service.http.get(f"{path}?candidate=best")) == (422, "invalid_input")
+
+
+async def test_expert_below_tau_is_computed_when_it_is_asked_for(service: Service) -> None:
+    volume = await service.volume()
+    name = await service.segmentation(volume, tau=1.0)
+    path = f"/v1/segmentations/{name}/mask?candidate=expert"
+    found = await service.http.get(path, headers={"Accept": PACKED})
+    named = await service.click(volume, expert=EXPERT, headers={"Accept": PACKED})
+    assert found.content == named.content
+
+
+async def test_gate_is_asked_late_where_it_was_not(service: Service) -> None:
+    volume = await service.volume()
+    name = await service.segmentation(volume, expert="general")
+    path = f"/v1/segmentations/{name}/mask?candidate=expert"
+    found = await service.http.get(path, headers={"Accept": PACKED})
+    named = await service.click(volume, expert=EXPERT, headers={"Accept": PACKED})
+    assert found.content == named.content
+
+
+async def test_candidate_after_its_parent_was_deleted(service: Service) -> None:
+    volume = await service.volume()
+    first = await service.segmentation(volume, expert="general")
+    bite = point(scans.INSIDE[0] + 8, *scans.INSIDE[1:], label=0)
+    second = await service.segmentation(volume, parent=first, expert=EXPERT, **bite)
+    await service.http.delete(f"/v1/segmentations/{first}")
+    gone = await service.http.get(f"/v1/segmentations/{second}/mask?candidate=general")
+    assert refusal(gone) == (409, "candidate_gone")
+
+
+async def test_going_on_from_a_candidate_pins_it(service: Service) -> None:
+    volume = await service.volume()
+    first = await service.segmentation(volume, expert=EXPERT)
+    bite = point(scans.INSIDE[0] + 4, *scans.INSIDE[1:], label=0)
+    packed = {"Accept": PACKED}
+    answers = {
+        candidate: await service.click(
+            volume, parent=first, candidate=candidate, expert="general", headers=packed, **bite
+        )
+        for candidate in ("fused", "general")
+    }
+    assert answers["fused"].content != answers["general"].content
+    kept = (await service.http.get(f"/v1/segmentations/{first}")).json()
+    assert "general" in kept["candidates"]
+    plain = await service.segmentation(volume, expert="general")
+    same = await service.click(volume, parent=plain, expert="general", headers=packed, **bite)
+    assert same.content == answers["general"].content
 
 
 async def test_json_is_no_mask(service: Service) -> None:

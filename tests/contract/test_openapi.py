@@ -29,6 +29,7 @@ OPERATIONS: Final = {
     "warmVolume",
     "searchSeries",
     "segment",
+    "addMask",
     "listSegmentations",
     "getSegmentation",
     "deleteSegmentation",

@@ -12,7 +12,7 @@ import numpy as np
 
 from sammoe.store import LocalStore, StoredResponse
 from sammoe.volume.volume import Volume
-from tests.records import OWNER, add_volume, logits, segmentation_record, volume_record
+from tests.records import OWNER, add_volume, fields, segmentation_record, volume_record
 
 SHAPE = (24, 25, 26)
 
@@ -30,12 +30,12 @@ def main(root: Path, first_turn: int) -> None:
         record = store.volumes.add(record, values)
         say(f"kept {record.id}")
         answer = segmentation_record(store, home, id="0" * 26, voxel_count=turn)
-        store.segmentations.put(answer, logits(float(turn)))
+        store.segmentations.put(answer, fields(float(turn)))
         say(f"turn {turn}")
         body = str(turn).encode() * 1000
         store.responses.put(OWNER, f"key {turn}", "digest", StoredResponse(200, {}, body))
         say(f"answered {turn}")
-        store.segmentations.put(segmentation_record(store, record), logits(float(turn)))
+        store.segmentations.put(segmentation_record(store, record), fields(float(turn)))
         if turn % 2:
             store.volumes.delete(OWNER, record.id)
             say(f"gone {record.id}")

@@ -53,9 +53,9 @@ def check(root: Path, promises: list[tuple[str, str]]) -> int:
             assert volume.content_digest() == record.content_digest
         for answer in store.segmentations.page(OWNER, record.id, None, 10_000).items:
             # Reading checks the sums of header and payload.
-            read, windows = store.segmentations.with_logits(OWNER, answer.id, record.id)
+            read, masks = store.segmentations.with_fields(OWNER, answer.id, record.id)
             if answer.id == SAME:
-                np.testing.assert_array_equal(windows[0]["general"], read.voxel_count)
+                np.testing.assert_array_equal(masks["general"].values, read.voxel_count)
     gone = {value for word, value in promises if word == "gone"}
     kept = {value for word, value in promises if word == "kept"} - gone
     assert not gone & listed.keys()
@@ -99,10 +99,10 @@ def test_reader_beside_a_writer_sees_whole_records(tmp_path: Path) -> None:
     end = time.monotonic() + 60
     while len(seen) < 4 and time.monotonic() < end:
         try:
-            record, windows = store.segmentations.with_logits(OWNER, SAME)
+            record, masks = store.segmentations.with_fields(OWNER, SAME)
         except NotFound:
             continue
-        np.testing.assert_array_equal(windows[0]["general"], record.voxel_count)
+        np.testing.assert_array_equal(masks["general"].values, record.voxel_count)
         seen.add(record.voxel_count)
     writer.kill()
     writer.stdout.close()

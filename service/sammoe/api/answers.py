@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sammoe.api.schemas import Box, PointIn
 from sammoe.segmentation import DicomForm, StoredFile
 from sammoe.segmentation.doubts import MODALITY_UNKNOWN
-from sammoe.store.records import ResultRecord, SegmentationRecord, VolumeRecord
+from sammoe.store.records import ResultRecord, SegmentationRecord, VolumeRecord, WindowRecord
 from sammoe.volume.measure import Measures
 from sammoe.volume.structures import Merge
 from sammoe.volume.volume import Modality
@@ -130,6 +130,16 @@ class WindowOut(BaseModel):
     spacing: float = Field(description="mm")
     start: tuple[int, int, int] = Field(description="first voxel on the model's grid")
     side: int = Field(description="voxels")
+    kept: bool = Field(
+        description="whether its answer became part of the mask: a neighbour's that contradicts"
+        " what was known does not"
+    )
+
+    @classmethod
+    def of(cls, record: WindowRecord) -> Self:
+        """From the store's record."""
+        window = record.window
+        return cls(spacing=window.spacing, start=window.start, side=window.side, kept=record.kept)
 
 
 class SegmentationOut(BaseModel):
@@ -145,7 +155,8 @@ class SegmentationOut(BaseModel):
     expert: str = Field(description="as asked")
     route: RouteOut
     candidates: tuple[str, ...] = Field(description="masks that can be fetched")
-    windows: tuple[WindowOut, ...]
+    windows: tuple[WindowOut, ...] = Field(description="looked at for this answer, in order")
+    encodes: int = Field(description="windows whose embeddings were not at hand")
     bundle: str = Field(description="SHA-256 of the bundle that answered")
     timings_ms: dict[str, float]
     voxel_count: int
@@ -301,8 +312,9 @@ def _segmentation(record: SegmentationRecord, volume: VolumeRecord) -> dict[str,
         "box": prompt.box,
         "expert": record.choice.expert,
         "route": RouteOut.model_validate(record.route),
-        "candidates": record.windows[0].candidates,
-        "windows": [WindowOut.model_validate(window.window) for window in record.windows],
+        "candidates": record.candidates,
+        "windows": [WindowOut.of(window) for window in record.windows],
+        "encodes": record.encodes,
         "bundle": record.bundle_digest,
         "timings_ms": {name: round(value, 3) for name, value in record.timings_ms.items()},
         "voxel_count": record.voxel_count,

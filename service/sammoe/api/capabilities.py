@@ -9,7 +9,7 @@ from sammoe.api.answers import CodeOut
 from sammoe.api.negotiation import MASKS
 from sammoe.api.uploads import FORM, OCTETS
 from sammoe.bundle import Bundle
-from sammoe.segmentation import MAX_POINTS
+from sammoe.segmentation import MAX_POINTS, MOST_WINDOWS
 from sammoe.settings import Settings
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ class RoutingOut(BaseModel):
     tau: ByPrompt[float] = Field(description="what the best expert's score must exceed")
     slack: ByPrompt[float | None] = Field(
         description="how much worse than the general mask the expert's may fit the prompt (box:"
-        " share of its side; clicks: logits); null: no check"
+        " share of its side; click: logits; clicks: mean of -log p); null: no check"
     )
     agreement: float | None = Field(description="below it: `candidates_disagree`")
     distance: float | None = Field(description="beyond it: `far_from_training`")
@@ -94,6 +94,7 @@ class LimitsOut(BaseModel):
     json_bytes: int
     points: int = Field(description="in all clicks of one segmentation together")
     requests_at_once: int
+    windows: int = Field(description="that one request may look at")
 
 
 class Capabilities(BaseModel):
@@ -146,5 +147,6 @@ class Capabilities(BaseModel):
                 json_bytes=settings.json_limit,
                 points=MAX_POINTS,
                 requests_at_once=settings.limit_concurrency,
+                windows=MOST_WINDOWS,
             ),
         )

@@ -12,10 +12,10 @@ from pydantic import BaseModel
 
 from sammoe.api import problems
 from sammoe.api.context import REQUEST_ID
-from sammoe.api.examples import SEGMENTATION_ID
+from sammoe.api.examples import PROGRESS, SEGMENTATION_ID
 from sammoe.api.idempotency import HEADER as IDEMPOTENCY_KEY
 from sammoe.api.idempotency import REPLAYED
-from sammoe.api.negotiation import JSON, MASKS
+from sammoe.api.negotiation import EVENTS, JSON, MASKS
 from sammoe.api.problem_examples import PROBLEMS
 from sammoe.api.timing import HEADER as SERVER_TIMING
 from sammoe.api.uploads import FORM, OCTETS
@@ -64,6 +64,8 @@ def mask(
     """A mask in any of its forms; with JSON as a further form."""
     content: dict[str, Any] = {} if with_json is None else dict(with_json[status]["content"])
     content |= {form: {"schema": _BINARY} for form in MASKS}
+    if with_json is not None:
+        content[EVENTS] = {"schema": _STRING, "example": PROGRESS}
     return {status: _answer(description, content, headers)}
 
 
@@ -94,23 +96,22 @@ def json_body(
     }
 
 
-def file_body(model: type[BaseModel], named: Mapping[str, Any]) -> dict[str, Any]:
-    """``openapi_extra`` of the upload, which can also be a JSON body that says where to get it."""
+def file_body(
+    model: type[BaseModel] | None = None, named: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """``openapi_extra`` of an upload; with a model, a JSON body can say instead where to get it."""
+    content: dict[str, Any] = {OCTETS: {"schema": _BINARY}}
     form = {
         "type": "object",
         "required": ["file"],
         "additionalProperties": False,
         "properties": {"file": {"type": "array", "minItems": 1, "items": _BINARY}},
     }
+    content[FORM] = {"schema": form}
+    if model is not None:
+        content[JSON] = {"schema": reference(model), "examples": _examples(named or {})}
     return {
-        "requestBody": {
-            "required": True,
-            "content": {
-                OCTETS: {"schema": _BINARY},
-                FORM: {"schema": form},
-                JSON: {"schema": reference(model), "examples": _examples(named)},
-            },
-        },
+        "requestBody": {"required": True, "content": content},
         "parameters": [_IDEMPOTENCY],
     }
 

@@ -66,12 +66,23 @@ SEGMENTATION_REQUESTS: Final[dict[str, Any]] = {
     "first click": {"space": "voxel", "points": [_POINT]},
     "refinement": {"space": "voxel", "points": [_NOT_HERE], "parent": _FIRST_ID},
     "box in mm": {"space": "ras", "box": [[-20.0, -30.0, -10.0], [15.0, 12.0, 20.0]]},
+    "large organ, at a coarse spacing": {
+        "space": "voxel",
+        "points": [_POINT],
+        "spacing": 1.5,
+        "max_windows": 24,
+    },
     "one decoder, mm as in DICOM": {
         "space": "lps",
         "points": [{"position": [0.0, 14.0, 5.0], "label": 1}],
         "expert": "general",
     },
 }
+
+PROGRESS: Final = (
+    'event: progress\ndata: {"windows": 1, "encodes": 1, "mask": "U01TSwEAAAD..."}\n\n'
+    'event: segmentation\ndata: {"segmentation": {...}, "mask": "U01TSwEAAAD..."}\n\n'
+)
 
 SEGMENTATION: Final[dict[str, Any]] = {
     "id": _FIRST_ID,
@@ -94,7 +105,8 @@ SEGMENTATION: Final[dict[str, Any]] = {
         "distance": 0.42,
     },
     "candidates": ["general", "expert"],
-    "windows": [{"spacing": 1.5, "start": [12, 36, 0], "side": 128}],
+    "windows": [{"spacing": 1.5, "start": [12, 36, 0], "side": 128, "kept": True}],
+    "encodes": 1,
     "bundle": _DIGEST,
     "timings_ms": {"queue": 0.1, "read": 1.2, "decode": 21.5, "paste": 4.8},
     "voxel_count": 4210,
@@ -106,6 +118,17 @@ SEGMENTATION: Final[dict[str, Any]] = {
             " both.",
         }
     ],
+}
+
+GIVEN: Final[dict[str, Any]] = SEGMENTATION | {
+    "points": [],
+    "route": SEGMENTATION["route"]
+    | {"used": "given-mask", "scores": {}}
+    | dict.fromkeys(("top", "s_top", "tau", "check", "agreement", "distance")),
+    "candidates": ["given-mask"],
+    "encodes": 0,
+    "timings_ms": {},
+    "warnings": [],
 }
 
 SEGMENTATIONS: Final = {"items": [SEGMENTATION], "next": _FIRST_ID}
@@ -195,7 +218,7 @@ CAPABILITIES: Final[dict[str, Any]] = {
         "gate": "heads",
         "fusion": "probability",
         "tau": {"box": 0.5, "click": 0.5, "clicks": 0.5},
-        "slack": {"box": 0.05, "click": 4.5, "clicks": 4.5},
+        "slack": {"box": 0.05, "click": 4.5, "clicks": 0.5},
         "agreement": 0.5,
         "distance": 0.9,
     },
@@ -224,5 +247,6 @@ CAPABILITIES: Final[dict[str, Any]] = {
         "json_bytes": 262144,
         "points": 1024,
         "requests_at_once": 64,
+        "windows": 64,
     },
 }

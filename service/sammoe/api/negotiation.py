@@ -12,6 +12,8 @@ NIFTI: Final = "application/x-nifti+gzip"
 NRRD: Final = "application/x-nrrd"
 DICOM: Final = "application/dicom"
 
+EVENTS: Final = "text/event-stream"
+
 MASKS: Final = (NIFTI, NRRD, PACKED)
 """Forms of a mask that is asked for by itself; the first is what ``*/*`` gets."""
 
@@ -62,6 +64,12 @@ def choose(accept: str | None, offered: Sequence[str]) -> str:
     if _quality(best, ranges) <= 0:
         raise NotAcceptable(f"This route answers {', '.join(offered)}: name one in Accept.")
     return best
+
+
+def choose_steps(accept: str | None, offered: Sequence[str]) -> str:
+    """The same, or :data:`EVENTS` where the client names them and likes nothing better."""
+    named = EVENTS in (accept or "").lower()
+    return choose(accept, (*offered, EVENTS) if named else offered)
 
 
 def _quality(media_type: str, ranges: Sequence[_Range]) -> float:

@@ -32,6 +32,7 @@ _REFUSALS: Final[tuple[errors.SammoeError, ...]] = (
     errors.NotAcceptable("This route answers application/json: name one in Accept."),
     errors.RequestTimeout("The body was silent for 30 s."),
     errors.Conflict("There is nothing to undo: this is a first click."),
+    errors.CandidateGone("The bundle that answered is served no more: click again."),
     errors.IdempotencyConflict(
         "This Idempotency-Key was used with another request: take a new key."
     ),
@@ -46,6 +47,7 @@ _REFUSALS: Final[tuple[errors.SammoeError, ...]] = (
     errors.PromptEmpty("Give at least one point or a box.", pointer="/points"),
     errors.PointOutside("This place is outside of the volume.", pointer="/points/0"),
     errors.OnlyNegative("Negative points take away from a mask.", pointer="/points"),
+    errors.PriorInvalid("The mask is empty: there is nothing to refine."),
     errors.FileTruncated("The file ends before its header says."),
     errors.HeaderInvalid("The header promises more voxels than the file holds."),
     errors.AffineInvalid("The affine is singular."),

@@ -51,7 +51,8 @@ async def add_result(call: Caller, volume_id: str) -> Response:
         record = await call.workspace.results.create(
             call.principal, volume_id, asked.drafts(), asked.merge
         )
-        return json_answer(ResultOut.of(record), 201, f"/v1/results/{record.id}"), volume_id
+        answer = json_answer(ResultOut.of(record), 201, f"/v1/results/{record.id}")
+        return answer, record.volume_id
 
     return await call.once(make, content=body, form=form)
 

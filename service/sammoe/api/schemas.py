@@ -11,9 +11,11 @@ from pydantic_core import PydanticCustomError
 from sammoe.segmentation import (
     MAX_ENTRIES,
     MAX_POINTS,
+    MOST_WINDOWS,
     Candidate,
     DicomForm,
     Entry,
+    Extent,
     Point,
     Prompt,
     Space,
@@ -85,6 +87,25 @@ class SegmentationIn(PromptIn):
     tau: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
         default=None, description="the gate's threshold instead of the bundle's"
     )
+
+    candidate: Candidate = Field(
+        default="fused", description="which of the parent's masks to refine; `fused` is the answer"
+    )
+    extend: bool = Field(
+        default=True, description="whether a mask is followed where it goes on beyond a window"
+    )
+    max_windows: int = Field(
+        default=8, ge=1, le=MOST_WINDOWS, description="how many windows may be looked at"
+    )
+    spacing: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="mm, one of the bundle's spacings, for a first prompt; default: by the box,"
+        " else by the modality",
+    )
+
+    def extent(self) -> Extent:
+        """How far the request may go."""
+        return Extent(self.max_windows, self.extend, self.spacing)
 
 
 Uid = Annotated[str, Field(pattern=r"^[0-9][0-9.]{0,63}$", examples=["1.2.826.0.1.3680043.8.498"])]
@@ -224,6 +245,14 @@ class UploadQuery(Query):
 
     modality: Literal["CT", "MR", "auto"] = Field(
         default="auto", description="`auto`: by a rule on the intensities"
+    )
+
+
+class MaskUploadQuery(Query):
+    """Of a mask that is brought."""
+
+    label: int | None = Field(
+        default=None, description="which voxels belong to it; default: all that are not 0"
     )
 
 

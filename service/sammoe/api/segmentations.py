@@ -11,15 +11,27 @@ from starlette.responses import Response
 from sammoe.api import examples
 from sammoe.api.answers import MeasuredOut, SegmentationOut, SegmentationPage
 from sammoe.api.bodies import read_json
-from sammoe.api.documentation import answer, json_body, keyed, mask, nothing, refusals
+from sammoe.api.documentation import answer, file_body, json_body, keyed, mask, nothing, refusals
 from sammoe.api.examples import SEGMENTATION_ID
 from sammoe.api.idempotency import REPLAYED, Made
-from sammoe.api.negotiation import ANSWERS, FILE_NAMES, JSON, MASKS, NIFTI, NRRD, PACKED
-from sammoe.api.schemas import MaskQuery, PageQuery, SegmentationIn
+from sammoe.api.negotiation import (
+    ANSWERS,
+    EVENTS,
+    FILE_NAMES,
+    JSON,
+    MASKS,
+    NIFTI,
+    NRRD,
+    PACKED,
+    choose_steps,
+)
+from sammoe.api.progress import stream
+from sammoe.api.schemas import MaskQuery, MaskUploadQuery, PageQuery, SegmentationIn
 from sammoe.api.services import Call, Caller, QueryCaller, json_answer
 from sammoe.api.timing import HEADER as SERVER_TIMING
 from sammoe.api.timing import server_timing
-from sammoe.segmentation import Segmented
+from sammoe.api.uploads import received
+from sammoe.segmentation import Progress, Render, Segmented
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.nifti import write_nifti
 from sammoe.volume.nrrd import write_nrrd
@@ -60,13 +72,14 @@ _RENDER: Final[dict[str, Callable[[Pasted, Geometry], bytes]]] = {
 async def segment(call: Caller, volume_id: str) -> Response:
     """Segment the structure that points or a box show; with `parent`, refine an earlier answer.
 
-    The answer is a new, immutable segmentation. Undo is to go back to the parent.
+    The answer is a new, immutable segmentation. Undo is to go back to the parent. As
+    `text/event-stream` it comes in steps while the mask grows; who closes the connection stops it.
     """
     started = time.perf_counter()
-    form = call.form(*ANSWERS)
+    form = choose_steps(call.request.headers.get("accept"), ANSWERS)
     asked, body = await read_json(call.request, SegmentationIn, call.services.settings.json_limit)
 
-    async def make() -> Made:
+    async def work(render: Render | None, progress: Progress | None = None) -> Segmented:
         made = await call.workspace.segment(
             call.principal,
             volume_id,
@@ -74,9 +87,20 @@ async def segment(call: Caller, volume_id: str) -> Response:
             parent=asked.parent,
             tau=asked.tau,
             expert=asked.expert,
-            render=_RENDER.get(form),
+            extent=asked.extent(),
+            refined=asked.candidate,
+            render=render,
+            progress=progress,
         )
         _count(call, made)
+        return made
+
+    if form == EVENTS:
+        volume = await call.workspace.get_volume(call.principal, volume_id)
+        return stream(call, volume, work)
+
+    async def make() -> Made:
+        made = await work(_RENDER.get(form))
         response = await _answered(call, made, form)
         total_ms = 1000 * (time.perf_counter() - started)
         timings = made.timings
@@ -84,6 +108,35 @@ async def segment(call: Caller, volume_id: str) -> Response:
         return response, volume_id
 
     return await call.once(make, content=body, form=form)
+
+
+@router.post(
+    "/v1/volumes/{volume_id}/masks",
+    operation_id="addMask",
+    status_code=201,
+    responses=answer(201, "a segmentation to refine", SegmentationOut, examples.GIVEN, "Location")
+    | refusals(400, 404, 406, 408, 409, 413, 415, 429),
+    openapi_extra=file_body(),
+)
+async def add_mask(
+    call: QueryCaller, volume_id: str, query: Annotated[MaskUploadQuery, Query()]
+) -> Response:
+    """Bring a mask (NIfTI or NRRD, on the volume's own grid), to be refined by clicks.
+
+    The answer is a segmentation like any other: name it as `parent`.
+    """
+    form = call.form()
+    folder, limit = call.workspace.temporary_folder, call.services.settings.upload_limit
+    async with received(call.request, folder, limit) as upload:
+
+        async def make() -> Made:
+            record, volume = await call.workspace.add_mask(
+                call.principal, volume_id, upload.path, label=query.label
+            )
+            place = f"/v1/segmentations/{record.id}"
+            return json_answer(SegmentationOut.of(record, volume), 201, place), volume_id
+
+        return await call.once(make, content=upload.digest.encode(), form=form)
 
 
 @router.get(
@@ -155,13 +208,13 @@ async def undo(call: Caller, segmentation_id: str) -> Response:
     "/v1/segmentations/{segmentation_id}/mask",
     operation_id="getMask",
     responses=mask(200, "the mask on the volume's own grid, as Accept says")
-    | refusals(404, 406, 429),
+    | refusals(404, 406, 409, 429, 502),
 )
 async def get_mask(
     call: QueryCaller, segmentation_id: str, query: Annotated[MaskQuery, Query()]
 ) -> Response:
     """A mask as NIfTI, NRRD or packed. `fused` is the answer; `general` and `expert` are what it
-    was made of, where they were computed.
+    was made of, computed now if the click did not.
     """
     form = call.form(*MASKS)
     pasted, volume = await call.workspace.mask(call.principal, segmentation_id, query.candidate)

@@ -165,9 +165,10 @@ class Routing(_Closed):
     ``gate_features``, ``joint`` and ``paper`` read what the decoders read. ``fusion``: whether
     probabilities or logits of general and expert mask are mixed. By kind of prompt: ``tau``, which
     the top score must exceed, and ``slack``, by how much the expert's mask may fit the prompt worse
-    than the general one (box: share of its side; clicks: logits; ``None``: no check).
-    ``agreement``: Dice of general and expert mask below which an answer is doubtful. ``distance``:
-    of the gate features from those shipped with the general decoder, beyond which it is.
+    than the general one (box: share of its side; click: logits; clicks: mean -log p; ``None``: no
+    check). ``agreement``: Dice of general and expert mask below which an answer is doubtful.
+    ``distance``: of the gate features from those shipped with the general decoder, beyond which it
+    is.
     """
 
     gate: Literal["heads", "joint", "paper"] = "heads"

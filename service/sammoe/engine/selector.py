@@ -180,8 +180,11 @@ def misfit(
     the window's face ends there too. A flat box is compared in its plane only, with the mask's
     section there. Clicks beside a box do not count.
 
-    With clicks alone: the negative of the least logit over the clicks, each sampled trilinearly,
-    its sign turned for a negative click: above 0 as soon as one click is on the wrong side.
+    With one click alone: the negative of its logit, sampled trilinearly and its sign turned for a
+    negative click. With several: the mean over them of -log p, where p is the probability of that
+    logit. What meets a click costs next to nothing then, however sure the mask is of it, and one
+    click that is not met is one of several: an expert's mask is softer than the general one, and
+    it is asked about clicks that corrected the other's mistakes.
 
     Parameters
     ----------
@@ -204,7 +207,9 @@ def misfit(
     signs = np.select([kinds == POSITIVE, kinds == NEGATIVE], [1.0, -1.0])
     clicks = _cells(places[signs != 0], logits.shape[0], side)
     met = signs[signs != 0] * np.array([_at(logits, click) for click in clicks])
-    return -float(met.min()) if len(met) else 0.0
+    if len(met) == 1:
+        return -float(met[0])
+    return float(np.logaddexp(0, -met).mean()) if len(met) else 0.0
 
 
 def accepts(general_misfit: float, expert_misfit: float, slack: float | None) -> bool:

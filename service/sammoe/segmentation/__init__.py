@@ -3,25 +3,31 @@
 from sammoe.segmentation.answers import Segmented, Timings
 from sammoe.segmentation.bundle_watch import BundleWatch, WatchTimes
 from sammoe.segmentation.clicking import Render
+from sammoe.segmentation.growing import MOST_WINDOWS, Extent, Grown, Progress
 from sammoe.segmentation.leases import Leases, LeaseTerms
+from sammoe.segmentation.parents import Candidate
 from sammoe.segmentation.prompt import MAX_POINTS, Point, Prompt, Space
 from sammoe.segmentation.pulling import Pull
 from sammoe.segmentation.results import MAX_ENTRIES, Composed, DicomForm, Entry, Results
 from sammoe.segmentation.storing import StoredFile, send_result
 from sammoe.segmentation.upkeep import Upkeep, UpkeepTimes
-from sammoe.segmentation.workspace import Candidate, Workspace, WorkspaceLimits
+from sammoe.segmentation.workspace import Workspace, WorkspaceLimits
 
 __all__ = [
     "MAX_ENTRIES",
     "MAX_POINTS",
+    "MOST_WINDOWS",
     "BundleWatch",
     "Candidate",
     "Composed",
     "DicomForm",
     "Entry",
+    "Extent",
+    "Grown",
     "LeaseTerms",
     "Leases",
     "Point",
+    "Progress",
     "Prompt",
     "Pull",
     "Render",

@@ -1,37 +1,39 @@
 """The way of a click, from prompt to mask; the path that has to be fast.
 
-One hop to a worker reads the records and plans, one decodes (the engine's), one pastes, and while
-it renders, another thread writes the record.
+One hop to a worker reads the records and plans, one decodes (the engine's), one looks whether the
+mask goes on, one pastes, and while it renders, another thread writes the record.
 """
 
 import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from sammoe.engine import Choice, Decoded, Engine, WorkerPool, check_choice
+from sammoe.engine import Choice, Engine, WorkerPool, check_choice
 from sammoe.errors import Conflict, ExpertGone, ExpertUnknown, NotFound
 from sammoe.segmentation.answers import Segmented, Timings
-from sammoe.segmentation.doubts import doubts
+from sammoe.segmentation.doubts import Ends, doubts
 from sammoe.segmentation.embedding import Embedder
-from sammoe.segmentation.planning import Parent, Plan, answer, plan
-from sammoe.segmentation.prompt import Prompt
+from sammoe.segmentation.following import goes_on, lacks
+from sammoe.segmentation.growing import Extent, Grower, Grown, Progress, Request, candidates
+from sammoe.segmentation.parents import ANSWER, parent_of
+from sammoe.segmentation.planning import Parent, Plan
+from sammoe.segmentation.prompt import Prompt, merge
 from sammoe.store import (
     ChoiceRecord,
+    ExtentRecord,
     RouteRecord,
     SegmentationRecord,
     Store,
-    VolumeRecord,
     WindowRecord,
     now,
-    rounded,
 )
 from sammoe.volume.geometry import Geometry
-from sammoe.volume.paste import Pasted, paste
-from sammoe.volume.window import WindowRule
+from sammoe.volume.paste import Pasted
+from sammoe.volume.window import WindowRule, model_grid
 
 Render = Callable[[Pasted, Geometry], bytes]
 """Makes bytes of a mask on its volume's grid."""
@@ -48,6 +50,8 @@ class Click:
     prompt: Prompt
     parent: str | None
     choice: Choice
+    extent: Extent = field(default_factory=Extent)
+    refined: str = ANSWER
 
 
 class Clicker:
@@ -63,62 +67,61 @@ class Clicker:
     ) -> None:
         self._engine = engine
         self._store = store
-        self._embedder = embedder
         self._rule = rule
         self._pool = pool
+        self.grower = Grower(engine, embedder, rule, pool)
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="sammoe-write")
 
-    async def click(self, click: Click, render: Render | None) -> Segmented:
-        """Plan, embed, decode, paste, and keep the record."""
+    async def click(
+        self, click: Click, render: Render | None, progress: Progress | None = None
+    ) -> Segmented:
+        """Plan, embed, decode, follow, paste, and keep the record."""
         read = await self._pool.run(lambda: self._prepare(click))
-        volume, planned = read.value
-        embedded = await self._embedder.embed(volume, planned.window)
+        request, plans = read.value
         started = time.perf_counter()
-        decoded = await self._engine.decode(
-            embedded.embedding, planned.inputs, click.choice, volume.modality
-        )
-        decode_ms = 1000 * (time.perf_counter() - started) - decoded.queue_ms
-        phases = {
-            "queue": read.queue_ms + decoded.queue_ms,
-            "read": read.run_ms,
-            **embedded.phases_ms,
-            "decode": decode_ms,
-        }
-        done = await self._pool.run(
-            lambda: self._finish(click, volume, planned, decoded, phases, render)
-        )
+        grown = await self.grower.grow(request, plans, progress)
+        first = grown.looked[0]
+        phases = {"queue": 0.0, "read": read.run_ms, **first.phases_ms}
+        followed_ms = 1000 * (time.perf_counter() - started) - sum(first.phases_ms.values())
+        phases["queue"] += read.queue_ms
+        if len(grown.looked) > 1:
+            phases["follow"] = followed_ms
+        done = await self._pool.run(lambda: self._finish(click, request, grown, phases, render))
         record, pasted, rendered, store_ms = done.value
         phases = {**record.timings_ms, "store": store_ms}
         phases["queue"] += done.queue_ms
-        timings = Timings(phases, "hit" if embedded.hit else "miss")
-        return Segmented(record, volume, pasted, timings, rendered)
+        timings = Timings(phases, "miss" if grown.encodes else "hit")
+        return Segmented(record, request.volume, pasted, timings, rendered)
 
     async def close(self) -> None:
         """Free the writers."""
         await asyncio.to_thread(self._writers.shutdown)
 
-    def _prepare(self, click: Click) -> tuple[VolumeRecord, Plan]:
+    def _prepare(self, click: Click) -> tuple[Request, list[Plan]]:
         volume = self._store.volumes.get(click.principal, click.volume_id)
         parent = None if click.parent is None else self._parent(click, click.parent)
         self._check_choice(click.choice, parent)
-        boxes = self._engine.bundle.manifest.model.boxes
-        return volume, plan(volume, parent, click.prompt, self._rule, boxes=boxes)
+        new = click.prompt.to_index(volume.geometry)
+        prompt = merge(parent.prompt if parent else None, new)
+        request = Request(volume, new, prompt, parent, click.choice, click.extent)
+        return request, self.grower.begin(request)
 
     def _parent(self, click: Click, name: str) -> Parent:
         kept = self._store.segmentations
         try:
-            return Parent(*kept.with_logits(click.principal, name, click.volume_id))
+            record, fields = kept.with_fields(click.principal, name, click.volume_id)
         except NotFound:
             kept.get(click.principal, name)
             raise Conflict(
                 "The parent is a segmentation of another volume.", pointer="/parent"
             ) from None
+        return parent_of(record, fields, click.refined)
 
     def _check_choice(self, choice: Choice, parent: Parent | None) -> None:
         try:
             check_choice(choice, self._engine.bundle.manifest)
         except ExpertUnknown:
-            if parent is None or choice.expert not in parent.record.experts:
+            if parent is None or choice.expert not in parent.experts:
                 raise
             raise ExpertGone(
                 f"The expert {choice.expert} was there for the parent and is gone from the bundle"
@@ -129,45 +132,69 @@ class Clicker:
     def _finish(
         self,
         click: Click,
-        volume: VolumeRecord,
-        planned: Plan,
-        decoded: Decoded,
+        request: Request,
+        grown: Grown,
         phases: dict[str, float],
         render: Render | None,
     ) -> tuple[SegmentationRecord, Pasted, bytes | None, float]:
         started = time.perf_counter()
-        bundle, route = self._engine.bundle, decoded.route
-        candidates = {name: rounded(block) for name, block in decoded.candidates.items()}
-        logits = answer(candidates, route)
-        pasted = paste(logits, planned.window, volume.geometry)
+        volume, bundle, route = request.volume, self._engine.bundle, grown.route
+        pasted = grown.field.paste(volume.geometry)
         pasted_at = time.perf_counter()
+        ends = _ends(request, grown, pasted)
         record = SegmentationRecord(
             id=self._store.new_id(volume.id),
             owner=click.principal,
             created=now(),
             volume_id=volume.id,
             parent=click.parent,
-            prompt=planned.prompt,
-            windows=(
+            prompt=request.prompt,
+            windows=tuple(
                 WindowRecord(
-                    window=planned.window,
-                    candidates=tuple(candidates),
-                    cells=len(logits),
-                ),
+                    window=one.window,
+                    candidates=tuple(one.candidates),
+                    cells=self._rule.cells,
+                    kept=one.kept,
+                )
+                for one in grown.looked
             ),
+            encodes=grown.encodes,
+            seeds=grown.seeds,
+            refined=click.refined,
+            extent=ExtentRecord.model_validate(click.extent),
             route=RouteRecord.model_validate(route),
             choice=ChoiceRecord.model_validate(click.choice),
             bundle_digest=bundle.digest,
             timings_ms={**phases, "paste": 1000 * (pasted_at - started)},
             voxel_count=int(np.count_nonzero(pasted.mask)),
             warnings=doubts(
-                volume, planned.prompt, planned.window, pasted, route, bundle, planned.parent_bundle
+                volume,
+                request.prompt,
+                ends,
+                pasted,
+                route,
+                bundle,
+                request.parent.bundle if request.parent else None,
             ),
         )
-        written = self._writers.submit(self._store.segmentations.put, record, [candidates])
+        fields = candidates(self.grower, request, grown)
+        written = self._writers.submit(self._store.segmentations.put, record, fields)
         try:
             rendered = None if render is None else render(pasted, volume.geometry)
         finally:
             wait([written])
-        written.result()
-        return record, pasted, rendered, 1000 * (time.perf_counter() - pasted_at)
+        return written.result(), pasted, rendered, 1000 * (time.perf_counter() - pasted_at)
+
+
+def _ends(request: Request, grown: Grown, pasted: Pasted) -> Ends:
+    """Where the networks stopped looking."""
+    volume, last = request.volume, grown.looked[-1].window
+    whole = grown.field.values.shape == (len(grown.field.values),) * 3
+    if len(grown.looked) == 1 and whole and grown.field.start == last.start:
+        return Ends.of_window(volume, request.prompt, last, pasted)
+    grid = model_grid(volume.geometry, grown.field.spacing)
+    clipped = False
+    if request.prompt.box is not None:
+        corners = grid.to_model(np.array(request.prompt.box))
+        clipped = lacks(grown.field, grid.shape, corners.min(axis=0), corners.max(axis=0))
+    return Ends(last, clipped, goes_on(grown.field, grid.shape))

@@ -1,6 +1,7 @@
 """What makes an answer doubtful: warnings with stable codes, as a pure function of the answer."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
@@ -32,10 +33,31 @@ MODALITY_UNKNOWN: Final = DoubtRecord(
 )
 
 
+@dataclass(frozen=True)
+class Ends:
+    """Where the networks stopped looking.
+
+    ``window``: what they saw, or the last of several windows. ``box_clipped``, ``goes_on``: whether
+    the box, and the mask, go on where they ended.
+    """
+
+    window: Window
+    box_clipped: bool
+    goes_on: bool
+
+    @classmethod
+    def of_window(
+        cls, volume: VolumeRecord, prompt: PromptRecord, window: Window, pasted: Pasted
+    ) -> "Ends":
+        """Of an answer that one window holds."""
+        clipped = _clipped(volume, prompt, window)
+        return cls(window, clipped, _touches_window(volume, window, pasted))
+
+
 def doubts(
     volume: VolumeRecord,
     prompt: PromptRecord,
-    window: Window,
+    ends: Ends,
     pasted: Pasted,
     route: Route | RouteRecord,
     bundle: Bundle,
@@ -47,8 +69,8 @@ def doubts(
     ----------
     prompt
         All of it so far, source voxel index.
-    window, pasted, route
-        Where the networks looked, the answer's mask, and how it came about.
+    ends, pasted, route
+        Where the networks stopped, the answer's mask, and how it came about.
     bundle
         That answered: its experts' modalities, and the limits of ``agreement`` and ``distance``;
         without a limit there is no such warning.
@@ -62,12 +84,19 @@ def doubts(
         found = list(_untrained(volume, route, manifest))
     if not pasted.mask.size:
         found.append(_doubt("mask_empty", "Nothing was found for this prompt: try another place."))
-    found.extend(_clipped(volume, prompt, window))
-    if _touches_window(volume, window, pasted):
+    width = f"{ends.window.side * ends.window.spacing:g} mm"
+    if ends.box_clipped:
+        found.append(
+            _doubt(
+                "box_clipped",
+                f"The box goes beyond the {width} window: the mask is cut where that ends.",
+            )
+        )
+    if ends.goes_on:
         found.append(
             _doubt(
                 "cut_by_window",
-                f"The mask goes on where the {_width(window)} window ends: give a box around all of"
+                f"The mask goes on where the {width} window ends: give a box around all of"
                 " the structure, or segment it in parts.",
             )
         )
@@ -108,15 +137,12 @@ def _untrained(
             )
 
 
-def _clipped(volume: VolumeRecord, prompt: PromptRecord, window: Window) -> Iterator[DoubtRecord]:
+def _clipped(volume: VolumeRecord, prompt: PromptRecord, window: Window) -> bool:
+    """Whether the box goes beyond the window."""
     if prompt.box is None:
-        return
+        return False
     corners = source_to_window(volume.geometry, window, np.array(prompt.box))
-    if corners.min() < -0.5 or corners.max() > window.side - 0.5:
-        yield _doubt(
-            "box_clipped",
-            f"The box goes beyond the {_width(window)} window: the mask is cut where that ends.",
-        )
+    return bool(corners.min() < -0.5 or corners.max() > window.side - 0.5)
 
 
 def _touches_window(volume: VolumeRecord, window: Window, pasted: Pasted) -> bool:
@@ -167,7 +193,3 @@ def _doubted_by_route(route: Route | RouteRecord, manifest: Manifest) -> Iterato
             f"This prompt is unlike those that the model was tested with (distance"
             f" {route.distance:.2f}, usual up to {distance:.2f}): check the mask with care.",
         )
-
-
-def _width(window: Window) -> str:
-    return f"{window.side * window.spacing:g} mm"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sammoe.engine import Engine, WorkerPool
+from sammoe.segmentation.candidates import CandidateMaker
 from sammoe.segmentation.clicking import Clicker
 from sammoe.segmentation.embedding import Embedder
 from sammoe.segmentation.forgetting import Forgetting
@@ -38,6 +39,7 @@ class Served:
         self.rule: WindowRule = engine.bundle.manifest.window_rule()
         self.embedder = Embedder(engine, store, cache, self.rule, scans, shared, forgetting)
         self.clicker = Clicker(engine, store, self.embedder, self.rule, clicks)
+        self.candidates = CandidateMaker(engine, store, self.clicker.grower, clicks)
         self._users = 0
         self._left = asyncio.Event()
         self._left.set()

@@ -6,17 +6,20 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from sammoe.bundle import Bundle
 from sammoe.engine import AUTO, Choice, Engine, WorkerPool
-from sammoe.errors import CandidateMissing, Conflict, NotFound, SammoeError, StoreUnavailable
+from sammoe.errors import Conflict, NotFound, SammoeError, StoreUnavailable
 from sammoe.pacs import Pacs
 from sammoe.segmentation.adding import ModalityAsked, Upload, add_volume, keep_volume
 from sammoe.segmentation.answers import Segmented
 from sammoe.segmentation.clicking import Click, Render
 from sammoe.segmentation.forgetting import Forgetting
-from sammoe.segmentation.planning import answer, window_to_warm
+from sammoe.segmentation.growing import Extent, Progress
+from sammoe.segmentation.parents import ANSWER, Candidate, field_of
+from sammoe.segmentation.planning import window_to_warm
+from sammoe.segmentation.priors import given_mask
 from sammoe.segmentation.prompt import Prompt
 from sammoe.segmentation.pulling import Pull
 from sammoe.segmentation.replays import Replays
@@ -36,12 +39,9 @@ from sammoe.volume.dicom.source import DicomSource
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.limits import ReadLimits
 from sammoe.volume.measure import Measures, measure
-from sammoe.volume.paste import Pasted, paste
+from sammoe.volume.paste import Pasted
 from sammoe.volume.volume import Volume
 from sammoe.volume.window import Window
-
-Candidate = Literal["fused", "general", "expert"]
-"""A segmentation's masks; ``fused`` is the answer, whatever it was made of."""
 
 T = TypeVar("T")
 
@@ -257,7 +257,7 @@ class Workspace:
         return await self._short(lambda: self.store.volumes.page(principal, cursor, limit))
 
     async def delete_volume(self, principal: str, volume_id: str) -> None:
-        """Delete a volume and all that belongs to it.
+        """Delete a volume and all that belongs to it: segmentations, results, kept answers.
 
         Its embeddings are forgotten where no other volume has the same content: here and in
         ``shared`` now, by other front ends at their next look.
@@ -308,7 +308,10 @@ class Workspace:
         parent: str | None = None,
         tau: float | None = None,
         expert: str = AUTO,
+        extent: Extent | None = None,
+        refined: Candidate = ANSWER,
         render: Render | None = None,
+        progress: Progress | None = None,
     ) -> Segmented:
         """Segment, or refine ``parent``: its clicks count too, and its mask is the prior.
 
@@ -316,6 +319,13 @@ class Workspace:
         ----------
         tau, expert
             See `Choice`.
+        extent
+            How many windows may be looked at, and whether to follow the mask beyond those that the
+            prompt lies in.
+        refined
+            Which of the parent's masks to refine; computed if it was not.
+        progress
+            Told what is known before each further level of windows.
         render
             Makes the caller's bytes of the mask, in a worker, while the record is being written.
 
@@ -331,9 +341,12 @@ class Workspace:
         EngineError
             The engine is busy, failed, or answered nonsense.
         """
-        click = Click(principal, volume_id, prompt, parent, Choice(expert, tau))
+        choice, extent = Choice(expert, tau), extent or Extent()
+        click = Click(principal, volume_id, prompt, parent, choice, extent, refined)
         with self._served.used() as served:
-            return await served.clicker.click(click, render)
+            if parent is not None and refined != ANSWER:
+                await served.candidates.make(principal, parent, refined)
+            return await served.clicker.click(click, render, progress)
 
     async def get_segmentation(self, principal: str, name: str) -> SegmentationRecord:
         """Return a segmentation's record."""
@@ -376,14 +389,42 @@ class Workspace:
     async def mask(
         self, principal: str, name: str, candidate: Candidate = "fused"
     ) -> tuple[Pasted, VolumeRecord]:
-        """Return a mask on the volume's own grid.
+        """Return a mask on the volume's own grid, computed if its click did not.
 
         Raises
         ------
-        CandidateMissing
-            The segmentation did not compute that mask.
+        CandidateMissing, CandidateGone
+            See `sammoe.segmentation.candidates.CandidateMaker.make`.
         """
+        if candidate != ANSWER:
+            with self._served.used() as served:
+                await served.candidates.make(principal, name, candidate)
         return await self._short(lambda: self._mask(principal, name, candidate))
+
+    async def add_mask(
+        self, principal: str, volume_id: str, path: Path, *, label: int | None = None
+    ) -> tuple[SegmentationRecord, VolumeRecord]:
+        """Keep a mask that somebody brings, as a segmentation that can be refined.
+
+        Parameters
+        ----------
+        path
+            NIfTI or NRRD, on the volume's own grid.
+        label
+            Which voxels belong to it; None: all that are not 0.
+
+        Raises
+        ------
+        PriorInvalid
+            It lies on another grid, or is empty.
+        VolumeInvalid, TooLarge
+            See `sammoe.volume.reading.read_volume`.
+        """
+        bundle, limits = self.bundle, self._limits.read
+        ran = await self._scans.run(
+            lambda: given_mask(self.store, bundle, principal, volume_id, path, label, limits)
+        )
+        return ran.value
 
     async def measure(self, principal: str, name: str) -> Measures:
         """Measure the answer of a segmentation."""
@@ -427,15 +468,9 @@ class Workspace:
     def _mask(
         self, principal: str, name: str, candidate: Candidate = "fused"
     ) -> tuple[Pasted, VolumeRecord]:
-        record, logits = self.store.segmentations.with_logits(principal, name)
+        record, fields = self.store.segmentations.with_fields(principal, name)
         volume = self.store.volumes.get(principal, record.volume_id)
-        candidates = logits[0]
-        if candidate != "fused" and candidate not in candidates:
-            made = ", ".join(candidates)
-            raise CandidateMissing(f"This segmentation did not compute that mask, but: {made}.")
-        answered = candidate == "fused"
-        chosen = answer(candidates, record.route) if answered else candidates[candidate]
-        return paste(chosen, record.windows[0].window, volume.geometry), volume
+        return field_of(record, fields, candidate).paste(volume.geometry), volume
 
     def _answer(self, principal: str, name: str) -> tuple[Pasted, Geometry]:
         pasted, volume = self._mask(principal, name)

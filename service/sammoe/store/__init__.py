@@ -5,11 +5,14 @@ from sammoe.store.folders import Page
 from sammoe.store.limits import Keeping, StoreLimits
 from sammoe.store.logits import rounded
 from sammoe.store.records import (
+    GIVEN,
     ChoiceRecord,
     CodeRecord,
     DoubtRecord,
     DrawnRecord,
     EntryRecord,
+    ExtentRecord,
+    Fields,
     LeaseRecord,
     Logits,
     PromptRecord,
@@ -29,6 +32,7 @@ from sammoe.store.shared import SharedCounters, SharedEmbeddings
 from sammoe.store.store import LocalStore, Store
 
 __all__ = [
+    "GIVEN",
     "CacheCounters",
     "ChoiceRecord",
     "CodeRecord",
@@ -36,6 +40,8 @@ __all__ = [
     "DrawnRecord",
     "EmbeddingCache",
     "EntryRecord",
+    "ExtentRecord",
+    "Fields",
     "Keeping",
     "LeaseRecord",
     "LocalStore",

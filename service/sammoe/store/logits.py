@@ -1,8 +1,8 @@
 """A segmentation's logits as bytes: float16, deflated.
 
-Window by window and candidate by candidate, as the record names them, in C order, little-endian;
-first the low bytes of all values, then the high ones, which compresses better. Earlier versions of
-the program wrote plain float32, which is longer than this can ever be.
+One array after the other in C order, little-endian; first the low bytes of all values, then the
+high ones, which compresses better. Earlier versions of the program wrote plain float32, which is
+longer than this can ever be.
 """
 
 import zlib
@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sammoe.store.frames import damaged
-from sammoe.store.records import Logits, SegmentationRecord
 
 _LARGEST: Final = float(np.finfo(np.float16).max)
 _LEVEL: Final = 1
@@ -27,40 +26,21 @@ def rounded(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.clip(logits, -_LARGEST, _LARGEST).astype(np.float16).astype(np.float32)
 
 
-def pack_logits(record: SegmentationRecord, logits: Sequence[Logits]) -> bytes:
-    """The bytes of all candidates that ``record`` names."""
-    values = [
-        np.ascontiguousarray(candidates[name], dtype="<f2").reshape(-1)
-        for window, candidates in zip(record.windows, logits, strict=True)
-        for name in window.candidates
-    ]
+def deflated(arrays: Sequence[NDArray[np.float32]]) -> bytes:
+    """The bytes of arrays of any shapes; NaN is kept."""
+    values = [np.ascontiguousarray(array, dtype="<f2").reshape(-1) for array in arrays]
     planes = np.concatenate(values).view(np.uint8).reshape(-1, 2).T
     return zlib.compress(np.ascontiguousarray(planes).data, _LEVEL)
 
 
-def unpack_logits(record: SegmentationRecord, payload: memoryview) -> list[Logits]:
-    """For each window, its candidates, read-only.
+def inflated(payload: memoryview, count: int) -> NDArray[np.float32]:
+    """The values of all arrays together: float32 [count], read-only.
 
     Raises
     ------
     StoreUnavailable
-        They are not what ``record`` names.
+        They are not as many.
     """
-    count = sum(window.cells**3 * len(window.candidates) for window in record.windows)
-    values = _values(payload, count)
-    logits: list[Logits] = []
-    start = 0
-    for window in record.windows:
-        candidates = {}
-        for name in window.candidates:
-            block = values[start : start + window.cells**3]
-            candidates[name] = block.reshape((window.cells,) * 3)
-            start += block.size
-        logits.append(candidates)
-    return logits
-
-
-def _values(payload: memoryview, count: int) -> NDArray[np.float32]:
     if payload.nbytes == 4 * count:
         return np.frombuffer(payload, dtype="<f4")
     inflate = zlib.decompressobj()

@@ -4,27 +4,31 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final, Literal, Self
+from typing import ClassVar, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from sammoe.errors import StoreUnavailable
 from sammoe.store.frames import damaged
 from sammoe.volume.dicom.source import DicomSource
+from sammoe.volume.field import Field
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.structures import Merge
 from sammoe.volume.volume import Modality, ModalitySource
 from sammoe.volume.window import Window
 
 SCHEMA_VERSION: Final = 1
-"""Version of the records' form that this code writes and reads."""
+"""Version of the store's form, and of those records that say no other."""
 
 Triple = tuple[float, float, float]
 Row = tuple[float, float, float, float]
 Logits = Mapping[str, NDArray[np.float32]]
 """Candidate name -> logits float32 [L, L, L] of one window, canonical axis order."""
+
+Fields = Mapping[str, Field]
+"""Candidate name -> its field."""
 
 
 class _Closed(BaseModel):
@@ -32,11 +36,23 @@ class _Closed(BaseModel):
 
 
 class Record(_Closed):
-    """What every record has: ``owner`` is the principal, ``created`` is UTC."""
+    """What every record has: ``owner`` is the principal, ``created`` is UTC.
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    ``versions``: those of the record's form that this code reads.
+    """
+
+    versions: ClassVar[tuple[int, ...]] = (SCHEMA_VERSION,)
+
+    schema_version: int = SCHEMA_VERSION
     owner: str
     created: datetime
+
+    @field_validator("schema_version")
+    @classmethod
+    def _is_known(cls, version: int) -> int:
+        if version not in cls.versions:
+            raise ValueError("not a version that is read")
+        return version
 
     @classmethod
     def parse(cls, text: bytes) -> Self:
@@ -55,7 +71,7 @@ class Record(_Closed):
                 if problem["loc"] == ("schema_version",) and isinstance(version, int):
                     raise StoreUnavailable(
                         f"A stored record has schema version {version}; this program reads"
-                        f" {SCHEMA_VERSION}: use the version of sammoe that wrote it, or newer."
+                        f" {cls.versions[-1]}: use the version of sammoe that wrote it, or newer."
                     ) from error
             raise damaged() from error
 
@@ -186,6 +202,10 @@ class ChoiceRecord(_Closed):
     tau: float | None
 
 
+GIVEN: Final = "given-mask"
+"""In a route: no decoder made the mask, somebody brought it. No expert can be called so."""
+
+
 class RouteRecord(_Closed):
     """What the gate said and what came of it; the fields of `sammoe.engine.Route`."""
 
@@ -203,15 +223,70 @@ class RouteRecord(_Closed):
 
 
 class WindowRecord(_Closed):
-    """One window: names of its candidates in the file's order, and the side L of each."""
+    """A window that was looked at.
+
+    Attributes
+    ----------
+    window
+        Where it lies.
+    candidates
+        Names of the masks that were computed in it; in records of version 1 in the file's order.
+    cells
+        Side L of each.
+    kept
+        Whether its answer became part of the segmentation: a neighbour's that contradicts what was
+        known does not.
+    """
 
     window: Window
     candidates: tuple[str, ...]
     cells: int
+    kept: bool = True
+
+
+class FieldRecord(_Closed):
+    """Where candidates that were computed in the same windows lie in the file.
+
+    They are cut into cubic blocks of cells, and only blocks of which something is known are kept:
+    of each candidate in turn, each block in turn, [b, b, b], NaN where nothing is known.
+
+    Attributes
+    ----------
+    candidates
+        Their names.
+    spacing, patch
+        As in `sammoe.volume.field.Field`.
+    start
+        Model voxel at which block (0, 0, 0) begins.
+    side
+        Cells along a block's side, b.
+    blocks
+        Each block's place, in blocks; may be negative.
+    """
+
+    candidates: tuple[str, ...]
+    spacing: float
+    patch: int
+    start: tuple[int, int, int]
+    side: int
+    blocks: tuple[tuple[int, int, int], ...]
+
+
+class ExtentRecord(_Closed):
+    """How far a request may go: at most so many windows; ``extend``: beyond its own at all.
+
+    ``spacing``: of the model grid, mm, where the request says one.
+    """
+
+    model_config = ConfigDict(from_attributes=True)
+
+    max_windows: int
+    extend: bool
+    spacing: float | None = None
 
 
 class SegmentationRecord(Record):
-    """One immutable answer; the logits lie in the same file, window by window.
+    """One immutable answer; the logits lie in the same file.
 
     Attributes
     ----------
@@ -219,6 +294,20 @@ class SegmentationRecord(Record):
         Id of the segmentation that this one refines, or None.
     prompt
         All clicks so far.
+    windows
+        Those of this request, in the order in which they were looked at; the first is the one
+        that the next click starts from.
+    fields
+        What the file holds. None in records of version 1: their file holds the candidates of
+        their one window.
+    encodes
+        How many windows had to be embedded for it.
+    seeds
+        How many of the windows the prompt took itself; the others were followed to.
+    refined
+        Which of the parent's masks was refined.
+    extent
+        How far it might go; None in records of version 1, which had one window.
     bundle_digest
         Of the bundle that answered.
     timings_ms
@@ -229,17 +318,32 @@ class SegmentationRecord(Record):
         What makes the answer doubtful; earlier versions of the program kept none.
     """
 
+    versions = (1, 2)
+
+    schema_version: int = 2
     id: str
     volume_id: str
     parent: str | None
     prompt: PromptRecord
     windows: tuple[WindowRecord, ...]
+    fields: tuple[FieldRecord, ...] | None = None
+    encodes: int = 0
+    seeds: int = 1
+    refined: str = "fused"
+    extent: ExtentRecord | None = None
     route: RouteRecord
     choice: ChoiceRecord
     bundle_digest: str
     timings_ms: dict[str, float]
     voxel_count: int
     warnings: tuple[DoubtRecord, ...] = ()
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """Names of the masks that are kept."""
+        if self.fields is None:
+            return self.windows[0].candidates
+        return tuple(name for place in self.fields for name in place.candidates)
 
     @property
     def experts(self) -> set[str]:

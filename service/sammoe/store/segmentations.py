@@ -1,16 +1,16 @@
 """Segmentations in the store: one file each, of a JSON header and the logits."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from sammoe.errors import NotFound
+from sammoe.store.blocks import cut_fields, join_fields
 from sammoe.store.files import Files, storage_errors
 from sammoe.store.folders import Page, ids_in, page, volume_folder
 from sammoe.store.frames import frame, read_frame, read_header
 from sammoe.store.ids import check_id, earliest, is_within, not_found
 from sammoe.store.limits import StoreLimits
-from sammoe.store.logits import pack_logits, unpack_logits
-from sammoe.store.records import Logits, SegmentationRecord
+from sammoe.store.records import Fields, SegmentationRecord
 from sammoe.store.usage import Usage
 from sammoe.store.volumes import Volumes
 
@@ -27,15 +27,19 @@ class Segmentations:
         self._keep_seconds = limits.segmentations.seconds
         self._usage = usage
 
-    def put(self, record: SegmentationRecord, logits: Sequence[Logits]) -> None:
-        """Keep a new segmentation; it is stored durably when this returns.
+    def put(self, record: SegmentationRecord, fields: Fields) -> SegmentationRecord:
+        """Keep a segmentation, new or with more candidates; it is durable when this returns.
 
         Parameters
         ----------
         record
-            Its ``windows`` say what ``logits`` hold.
-        logits
-            For each window, its candidates; values that float16 has.
+            Its ``fields`` are what is kept here, whatever they were.
+        fields
+            Its candidates; values that float16 has.
+
+        Returns
+        -------
+        The record that was kept.
 
         Raises
         ------
@@ -44,7 +48,9 @@ class Segmentations:
         QuotaExceeded
             The owner has no room left for it.
         """
-        pieces = frame(record.model_dump_json().encode(), [pack_logits(record, logits)])
+        places, payload = cut_fields(fields)
+        record = record.model_copy(update={"fields": places})
+        pieces = frame(record.model_dump_json().encode(), [payload])
         path = _path(record.owner, check_id(record.volume_id, "volume"), record.id)
         with storage_errors():
             size = sum(len(piece) for piece in pieces)
@@ -56,6 +62,7 @@ class Segmentations:
             except NotFound:
                 self._files.remove(path)
                 raise
+        return record
 
     def get(self, principal: str, name: str) -> SegmentationRecord:
         """Return a segmentation's record without its logits."""
@@ -67,10 +74,10 @@ class Segmentations:
                     continue
         raise not_found(_WHAT)
 
-    def with_logits(
+    def with_fields(
         self, principal: str, name: str, volume_id: str | None = None
-    ) -> tuple[SegmentationRecord, list[Logits]]:
-        """Return a segmentation's record and, for each window, its candidates, read-only.
+    ) -> tuple[SegmentationRecord, Fields]:
+        """Return a segmentation's record and its candidates, read-only.
 
         ``volume_id``: its volume where that is known, which saves the search.
         """
@@ -81,7 +88,7 @@ class Segmentations:
                 except FileNotFoundError:
                     continue
                 record = self._checked(principal, name, header)
-                return record, unpack_logits(record, payload)
+                return record, join_fields(record, payload)
         raise not_found(_WHAT)
 
     def page(

@@ -7,6 +7,7 @@ voxels, L]; and every row of it is a convex combination, so only voxels that tou
 the threshold can be in the mask. All else is never computed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -79,14 +80,38 @@ def paste(
     threshold
         A voxel is in the mask where its logit is greater. Outside of the window no voxel is.
     """
-    grid = model_grid(geometry, window.spacing)
+    sides = (window.side,) * 3
+    return paste_box(logits, window.spacing, window.start, sides, geometry, threshold)
+
+
+def paste_box(
+    logits: NDArray[np.float32],
+    spacing: float,
+    start: Sequence[int],
+    sides: Sequence[int],
+    geometry: Geometry,
+    threshold: float = 0.0,
+) -> Pasted:
+    """The same for a box of the model grid.
+
+    Parameters
+    ----------
+    logits
+        float32 [a, b, c], canonical axes, covering the box.
+    spacing, start, sides
+        The model grid's, mm; the box's first voxel on it, and its voxels along each axis.
+    geometry, threshold
+        As in `paste`.
+    """
+    grid = model_grid(geometry, spacing)
     # From here on source axis order: one matrix for each source axis, flips included.
     logits = logits.transpose([grid.axes.index(source) for source in range(3)])
     above = logits > threshold
     matrices, offset = [], [0, 0, 0]
     for source in range(3):
         hit = np.flatnonzero(above.any(axis=tuple(a for a in range(3) if a != source)))
-        first, matrix = _matrix(grid, window, source, logits.shape[source])
+        axis = grid.axes.index(source)
+        first, matrix = _matrix(grid, axis, start[axis], sides[axis], logits.shape[source])
         touched = np.flatnonzero(matrix[:, hit].any(axis=1))
         if not len(touched):
             return cut(np.zeros((0, 0, 0), dtype=np.bool_))
@@ -122,23 +147,27 @@ def _threshold(
 
 
 def _matrix(
-    grid: GridMap, window: Window, source: int, cells: int
+    grid: GridMap, axis: int, start: int, side: int, cells: int
 ) -> tuple[int, NDArray[np.float32]]:
-    """Matrix float32 [N, cells] of the N source indices whose centres lie inside of the window.
+    """Matrix float32 [N, cells] of the N source indices whose centres lie inside of the box.
+
+    Parameters
+    ----------
+    axis
+        The canonical one; along it the box begins at model voxel ``start`` and has ``side``.
 
     Returns
     -------
-    The first of those indices, and the matrix (with N = 0 where the window misses the volume).
+    The first of those indices, and the matrix (with N = 0 where the box misses the volume).
     """
-    axis = grid.axes.index(source)
-    voxel = grid.axis_to_model(axis, np.arange(grid.source_shape[source])) - window.start[axis]
-    inside = np.flatnonzero((voxel >= -0.5) & (voxel <= window.side - 0.5))
+    voxel = grid.axis_to_model(axis, np.arange(grid.source_shape[grid.axes[axis]])) - start
+    inside = np.flatnonzero((voxel >= -0.5) & (voxel <= side - 0.5))
     first = int(inside[0]) if len(inside) else 0
-    linear = taps(voxel[inside], window.side)
-    return first, linear.rows(upsampling(cells, window.side))
+    linear = taps(voxel[inside], side)
+    return first, linear.rows(upsampling(cells, side))
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def upsampling(cells: int, side: int) -> NDArray[np.float32]:
     """Matrix [side, cells] of linear upsampling with half-pixel centres and repeated edges."""
     position = (np.arange(side, dtype=np.float64) + 0.5) * (cells / side) - 0.5

@@ -114,13 +114,29 @@ def test_clicks_beside_a_box_do_not_count() -> None:
     assert misfit(mask, inputs.coords, inputs.labels, SIDE) == box_misfit(mask, lo, hi)
 
 
-def test_worst_click_is_the_misfit_of_clicks() -> None:
+def surprise(logit: float) -> float:
+    """-log p of what is met with this logit."""
+    return math.log1p(math.exp(-logit))
+
+
+def test_misfit_of_several_clicks_is_the_mean_of_their_surprises() -> None:
     ramp = np.broadcast_to(CENTRES[:, None, None] - 10, (CELLS,) * 3).astype(np.float32)
-    inputs = decoder_inputs([[20, 5, 5], [4, 9, 9], [14, 1, 1]], [1, 0, 1], None, None, RULE)
-    # Signed logits: 10 at the first, 6 at the negative one, 4 at the last.
-    assert misfit(ramp, inputs.coords, inputs.labels, SIDE) == pytest.approx(-4)
+    inputs = decoder_inputs([[12, 5, 5], [9, 9, 9], [14, 1, 1]], [1, 0, 1], None, None, RULE)
+    # Signed logits: 2 at the first, 1 at the negative one, 4 at the last.
+    expected = (surprise(2) + surprise(1) + surprise(4)) / 3
+    assert misfit(ramp, inputs.coords, inputs.labels, SIDE) == pytest.approx(expected)
     inputs = decoder_inputs([[20, 5, 5], [17, 9, 9]], [1, 0], None, None, RULE)
-    assert misfit(ramp, inputs.coords, inputs.labels, SIDE) == pytest.approx(7)
+    expected = (surprise(10) + surprise(-7)) / 2
+    assert misfit(ramp, inputs.coords, inputs.labels, SIDE) == pytest.approx(expected)
+
+
+def test_a_softer_mask_fits_clicks_as_well_as_one_that_is_sure() -> None:
+    inside = np.full((CELLS,) * 3, 4, np.float32)
+    inputs = decoder_inputs([[9, 9, 9], [14, 4, 4], [3, 9, 20]], [1, 1, 1], None, None, RULE)
+    soft, sure = (misfit(m, inputs.coords, inputs.labels, SIDE) for m in (inside, 8 * inside))
+    assert accepts(sure, soft, 0.02)
+    missed = decoder_inputs([[9, 9, 9], [14, 4, 4], [3, 9, 20]], [1, 1, 0], None, None, RULE)
+    assert not accepts(sure, misfit(inside, missed.coords, missed.labels, SIDE), 0.5)
 
 
 @given(blocks, places)
@@ -139,6 +155,12 @@ def test_click_at_the_middle_of_a_cell_reads_it(cell: int) -> None:
     logits = np.random.default_rng(1).standard_normal((CELLS,) * 3).astype(np.float32)
     place = np.full((1, 3), CENTRES[cell])
     assert misfit(logits, place, np.array([1]), SIDE) == pytest.approx(-logits[cell, cell, cell])
+
+
+def test_logits_of_any_size_have_a_finite_misfit() -> None:
+    for logit in (-1e4, 1e4):
+        logits = np.full((CELLS,) * 3, logit, np.float32)
+        assert math.isfinite(misfit(logits, np.full((2, 3), 9.0), np.array([1, 0]), SIDE))
 
 
 def test_prompt_of_padding_alone_fits() -> None:

@@ -15,7 +15,7 @@ from sammoe.engine import LOGIT_LIMIT
 from sammoe.engine.local import EngineOptions, LocalEngine
 from sammoe.errors import Conflict, NotFound, StoreUnavailable
 from sammoe.segmentation import Point, Prompt, Workspace
-from sammoe.segmentation.planning import answer
+from sammoe.segmentation.parents import field_of
 from sammoe.store import EmbeddingCache, LocalStore, VolumeRecord
 from sammoe.store.folder_files import FolderFiles
 from sammoe.volume.geometry import Geometry
@@ -37,8 +37,7 @@ def ball_voxels(spacing: float = 1.5) -> float:
 
 
 def logits_of(store: LocalStore, name: str) -> NDArray[np.float32]:
-    record, logits = store.segmentations.with_logits(OWNER, name)
-    return answer(logits[0], record.route)
+    return field_of(*store.segmentations.with_fields(OWNER, name)).values
 
 
 async def test_click_gives_a_ball_around_it(workspace: Workspace, volume: VolumeRecord) -> None:
@@ -156,8 +155,8 @@ async def test_check_that_rejects_leaves_the_expert_s_mask_as_a_candidate(
     await again.segment(OWNER, volume.id, BITE, parent=made.record.id)
     assert watched.inputs is not None
     assert watched.modality is Modality.MR
-    _, logits = store.segmentations.with_logits(OWNER, made.record.id)
-    np.testing.assert_array_equal(watched.inputs.mask[0, 0], logits[0]["general"])
+    _, fields = store.segmentations.with_fields(OWNER, made.record.id)
+    np.testing.assert_array_equal(watched.inputs.mask[0, 0], fields["general"].values)
     await again.close()
     await workspace.close()
     await engine.close()

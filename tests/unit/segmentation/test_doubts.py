@@ -7,7 +7,7 @@ import pytest
 
 from sammoe.bundle import Bundle
 from sammoe.engine import Route
-from sammoe.segmentation.doubts import doubts
+from sammoe.segmentation.doubts import Ends, doubts
 from sammoe.store import LocalStore, PromptRecord, VolumeRecord
 from sammoe.volume.paste import Pasted, cut
 from sammoe.volume.volume import Modality
@@ -51,7 +51,8 @@ CLICK = PromptRecord(points=((50.0, 20.0, 30.0),), labels=(1,))
 def codes(volume: VolumeRecord, bundle: Bundle, **changes: Any) -> list[str]:
     route = changes.pop("route", Route(used="general"))
     pasted, prompt = changes.pop("pasted", GOOD), changes.pop("prompt", CLICK)
-    found = doubts(volume, prompt, WINDOW, pasted, route, bundle, **changes)
+    ends = changes.pop("ends", Ends.of_window(volume, prompt, WINDOW, pasted))
+    found = doubts(volume, prompt, ends, pasted, route, bundle, **changes)
     assert all(doubt.detail.endswith(".") for doubt in found)
     return [doubt.code for doubt in found]
 

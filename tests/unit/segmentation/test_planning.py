@@ -1,5 +1,7 @@
 """From a prompt and its history to a window and the decoder's inputs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,10 +10,11 @@ from sammoe.errors import Conflict, InvalidInput, OutsideWindow
 from sammoe.segmentation import Point, Prompt
 from sammoe.segmentation.mapped_boxes import box_as_click_and_prior
 from sammoe.segmentation.planning import Parent, answer, plan, window_to_warm
-from sammoe.store import LocalStore, SegmentationRecord, VolumeRecord, WindowRecord
+from sammoe.store import LocalStore, VolumeRecord
+from sammoe.volume.field import Field
 from sammoe.volume.volume import Modality
 from sammoe.volume.window import Window, WindowRule, window_for_box
-from tests.records import segmentation_record, volume_record
+from tests.records import volume_record
 
 RULE = WindowRule(
     side=32,
@@ -30,14 +33,12 @@ def volume(store: LocalStore) -> VolumeRecord:
 
 
 @pytest.fixture
-def parent(store: LocalStore, volume: VolumeRecord) -> Parent:
+def parent(volume: VolumeRecord) -> Parent:
     """A segmentation with one click in a window of 48 mm."""
     window = Window(1.5, (40, 40, 40), 32)
-    kept = WindowRecord(window=window, candidates=("general", "fused"), cells=CELLS)
     prompt = Prompt((Point(80, 80, 80),)).to_index(volume.geometry)
-    record = segmentation_record(store, volume, windows=(kept,), prompt=prompt)
     block = np.full((CELLS, CELLS, CELLS), 50.0, np.float32)
-    return Parent(record, [{"general": -block, "fused": block}])
+    return Parent(prompt, window, Field.of_window(window, block))
 
 
 def test_first_click_takes_the_modality_s_spacing(volume: VolumeRecord) -> None:
@@ -115,7 +116,7 @@ def test_mapped_box_is_the_prior_only_in_the_request_that_brings_it(
     brought = plan(volume, parent, Prompt(box=box), RULE, boxes=False)
     assert brought.inputs.mask.min() < 0
     np.testing.assert_array_equal(brought.inputs.labels, [[1, 1, -1]])
-    boxed = Parent(parent.record.model_copy(update={"prompt": brought.prompt}), parent.logits)
+    boxed = replace(parent, prompt=brought.prompt)
     later = plan(volume, boxed, Prompt((Point(75, 75, 75),)), RULE, boxes=False)
     np.testing.assert_array_equal(later.inputs.mask, LOGIT_LIMIT)
     np.testing.assert_array_equal(later.inputs.labels, [[1, 1, 1, -1]])
@@ -127,7 +128,7 @@ def test_refinement_stays_in_the_window_with_all_clicks(
 ) -> None:
     more = Prompt((Point(95, 95, 95, positive=False),))
     planned = plan(volume, parent, more, RULE, boxes=True)
-    assert planned.window == parent.record.windows[0].window
+    assert planned.window == parent.window
     assert planned.prompt.points == ((80, 80, 80), (95, 95, 95))
     np.testing.assert_array_equal(planned.inputs.labels, [[1, 0, -1]])
 
@@ -170,10 +171,10 @@ def test_box_across_the_window_s_face_is_clipped(volume: VolumeRecord, parent: P
 def test_parent_of_another_bundle_is_a_conflict(
     volume: VolumeRecord, parent: Parent, window: Window, cells: int
 ) -> None:
-    kept = WindowRecord(window=window, candidates=("general",), cells=cells)
-    record: SegmentationRecord = parent.record.model_copy(update={"windows": (kept,)})
+    field = Field.of_window(window, np.zeros((cells, cells, cells), np.float32))
+    other = Parent(parent.prompt, window, field)
     with pytest.raises(Conflict) as caught:
-        plan(volume, Parent(record, parent.logits), Prompt(), RULE, boxes=True)
+        plan(volume, other, Prompt(), RULE, boxes=True)
     assert caught.value.pointer == "/parent"
 
 
@@ -207,7 +208,7 @@ def test_window_of_the_click_is_warmed(volume: VolumeRecord) -> None:
 
 
 @pytest.mark.parametrize(
-    ("prompt", "spacing"), [(None, 2.0), (Prompt(box=((1.0, 1, 1), (9.0, 9, 9))), 3.0)]
+    ("prompt", "spacing"), [(None, 2.0), (Prompt(box=((1.0, 1, 1), (9.0, 9, 9))), 2.0)]
 )
 def test_spacing_must_be_the_bundle_s_and_not_beside_a_box(
     volume: VolumeRecord, prompt: Prompt | None, spacing: float

@@ -9,7 +9,6 @@ import pytest
 
 from sammoe.engine.local import LocalEngine
 from sammoe.errors import (
-    CandidateMissing,
     Conflict,
     ExpertUnknown,
     NoForeground,
@@ -151,8 +150,7 @@ async def test_every_candidate_that_was_made_can_be_fetched(
     assert fused == both.voxel_count
     alone = (await workspace.segment(OWNER, volume.id, CLICK, expert="general")).record
     assert await voxels(alone.id, "general") == await voxels(alone.id, "fused") == general
-    with pytest.raises(CandidateMissing, match="but: general"):
-        await workspace.mask(OWNER, alone.id, "expert")
+    assert await voxels(alone.id, "expert") == expert
     named = (await workspace.segment(OWNER, volume.id, CLICK, expert="lesion")).record
     assert await voxels(named.id, "fused") == await voxels(named.id, "expert")
     assert named.route.used == "lesion"

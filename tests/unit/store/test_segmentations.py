@@ -11,21 +11,72 @@ from sammoe.errors import NotFound, StoreUnavailable
 from sammoe.store import LocalStore, SegmentationRecord, rounded
 from sammoe.store.folder_files import FolderFiles
 from sammoe.store.frames import frame
-from sammoe.store.logits import pack_logits
-from tests.records import CELLS, OWNER, add_volume, logits, segmentation_record
+from sammoe.store.logits import deflated
+from sammoe.volume.field import Field
+from sammoe.volume.window import Window
+from tests.records import OWNER, add_volume, fields, segmentation_record
 
 
 def test_round_trip(store: LocalStore) -> None:
     volume = add_volume(store)
     record = segmentation_record(store, volume)
-    store.segmentations.put(record, logits(2.5))
-    assert store.segmentations.get(OWNER, record.id) == record
-    read, windows = store.segmentations.with_logits(OWNER, record.id)
-    assert read == record
-    for name, block in logits(2.5)[0].items():
-        np.testing.assert_array_equal(windows[0][name], block)
-        assert windows[0][name].dtype == np.float32
-        assert not windows[0][name].flags.writeable
+    kept = store.segmentations.put(record, fields(2.5))
+    assert store.segmentations.get(OWNER, record.id) == kept
+    assert kept.candidates == ("general", "fused")
+    assert kept.model_copy(update={"fields": None}) == record
+    read, found = store.segmentations.with_fields(OWNER, record.id)
+    assert read == kept
+    for name, field in fields(2.5).items():
+        same_field(found[name], field)
+        assert not found[name].values.flags.writeable
+
+
+def same_field(one: Field, other: Field) -> None:
+    assert (one.spacing, one.patch, one.start) == (other.spacing, other.patch, other.start)
+    assert one.values.dtype == np.float32
+    np.testing.assert_array_equal(one.values, other.values)
+
+
+@pytest.mark.parametrize("patch", [8, 6, 1])
+def test_sparse_field_comes_back_with_its_gaps(store: LocalStore, patch: int) -> None:
+    values = np.full((52, 24, 20), np.nan, np.float32)
+    noise = rounded(np.random.default_rng(0).normal(size=values.shape).astype(np.float32))
+    values[:16, :16], values[36:, 8:] = noise[:16, :16], noise[36:, 8:]
+    one = Field(3.0, patch, (-6, 0, 12), values)
+    other = Field(3.0, patch, (-6, 0, 12), noise[:16, :16, :16])
+    record = segmentation_record(store, add_volume(store))
+    store.segmentations.put(record, {"general": one, "expert": other, "fused": one})
+    read, found = store.segmentations.with_fields(OWNER, record.id)
+    assert read.fields is not None
+    assert [place.candidates for place in read.fields] == [("general", "fused"), ("expert",)]
+    same_field(found["general"], one)
+    same_field(found["fused"], one)
+    same_field(found["expert"], other)
+    # Blocks of which nothing is known take no place.
+    assert len(read.fields[0].blocks) < 7 * 3 * 3
+
+
+def test_segmentation_of_version_1_is_read(store: LocalStore, root: Path) -> None:
+    volume = add_volume(store)
+    record = segmentation_record(store, volume)
+    text = record.model_dump(mode="json") | {"schema_version": 1}
+    for name in ("fields", "encodes", "refined", "extent"):
+        del text[name]
+    del text["windows"][0]["kept"]
+    store.segmentations.put(record, fields())
+    (file,) = root.rglob("*.seg")
+    arrays = [fields(2.5)[name].values for name in ("general", "fused")]
+    for payload in ([array.data for array in arrays], [deflated(arrays)]):
+        file.write_bytes(b"".join(frame(json.dumps(text).encode(), payload)))
+        read, found = store.segmentations.with_fields(OWNER, record.id)
+        assert (read.fields, read.extent, read.candidates) == (None, None, ("general", "fused"))
+        for name, field in fields(2.5).items():
+            same_field(found[name], field)
+
+
+def test_segmentation_of_a_newer_version_is_refused() -> None:
+    with pytest.raises(StoreUnavailable, match="schema version 3; this program reads 2"):
+        SegmentationRecord.parse(b'{"schema_version": 3}')
 
 
 def test_record_of_an_earlier_version_is_read(store: LocalStore) -> None:
@@ -38,7 +89,7 @@ def test_record_of_an_earlier_version_is_read(store: LocalStore) -> None:
 
 def test_another_store_reads_the_same(store: LocalStore, root: Path) -> None:
     record = segmentation_record(store, add_volume(store))
-    store.segmentations.put(record, logits())
+    record = store.segmentations.put(record, fields())
     again = LocalStore(root)
     assert again.segmentations.get(OWNER, record.id) == record
     again.close()
@@ -48,7 +99,7 @@ def test_another_principal_finds_nothing(store: LocalStore) -> None:
     volume = add_volume(store)
     add_volume(store, owner="bob")
     record = segmentation_record(store, volume)
-    store.segmentations.put(record, logits())
+    store.segmentations.put(record, fields())
     for name in (record.id, store.new_id(), "../x"):
         with pytest.raises(NotFound, match="no such segmentation"):
             store.segmentations.get("bob", name)
@@ -60,7 +111,7 @@ def test_another_principal_finds_nothing(store: LocalStore) -> None:
 
 def test_record_moved_to_another_owner_stays_hidden(store: LocalStore, root: Path) -> None:
     record = segmentation_record(store, add_volume(store))
-    store.segmentations.put(record, logits())
+    store.segmentations.put(record, fields())
     bobs = add_volume(store, owner="bob")
     (file,) = root.rglob("*.seg")
     (folder,) = root.glob(f"owners/*/volumes/{bobs.id}")
@@ -73,13 +124,12 @@ def test_record_moved_to_another_owner_stays_hidden(store: LocalStore, root: Pat
 def test_it_is_found_among_volumes_and_in_the_one_named(store: LocalStore) -> None:
     volumes = [add_volume(store, file_digest=f"{n:064}") for n in range(3)]
     records = [segmentation_record(store, volume) for volume in volumes]
-    for record in records:
-        store.segmentations.put(record, logits())
+    records = [store.segmentations.put(record, fields()) for record in records]
     for record, volume in zip(records, volumes, strict=True):
         assert store.segmentations.get(OWNER, record.id) == record
-        assert store.segmentations.with_logits(OWNER, record.id, volume.id)[0] == record
+        assert store.segmentations.with_fields(OWNER, record.id, volume.id)[0] == record
     with pytest.raises(NotFound):
-        store.segmentations.with_logits(OWNER, records[0].id, volumes[1].id)
+        store.segmentations.with_fields(OWNER, records[0].id, volumes[1].id)
 
 
 def test_pages_hold_one_volume_s(store: LocalStore) -> None:
@@ -87,9 +137,9 @@ def test_pages_hold_one_volume_s(store: LocalStore) -> None:
     made = []
     for _ in range(3):
         record = segmentation_record(store, volume)
-        store.segmentations.put(record, logits())
+        store.segmentations.put(record, fields())
         made.append(record.id)
-    store.segmentations.put(segmentation_record(store, other), logits())
+    store.segmentations.put(segmentation_record(store, other), fields())
     first = store.segmentations.page(OWNER, volume.id, None, 2)
     rest = store.segmentations.page(OWNER, volume.id, first.cursor, 2)
     assert [record.id for record in first.items + rest.items] == made[::-1]
@@ -98,7 +148,7 @@ def test_pages_hold_one_volume_s(store: LocalStore) -> None:
 
 def test_deleting_one(store: LocalStore) -> None:
     record = segmentation_record(store, add_volume(store))
-    store.segmentations.put(record, logits())
+    store.segmentations.put(record, fields())
     store.segmentations.delete(OWNER, record.id)
     with pytest.raises(NotFound):
         store.segmentations.get(OWNER, record.id)
@@ -109,52 +159,35 @@ def test_deleting_one(store: LocalStore) -> None:
 def test_deleting_the_volume_takes_them_along(store: LocalStore, root: Path) -> None:
     volume = add_volume(store)
     record = segmentation_record(store, volume)
-    store.segmentations.put(record, logits())
+    store.segmentations.put(record, fields())
     store.volumes.delete(OWNER, volume.id)
     with pytest.raises(NotFound):
-        store.segmentations.with_logits(OWNER, record.id)
+        store.segmentations.with_fields(OWNER, record.id)
     with pytest.raises(NotFound, match="volume"):
-        store.segmentations.put(segmentation_record(store, volume), logits())
+        store.segmentations.put(segmentation_record(store, volume), fields())
     assert list(root.rglob("*.seg")) == []
 
 
 def test_torn_file_is_named(store: LocalStore, root: Path) -> None:
     record = segmentation_record(store, add_volume(store))
-    store.segmentations.put(record, logits())
+    store.segmentations.put(record, fields())
     (file,) = root.rglob("*.seg")
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(StoreUnavailable, match="damaged"):
-        store.segmentations.with_logits(OWNER, record.id)
-
-
-def test_logits_that_are_not_those_of_the_header_are_damaged(store: LocalStore) -> None:
-    record = segmentation_record(store, add_volume(store))
-    fewer = {name: block[:2] for name, block in logits()[0].items()}
-    store.segmentations.put(record, [fewer])
-    with pytest.raises(StoreUnavailable, match="damaged"):
-        store.segmentations.with_logits(OWNER, record.id)
+        store.segmentations.with_fields(OWNER, record.id)
 
 
 def test_logits_are_kept_as_deflated_float16(store: LocalStore, root: Path) -> None:
-    values = rounded(np.random.default_rng(0).normal(0, 9, (CELLS,) * 3).astype(np.float32))
+    values = rounded(np.random.default_rng(0).normal(0, 9, (16,) * 3).astype(np.float32))
+    window = Window(1.5, (0, 0, 0), 32)
+    field, flat = (Field.of_window(window, array) for array in (values, np.zeros_like(values)))
     record = segmentation_record(store, add_volume(store))
-    store.segmentations.put(record, [{"general": values, "fused": np.zeros_like(values)}])
+    record = store.segmentations.put(record, {"general": field, "fused": flat})
     (file,) = root.rglob("*.seg")
     header = record.model_dump_json().encode()
-    assert file.stat().st_size < 28 + len(header) + 2 * CELLS**3 + 100
-    _, (read,) = store.segmentations.with_logits(OWNER, record.id)
-    np.testing.assert_array_equal(read["general"], values)
-
-
-def test_logits_of_an_earlier_version_are_read(store: LocalStore, root: Path) -> None:
-    record = segmentation_record(store, add_volume(store))
-    store.segmentations.put(record, logits())
-    (file,) = root.rglob("*.seg")
-    values = np.random.default_rng(0).normal(0, 9, (2, *(CELLS,) * 3)).astype("<f4")
-    file.write_bytes(b"".join(frame(record.model_dump_json().encode(), [values.data])))
-    _, (read,) = store.segmentations.with_logits(OWNER, record.id)
-    np.testing.assert_array_equal(read["general"], values[0])
-    np.testing.assert_array_equal(read["fused"], values[1])
+    assert file.stat().st_size < 28 + len(header) + 2 * 16**3 + 100
+    _, read = store.segmentations.with_fields(OWNER, record.id)
+    same_field(read["general"], field)
 
 
 def test_rounding_is_to_what_is_read_again() -> None:
@@ -167,14 +200,14 @@ def test_rounding_is_to_what_is_read_again() -> None:
 
 def test_every_cut_of_logits_is_noticed(store: LocalStore, root: Path) -> None:
     record = segmentation_record(store, add_volume(store))
+    record = store.segmentations.put(record, fields())
     header = record.model_dump_json().encode()
-    whole = pack_logits(record, logits())
-    store.segmentations.put(record, logits())
     (file,) = root.rglob("*.seg")
+    whole = file.read_bytes()[28 + len(header) :]
     for payload in (*(whole[:length] for length in range(len(whole))), zlib.compress(b"x" * 9999)):
         file.write_bytes(b"".join(frame(header, [payload])))
         with pytest.raises(StoreUnavailable, match="damaged"):
-            store.segmentations.with_logits(OWNER, record.id)
+            store.segmentations.with_fields(OWNER, record.id)
 
 
 def test_a_search_asks_the_volume_that_the_id_speaks_for(
@@ -183,7 +216,7 @@ def test_a_search_asks_the_volume_that_the_id_speaks_for(
     volumes = [add_volume(store, file_digest=f"{n:064}") for n in range(20)]
     name = store.new_id(volumes[7].id)
     record = segmentation_record(store, volumes[7], id=name)
-    store.segmentations.put(record, logits())
+    record = store.segmentations.put(record, fields())
     asked: list[str] = []
     start = FolderFiles.read_start
 

@@ -1,8 +1,9 @@
 """tau and slack: the most for experts' own classes within a budget for all others.
 
 For every kind of prompt, all pairs of a grid are tried: it is arithmetic on the samples. Of the
-pairs that lose no more than the budget on general classes, that of the best Dice on own classes is
-taken; among those that are within `TIE` of it, the tau nearest to 0.5, then the smaller slack.
+pairs that lose no more than the budget on general classes, in whatever way a user asks, that of the
+best Dice on own classes is taken; among those that are within `TIE` of it, the tau nearest to 0.5,
+then the smaller slack.
 """
 
 from collections import Counter
@@ -28,9 +29,9 @@ TAUS: Final = (*(round(0.05 * n, 2) for n in range(1, 20)), 0.97, 0.98, 0.99, 0.
 SLACKS: Final[dict[PromptKind, tuple[float | None, ...]]] = {
     "box": (0.0, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, None),
     "click": (0.0, 0.5, 1.0, 2.0, 3.0, 4.5, 6.0, 8.0, 12.0, None),
-    "clicks": (0.0, 0.5, 1.0, 2.0, 3.0, 4.5, 6.0, 8.0, 12.0, None),
+    "clicks": (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, None),
 }
-"""Shares of the box's side; logits. None: no check."""
+"""Shares of the box's side; logits; -log p, in the mean over clicks. None: no check."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,9 @@ class Setting:
     own, general
         Mean Dice over classes.
     loss
-        Of ``general`` against the general model alone.
+        Of Dice on general classes against the general model alone, in the way of asking that loses
+        most: with several clicks, what points given at once gain does not pay for what corrective
+        clicks lose.
     """
 
     kind: PromptKind
@@ -88,6 +91,9 @@ class Bench:
             self._excess = misfits[:, 1] - misfits[:, 0]
         self._empty = ~np.isfinite(misfits[:, 1])
         self.weights = np.where(self.own, self._shares(self.own), self._shares(~self.own))
+        ways = np.array([s.way for s in self.samples])
+        found = [~self.own & (ways == way) for way in sorted(set(ways.tolist()))]
+        self._by_way = [self._shares(group) for group in found if group.any()]
 
     def answers(self, tau: "float | NDArray[np.float64]", slack: float | None) -> NDArray[np.bool_]:
         """Which samples the expert answers, bool [n]; ``tau`` may differ for each."""
@@ -109,18 +115,22 @@ class Bench:
         """Mean over general classes."""
         return float((self.weights * dice)[~self.own].sum())
 
+    def loss(self, dice: NDArray[np.float64]) -> float:
+        """See `Setting`."""
+        return max(float((weights * (self.general - dice)).sum()) for weights in self._by_way)
+
     def measure(self, tau: float, slack: float | None) -> Setting:
         """What a pair gives."""
         dice = self.dice(self.answers(tau, slack))
-        general = self.general_dice(dice)
-        loss = self.general_dice(self.general) - general
-        return Setting(self.kind, tau, slack, self.own_dice(dice), general, loss)
+        own, general = self.own_dice(dice), self.general_dice(dice)
+        return Setting(self.kind, tau, slack, own, general, self.loss(dice))
 
     def _shares(self, group: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Weights that sum to 1 in a group, equal for each of its classes."""
+        """Weights that sum to 1 in a group, equal for each of its classes; 0 outside."""
         names = [(s.dataset, s.structure) for s in self.samples]
         counts = Counter(name for name, there in zip(names, group, strict=True) if there)
-        return np.array([1 / (len(counts) * counts[n]) if counts[n] else 0.0 for n in names])
+        shares = [1 / (len(counts) * counts[n]) if n in counts else 0.0 for n in names]
+        return np.where(group, shares, 0.0)
 
 
 def grid(bench: Bench) -> list[Setting]:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from sammoe.bundle import PromptKind
 from sammoe.engine.selector import agreement, fuse, misfit, prompt_kind
@@ -13,11 +13,21 @@ from sammoe.training.evaluation.judging import Judge, Judged, Logits
 from sammoe.training.evaluation.running import Engines, Job, expert_of
 from sammoe.training.evaluation.sessions import LOOK, Embeddings, Scene, Shown
 from sammoe.training.evaluation.targets import Target
-from sammoe.training.evaluation.users import Drawing, draw_box, rng_of
+from sammoe.training.evaluation.together import points_together
+from sammoe.training.evaluation.users import draw_box, rng_of
 
 NAME: Final = "bundle"
-BOXES: Final[tuple[Drawing, ...]] = ("box", "jitter")
+BOXES: Final[tuple[Literal["box", "jitter"], ...]] = ("box", "jitter")
 CLICKS: Final = (1, 3, 6)
+"""After which of a user's clicks."""
+
+AT_ONCE: Final = (3, 6)
+"""Points given together, as a user does who has not seen an answer yet."""
+
+
+Way = Literal["box", "jitter", "at_once", "loop"]
+"""How a user asks: an exact box, one that is a little off, points given together, or clicks that
+correct answers one after the other."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +40,7 @@ class Sample:
         Of the target.
     expert
         That was trained for it; empty for a general class.
-    kind
+    kind, way
         Of the prompt.
     top, s_top
         The gate's best expert, and its score.
@@ -49,6 +59,7 @@ class Sample:
     patient: str
     expert: str
     kind: PromptKind
+    way: Way
     top: str
     s_top: float
     misfits: tuple[float, float]
@@ -79,7 +90,8 @@ class Sampler:
     """Prompts for one target.
 
     Boxes are exact and jittered; clicks go into the error of a mask that is now the general one,
-    now the top expert's, at random, so that neither is favoured by what it was asked.
+    now the top expert's, at random, so that neither is favoured by what it was asked. Points given
+    at once lie anywhere in the target.
     """
 
     def __init__(self, scene: Scene, target: Target, seed: int) -> None:
@@ -88,11 +100,15 @@ class Sampler:
         self._words = ("calibrate", seed, target.dataset, target.case, target.structure)
 
     async def samples(self) -> list[Sample]:
-        """Both boxes, and the answers after `CLICKS`."""
+        """Both boxes, points at once, and the answers after `CLICKS`."""
         found: list[Sample | None] = []
         for drawing in BOXES:
             box = draw_box(self._target.mask, drawing, rng_of(*self._words, drawing))
-            found.append((await self._look(self._scene.plan(Prompt(box=box))))[0])
+            found.append((await self._look(self._scene.plan(Prompt(box=box)), drawing))[0])
+        for count in AT_ONCE:
+            rng = rng_of(*self._words, "points", count)
+            points = points_together(self._scene, self._target.mask, count, rng)
+            found.append((await self._look(self._scene.plan(points), "at_once"))[0])
         shown: Shown | None = None
         judged: Judged | None = None
         for number in range(1, max(CLICKS) + 1):
@@ -101,14 +117,14 @@ class Sampler:
             careful = bool(rng.random() < 0.5)
             index, positive = self._judge.next_click(judged, reach, rng, careful=careful)
             planned = self._scene.plan(Prompt(points=(Point(*index, positive=positive),)), shown)
-            sample, candidates = await self._look(planned)
+            sample, candidates = await self._look(planned, "loop")
             if number in CLICKS:
                 found.append(sample)
             shown = Shown(planned, candidates[int(rng.integers(len(candidates)))])
             judged = self._judge(shown.logits, planned.window)
         return [sample for sample in found if sample is not None]
 
-    async def _look(self, planned: Plan) -> tuple[Sample | None, Sequence[Logits]]:
+    async def _look(self, planned: Plan, way: Way) -> tuple[Sample | None, Sequence[Logits]]:
         """A sample, unless no expert is for this scan; and the masks that could be shown."""
         decoded = await self._scene.decode(planned, LOOK)
         route, general = decoded.route, decoded.candidates["general"]
@@ -129,6 +145,7 @@ class Sampler:
             patient=target.patient,
             expert=target.expert,
             kind=prompt_kind(inputs.labels),
+            way=way,
             top=route.top,
             s_top=route.s_top,
             misfits=(misfits[0], misfits[1]),

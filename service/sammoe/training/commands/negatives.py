@@ -14,7 +14,7 @@ from sammoe.export.reading import load_networks
 from sammoe.training.arguments import not_negative_int, positive_int
 from sammoe.training.gates.bank import PromptBank
 from sammoe.training.gates.prompts import Simulator
-from sammoe.training.gates.sources import Cutter, read_sources
+from sammoe.training.gates.sources import Cutter, read_together
 
 DETAIL = (
     "Needed once for a general model. No label is used: prompts are drawn anywhere in the training"
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
     """Write the bundle."""
     torch.set_num_threads(args.threads)
     bundle = load_bundle(find_bundle(args.bundle))
-    sources = read_sources(args.data)
+    (sources,) = read_together(args.data)
     networks = load_networks(bundle)
     model = networks.model.requires_grad_(False)
     cutter = Cutter(model.image_encoder, bundle.manifest.window_rule(), args.cache, args.seed)

@@ -12,19 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sammoe.bundle import ENCODER
-from sammoe.engine import AUTO, GENERAL, Choice, Decoded, Engine, Route
+from sammoe.engine import AUTO, GENERAL, Choice, Decoded, Engine
 from sammoe.segmentation import Prompt
 from sammoe.segmentation.planning import Parent, Plan, plan
-from sammoe.store import (
-    ChoiceRecord,
-    RouteRecord,
-    SegmentationRecord,
-    VolumeRecord,
-    WindowRecord,
-    now,
-)
+from sammoe.store import VolumeRecord, now
 from sammoe.training.evaluation.metrics import Mask
 from sammoe.volume.crop import crop
+from sammoe.volume.field import Field
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.paste import paste
 from sammoe.volume.volume import Volume
@@ -179,19 +173,4 @@ def _record(volume: Volume) -> VolumeRecord:
 
 def _parent(shown: Shown) -> Parent:
     """What the planning reads of a parent: its prompt, its window, and its answer."""
-    cells = len(shown.logits)
-    record = SegmentationRecord(
-        id="",
-        owner="",
-        created=now(),
-        volume_id="",
-        parent=None,
-        prompt=shown.plan.prompt,
-        windows=(WindowRecord(window=shown.window, candidates=(GENERAL,), cells=cells),),
-        route=RouteRecord.model_validate(Route(used=GENERAL)),
-        choice=ChoiceRecord(expert=AUTO, tau=None),
-        bundle_digest="",
-        timings_ms={},
-        voxel_count=0,
-    )
-    return Parent(record, [{GENERAL: shown.logits}])
+    return Parent(shown.plan.prompt, shown.window, Field.of_window(shown.window, shown.logits))

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Final, Literal, get_args
 
 from sammoe.engine import Route
-from sammoe.errors import OutsideWindow
 from sammoe.segmentation import Point, Prompt
-from sammoe.segmentation.doubts import doubts
+from sammoe.segmentation.doubts import Ends, doubts
 from sammoe.segmentation.planning import Plan
 from sammoe.store import DoubtRecord
 from sammoe.training.evaluation.judging import Judge, Judged, Logits
@@ -24,14 +23,13 @@ from sammoe.training.evaluation.systems import (
     System,
     vary,
 )
-from sammoe.training.evaluation.users import Drawing, anywhere, draw_box, rng_of
+from sammoe.training.evaluation.together import points_together
+from sammoe.training.evaluation.users import Drawing, draw_box, rng_of
 from sammoe.volume.nifti import write_nifti
 from sammoe.volume.window import Window
 
 FT_ON_GENERAL: Final = 2
 """Experts asked by name about a class that is none of theirs: so many, drawn for each target."""
-
-_TRIES = 20  # to find a place that shares a window with the points before it
 
 
 @dataclass(frozen=True)
@@ -155,20 +153,8 @@ class Examiner:
         return Prompt(box=draw_box(self._target.mask, drawing, rng))
 
     def _points(self) -> Prompt:
-        """Positive points anywhere in the target that one window holds together."""
-        rng, target = rng_of(*self._words, "points"), self._target.mask
-        points = [Point(*anywhere(target, rng))]
-        near = target & self._reach(self._first.plan(Prompt(points=tuple(points))).window)
-        for _ in range(_TRIES * self._options.clicks):
-            if len(points) == self._options.clicks:
-                break
-            tried = (*points, Point(*anywhere(near, rng)))
-            try:
-                self._first.plan(Prompt(points=tried))
-            except OutsideWindow:
-                continue
-            points = list(dict.fromkeys(tried))
-        return Prompt(points=tuple(points))
+        rng = rng_of(*self._words, "points")
+        return points_together(self._first, self._target.mask, self._options.clicks, rng)
 
     def _reach(self, window: Window | None) -> Mask:
         return self._first.reachable(window)
@@ -225,10 +211,9 @@ class Examiner:
     def _doubts(
         self, system: System, planned: Plan, judged: Judged, route: Route
     ) -> tuple[DoubtRecord, ...]:
-        bundle = system.scene.engine.bundle
-        return doubts(
-            self._first.volume, planned.prompt, planned.window, judged.pasted, route, bundle
-        )
+        bundle, volume = system.scene.engine.bundle, self._first.volume
+        ends = Ends.of_window(volume, planned.prompt, planned.window, judged.pasted)
+        return doubts(volume, planned.prompt, ends, judged.pasted, route, bundle)
 
     def _dice(self, logits: Logits | None, planned: Plan) -> float:
         return NAN if logits is None else self._judge(logits, planned.window).dice

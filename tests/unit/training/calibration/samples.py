@@ -17,6 +17,7 @@ def sample(structure: str, **changes: Any) -> Sample:
         "patient": "p",
         "expert": structure if own else "",
         "kind": "box",
+        "way": "box",
         "top": structure if own else "cord",
         "s_top": 0.9,
         "misfits": (0.1, 0.1),
@@ -31,10 +32,11 @@ def sample(structure: str, **changes: Any) -> Sample:
 
 def population(kind: PromptKind = "box", patients: int = 20) -> list[Sample]:
     """Own prompts score .6 to 1 and fit as well as the general mask; every fifth of the general
-    prompts scores as high and fits .04 worse (of a box) or 2 worse (clicks), the rest scores low.
+    prompts scores as high and fits .04 worse (a box), 2 worse (a click) or .2 worse (clicks), the
+    rest scores low.
     """
     rng = np.random.default_rng(PROMPT_KINDS.index(kind))
-    worse = 0.04 if kind == "box" else 2.0
+    worse = {"box": 0.04, "click": 2.0, "clicks": 0.2}[kind]
     found = []
     for number in range(patients):
         for structure in ("cord", "vein", "liver", "spleen"):

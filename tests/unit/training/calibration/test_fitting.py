@@ -7,6 +7,7 @@ import pytest
 from sammoe.bundle import PROMPT_KINDS, PromptKind
 from sammoe.errors import DataSetInvalid
 from sammoe.training.calibration.fitting import TAUS, Bench, Setting, benches, choose, grid
+from sammoe.training.calibration.samples import Sample, Way
 from tests.unit.training.calibration.samples import population, sample
 
 
@@ -55,6 +56,21 @@ def test_a_budget_buys_dice_on_own_classes() -> None:
     assert own[0] < own[-1]
     for budget in (0.0, 0.02, 0.06):
         assert choose(settings, budget).loss <= budget
+
+
+def test_what_one_way_of_asking_gains_pays_for_no_other() -> None:
+    def asked(way: Way, general: float, fused: float) -> Sample:
+        return sample("liver", kind="clicks", way=way, general=general, fused=fused)
+
+    samples = [
+        sample("cord", kind="clicks", way="loop"),
+        asked("loop", 0.8, 0.7),
+        asked("loop", 0.8, 0.76),
+        asked("at_once", 0.4, 0.6),
+    ]
+    found = Bench(samples, "clicks").measure(0.5, None)
+    assert found.loss == pytest.approx((0.1 + 0.04) / 2)
+    assert found.general == pytest.approx((0.7 + 0.76 + 0.6) / 3)
 
 
 def test_equal_settings_go_to_the_middle_and_to_the_smaller_slack() -> None:

@@ -17,9 +17,12 @@ def samples(engine: LocalEngine, dataset: DataSet) -> list[Sample]:
 
 
 def test_every_kind_of_prompt_on_every_target(samples: list[Sample]) -> None:
-    kinds = ["box", "box", "click", "clicks", "clicks"]
-    assert [(s.structure, s.kind) for s in samples] == [
-        (structure, kind) for structure in ("ball", "cube") for kind in kinds
+    kinds = ["box", "box", "clicks", "clicks", "click", "clicks", "clicks"]
+    ways = ["box", "jitter", "at_once", "at_once", "loop", "loop", "loop"]
+    assert [(s.structure, s.kind, s.way) for s in samples] == [
+        (structure, kind, way)
+        for structure in ("ball", "cube")
+        for kind, way in zip(kinds, ways, strict=True)
     ]
     assert {(s.structure, s.expert) for s in samples} == {("ball", "round"), ("cube", "")}
     for sample in samples:

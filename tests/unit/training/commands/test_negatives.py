@@ -1,4 +1,5 @@
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
@@ -89,3 +90,13 @@ def test_data_sets_of_one_name_are_refused(plain: Path, tmp_path: Path) -> None:
     data = [write_nnunet(tmp_path / part / "clinic", CASES) for part in ("a", "b")]
     with pytest.raises(DataSetInvalid, match="two data sets are called 'clinic'"):
         negatives.run(arguments("--bundle", plain, "--data", *data, "--out", tmp_path / "out"))
+
+
+def test_a_patient_of_two_parts_is_refused(plain: Path, tmp_path: Path) -> None:
+    data = [write_nnunet(tmp_path / name, CASES) for name in ("clinic", "ward")]
+    for folder, test in zip(data, ("a", "b"), strict=True):
+        parts = {case: "test" if case == test else "train" for case in CASES}
+        (folder / "split.json").write_text(json.dumps(parts))
+    with pytest.raises(DataSetInvalid, match=r"patient a is in the part test of .*clinic, and in"):
+        negatives.run(arguments("--bundle", plain, "--data", *data, "--out", tmp_path / "out"))
+    assert not (tmp_path / "out").exists()

@@ -1,23 +1,19 @@
 import asyncio
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sammoe.engine.local import EngineOptions, LocalEngine
-from sammoe.segmentation import Point
 from sammoe.training.datasets import DataSet
 from sammoe.training.evaluation.metrics import dice
 from sammoe.training.evaluation.rows import Row
 from sammoe.training.evaluation.running import evaluate_case, expert_of
-from sammoe.training.evaluation.sessions import Scene
 from sammoe.training.evaluation.systems import VARIANTS
-from sammoe.training.evaluation.targets import Examiner, Options, Target
-from sammoe.volume.geometry import Geometry
+from sammoe.training.evaluation.targets import Options
 from sammoe.volume.reading import read_volume
-from sammoe.volume.volume import Modality, ModalitySource, Volume
+from sammoe.volume.volume import Modality
 from tests.unit.training.evaluation.conftest import write_mixture
 
 OPTIONS = Options(clicks=3)
@@ -150,35 +146,3 @@ async def test_an_expert_is_for_its_modalities(engine: LocalEngine) -> None:
     assert expert_of(narrow, "ball", Modality.CT) == "round"
     assert expert_of(narrow, "ball", Modality.UNKNOWN) == "round"
     assert expert_of(manifest, "cube", Modality.MR) == ""
-
-
-async def test_large_targets_get_points_that_one_window_holds(
-    engine: LocalEngine, dataset: DataSet
-) -> None:
-    """The window is 48 mm wide; the target is a plate of 200 mm."""
-    shape = (100, 20, 20)
-    voxels = np.random.default_rng(0).integers(1, 200, shape).astype(np.int16)
-    volume = Volume(
-        voxels, Geometry(shape, np.diag([2.0, 2, 2, 1])), Modality.MR, ModalitySource.USER
-    )
-    mask = np.zeros(shape, bool)
-    mask[:, 8:12, 8:12] = True
-    target = Target("set", "a", "p", "plate", mask)
-    for seed in range(40):
-        options = replace(OPTIONS, clicks=6, seed=seed)
-        examiner = Examiner({"ours": Scene(engine, volume)}, target, options)
-        prompt = examiner._points()
-        assert len(prompt.points) == 6
-        assert len(set(prompt.points)) == 6
-        assert all(mask[int(p.x), int(p.y), int(p.z)] for p in prompt.points)
-
-
-async def test_small_targets_get_as_many_points_as_they_have_voxels(
-    engine: LocalEngine, dataset: DataSet
-) -> None:
-    volume = dataset.cases[0].read_image()
-    mask = np.zeros(volume.geometry.shape, bool)
-    mask[9, 9, 8:10] = True
-    target = Target("set", "a", "p", "dot", mask)
-    examiner = Examiner({"ours": Scene(engine, volume)}, target, replace(OPTIONS, clicks=6))
-    assert set(examiner._points().points) == {Point(9, 9, 8), Point(9, 9, 9)}

@@ -1,0 +1,34 @@
+"""From a stored segmentation to what its refinement starts from."""
+
+from typing import Final, Literal
+
+from sammoe.errors import CandidateMissing
+from sammoe.segmentation.planning import Parent, answer_name
+from sammoe.store import Fields, SegmentationRecord
+from sammoe.volume.field import Field
+
+Candidate = Literal["fused", "general", "expert"]
+"""A segmentation's masks; ``fused`` is the answer, whatever it was made of."""
+
+ANSWER: Final[Candidate] = "fused"
+
+
+def field_of(record: SegmentationRecord, fields: Fields, candidate: str = ANSWER) -> Field:
+    """One of a segmentation's masks.
+
+    Raises
+    ------
+    CandidateMissing
+        It was not computed.
+    """
+    name = answer_name(fields, record.route) if candidate == ANSWER else candidate
+    if name not in fields:
+        made = ", ".join(fields)
+        raise CandidateMissing(f"This segmentation did not compute that mask, but: {made}.")
+    return fields[name]
+
+
+def parent_of(record: SegmentationRecord, fields: Fields, candidate: str = ANSWER) -> Parent:
+    """What a refinement of a segmentation, or of another of its masks, starts from."""
+    window, field = record.windows[0].window, field_of(record, fields, candidate)
+    return Parent(record.prompt, window, field, record.bundle_digest, frozenset(record.experts))

@@ -1,0 +1,119 @@
+"""Joining the answers of overlapping windows into one field, so that no seam shows.
+
+Where windows of one request overlap, each counts the more the nearer a cell is to its middle.
+Where they lie over an earlier field, the new answer counts alone but for a rim along the faces
+beyond which the old one goes on: there it fades in. Nothing depends on the order in which windows
+were visited.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sammoe.volume.field import Field
+from sammoe.volume.window import Window
+
+RIM = 1 / 8
+"""Share of a window's side over which an answer fades into an earlier one."""
+
+Answer = tuple[Window, NDArray[np.float32]]
+"""A window and its logits [L, L, L]."""
+
+
+def joined(answers: Sequence[Answer], earlier: Field | None = None) -> Field:
+    """One field of windows' answers, over an earlier field where there is one.
+
+    Parameters
+    ----------
+    answers
+        At least one; their cells are those of ``earlier``, and of each other.
+    """
+    # Sums of floats depend on their order: windows are added by their place, not as they came.
+    ordered = sorted(answers, key=lambda answer: answer[0].start)
+    if len(ordered) == 1 and earlier is None:
+        return Field.of_window(*ordered[0])
+    under = earlier or _nothing(*ordered[0])
+    whole = under.covering([under.region(window) for window, _ in ordered])
+    old, known = whole.values, whole.known
+    total, weight = np.zeros(old.shape), np.zeros(old.shape)
+    last, count = np.zeros(old.shape, np.float32), np.zeros(old.shape, np.int64)
+    share = np.zeros(old.shape, np.float32)
+    for window, logits in ordered:
+        part, tent = whole.region(window), _product([_tent(len(logits))] * 3)
+        total[part] += tent * logits
+        weight[part] += tent
+        last[part] = logits
+        count[part] += 1
+        share[part] = np.maximum(share[part], _fading(known, part))
+    seen, several = count > 0, count > 1
+    mean = np.divide(total, weight, out=np.zeros_like(total), where=several).astype(np.float32)
+    # What one window alone says is kept to the bit: no mean of one, no sum with 0 times another.
+    new = np.where(several, mean, last)
+    mixed = np.where(share < 1, share * new + (1 - share) * np.where(known, old, 0), new)
+    values = np.where(seen, np.where(known, mixed, new), old)
+    return Field(whole.spacing, whole.patch, whole.start, values.astype(np.float32))
+
+
+def confirmed(
+    before: Field, after: Field, places: NDArray[np.float64], labels: Sequence[int]
+) -> Field:
+    """Give back what a user had confirmed by a click, where joining took it away.
+
+    Parameters
+    ----------
+    before, after
+        The earlier field, and the one that replaces it, on cells of the same place.
+    places, labels
+        Model index [N, 3] and label of each earlier click; 1 is inside.
+
+    Returns
+    -------
+    ``after`` with the cells of ``before`` around each click that ``before`` met and ``after`` not.
+    """
+    old, values = before.over(after), after.values.copy()
+    for place, label in zip(places, labels, strict=True):
+        was, now = before.at(place), after.at(place)
+        if np.isnan(was) or (was > 0) != bool(label) or (now > 0) == bool(label):
+            continue
+        i, j, k = (slice(max(0, part.start), part.stop) for part in after.support(place))
+        np.copyto(values[i, j, k], old[i, j, k], where=~np.isnan(old[i, j, k]))
+    return replace(after, values=values)
+
+
+def _nothing(window: Window, logits: NDArray[np.float32]) -> Field:
+    return Field.of_window(window, np.full(logits.shape, np.nan, np.float32))
+
+
+def _tent(cells: int) -> NDArray[np.float64]:
+    """Weight along an axis: 1 in the middle, next to nothing at the faces; float64 [cells]."""
+    place = np.arange(cells) + 0.5
+    weight: NDArray[np.float64] = np.minimum(place, cells - place) / (cells / 2)
+    return weight
+
+
+def _fading(known: NDArray[np.bool_], part: tuple[slice, slice, slice]) -> NDArray[np.float32]:
+    """How much a new answer counts over an old one: float32 [L, L, L], within 0 .. 1."""
+    ramps = []
+    for axis in range(3):
+        first, last = part[axis].start, part[axis].stop
+        cells = last - first
+        rim = max(1.0, cells * RIM)
+        ramp = np.ones(cells)
+        for beyond, place in (
+            (first - 1, np.arange(cells) + 0.5),
+            (last, cells - np.arange(cells) - 0.5),
+        ):
+            beside = list(part)
+            beside[axis] = slice(max(0, beyond), beyond + 1)
+            if beyond >= 0 and known[tuple(beside)].any():
+                ramp = np.minimum(ramp, place / rim)
+        ramps.append(ramp)
+    return _product(ramps).astype(np.float32)
+
+
+def _product(along: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    x, y, z = along
+    product: NDArray[np.float64] = x[:, None, None] * y[:, None] * z
+    return product
