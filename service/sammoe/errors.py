@@ -72,6 +72,7 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     │   ├── EngineBusy              429 engine_busy
     │   └── EngineOutputInvalid     502 engine_output_invalid
     ├── PacsError               502 pacs_failed
+    │   ├── NotStored               502 not_stored
     │   └── PacsUnavailable         504 pacs_unavailable
     ├── StoreUnavailable        503 store_unavailable
     ├── QuotaExceeded           507 quota_exceeded
@@ -523,6 +524,12 @@ class PacsError(SammoeError):
 
     code = "pacs_failed"
     status = 502
+
+
+class NotStored(PacsError):
+    """The DICOMweb server did not take every file."""
+
+    code = "not_stored"
 
 
 class PacsUnavailable(PacsError):

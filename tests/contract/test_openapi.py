@@ -44,6 +44,7 @@ OPERATIONS: Final = {
     "getResultMask",
     "getResultSeg",
     "getResultRtstruct",
+    "storeResult",
     "getCapabilities",
     "getLiveness",
     "getReadiness",

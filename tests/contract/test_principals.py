@@ -73,6 +73,7 @@ async def test_what_is_anothers_is_not_there(workspace: Workspace) -> None:
             ("GET", "/v1/results/{result}/mask", None),
             ("GET", "/v1/results/{result}/seg", None),
             ("GET", "/v1/results/{result}/rtstruct", None),
+            ("POST", "/v1/results/{result}/store", {}),
         ):
             answers = [
                 await http.request(method, path.format(**ids), json=sent, headers=theirs)

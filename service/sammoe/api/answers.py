@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from sammoe.api.schemas import Box, PointIn
+from sammoe.segmentation import DicomForm, StoredFile
 from sammoe.segmentation.doubts import MODALITY_UNKNOWN
 from sammoe.store.records import ResultRecord, SegmentationRecord, VolumeRecord, WindowRecord
 from sammoe.volume.measure import Measures
@@ -272,6 +273,36 @@ class ResultPage(BaseModel):
 
     items: tuple[ResultOut, ...]
     next: str | None = Field(description="`cursor` of the next page; null at the end")
+
+
+class StoredOut(BaseModel):
+    """A file of a result that is in the PACS."""
+
+    form: DicomForm
+    study: str
+    series: str
+    instance: str = Field(description="SOP Instance UID")
+    warning: str | None = Field(
+        description="the server's Warning Reason (DICOM PS3.3, C.14), hexadecimal; mostly null"
+    )
+
+    @classmethod
+    def of(cls, stored: StoredFile) -> Self:
+        """From the use case's value."""
+        file, warning = stored.file, stored.warning
+        return cls(
+            form=stored.form,
+            study=file.study,
+            series=file.series,
+            instance=file.instance,
+            warning=None if warning is None else f"{warning:04X}",
+        )
+
+
+class StoredPage(BaseModel):
+    """What was sent, in that order: all of it is stored."""
+
+    items: tuple[StoredOut, ...]
 
 
 def _segmentation(record: SegmentationRecord, volume: VolumeRecord) -> dict[str, Any]:

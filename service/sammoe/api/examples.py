@@ -192,6 +192,23 @@ RESULT: Final[dict[str, Any]] = {
 
 RESULTS: Final = {"items": [RESULT], "next": None}
 
+STORE_REQUESTS: Final[dict[str, Any]] = {
+    "the DICOM SEG, to the default server": {},
+    "for treatment planning too": {"forms": ["seg", "rtstruct"], "server": "default"},
+}
+
+STORED: Final[dict[str, Any]] = {
+    "items": [
+        {
+            "form": "seg",
+            "study": "1.2.826.0.1.3680043.8.498.1",
+            "series": "2.25.203810214361741592317318640123415926532",
+            "instance": "2.25.117932174510293810548213741253718213749",
+            "warning": None,
+        }
+    ]
+}
+
 CAPABILITIES: Final[dict[str, Any]] = {
     "version": "0.1.0",
     "notice": "Research use only. Not a medical device.",

@@ -18,6 +18,7 @@ from sammoe.api.answers import (
     SegmentationOut,
     SegmentationPage,
     SeriesPage,
+    StoredPage,
     StudyOut,
     VolumeOut,
     VolumePage,
@@ -31,6 +32,7 @@ from sammoe.api.schemas import (
     ResultIn,
     SegmentationIn,
     SeriesQueryIn,
+    StoreIn,
     StudyIn,
     VolumeIn,
 )
@@ -49,6 +51,7 @@ _REQUESTS: Final[tuple[type[BaseModel], ...]] = (
     SegmentationIn,
     SeriesQueryIn,
     StudyIn,
+    StoreIn,
     VolumeIn,
 )
 _ANSWERS: Final[tuple[type[BaseModel], ...]] = (
@@ -62,6 +65,7 @@ _ANSWERS: Final[tuple[type[BaseModel], ...]] = (
     SegmentationPage,
     SeriesPage,
     StudyOut,
+    StoredPage,
     VolumeOut,
     VolumePage,
 )

@@ -59,6 +59,11 @@ _REFUSALS: Final[tuple[errors.SammoeError, ...]] = (
     errors.DicomSlicesMissing("1 slice(s) are missing: slices 40 and 41 of 119 are 5 mm apart."),
     errors.SeriesMissing("The DICOMweb server has no such study or series."),
     errors.PacsError("The DICOMweb server answered 500."),
+    errors.NotStored(
+        "Not stored: rtstruct. The DICOMweb server refuses the file (failure reason A700H). seg is"
+        " stored. Sending again is harmless.",
+        pointer="/forms/1",
+    ),
     errors.PacsUnavailable("The DICOMweb server can not be reached; try again."),
     errors.StoreUnavailable("The store's disk is full: nothing was kept."),
     errors.QuotaExceeded(

@@ -7,15 +7,15 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from sammoe.api import examples
-from sammoe.api.answers import ResultOut, ResultPage
+from sammoe.api.answers import ResultOut, ResultPage, StoredOut, StoredPage
 from sammoe.api.bodies import read_json
 from sammoe.api.documentation import answer, file, json_body, nothing, refusals
 from sammoe.api.idempotency import REPLAYED, Made
 from sammoe.api.negotiation import DICOM, NIFTI, NRRD
-from sammoe.api.schemas import PageQuery, ResultIn, SegQuery, StructureQuery
+from sammoe.api.schemas import PageQuery, ResultIn, SegQuery, StoreIn, StructureQuery
 from sammoe.api.services import Caller, QueryCaller, file_answer, json_answer
 from sammoe.errors import NotFound
-from sammoe.segmentation import Composed, DicomForm
+from sammoe.segmentation import Composed, DicomForm, send_result
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.segments import structures_nifti, structures_nrrd
 from sammoe.volume.structures import Structure
@@ -175,6 +175,38 @@ async def get_result_rtstruct(call: Caller, result_id: str) -> Response:
     form = call.form(DICOM)
     made = await call.workspace.results.dicom(call.principal, result_id, "rtstruct")
     return file_answer(made.content, form, "rtstruct.dcm")
+
+
+@router.post(
+    "/v1/results/{result_id}/store",
+    operation_id="storeResult",
+    responses=answer(200, "all of them are stored", StoredPage, examples.STORED, REPLAYED)
+    | refusals(400, 404, 406, 408, 409, 413, 415, 429, 502, 504),
+    openapi_extra=json_body(StoreIn, examples.STORE_REQUESTS, required=False),
+)
+async def store_result(call: Caller, result_id: str) -> Response:
+    """Send a result's DICOM files to a DICOMweb server that the settings name.
+
+    Nothing is deleted or replaced there. An unchanged result is stored under the same UIDs, so
+    sending it again is harmless. 502 `not_stored`: the server did not take every file.
+    """
+    form = call.form()
+    limit = call.services.settings.json_limit
+    asked, body = await read_json(call.request, StoreIn, limit, optional=True)
+
+    async def make() -> Made:
+        workspace = call.workspace
+        record = await workspace.results.get(call.principal, result_id)
+        stored = await send_result(
+            workspace.results,
+            workspace.pacs.connection(asked.server),
+            call.principal,
+            result_id,
+            asked.forms,
+        )
+        return json_answer(StoredPage(items=tuple(map(StoredOut.of, stored)))), record.volume_id
+
+    return await call.once(make, content=body, form=form)
 
 
 def _chosen(composed: Composed, number: int | None) -> tuple[Structure, ...]:

@@ -13,6 +13,7 @@ from sammoe.segmentation import (
     MAX_POINTS,
     MOST_WINDOWS,
     Candidate,
+    DicomForm,
     Entry,
     Extent,
     Point,
@@ -219,6 +220,25 @@ class ResultIn(Closed):
     def drafts(self) -> tuple[Entry, ...]:
         """The entries as the use cases take them."""
         return tuple(entry.draft() for entry in self.entries)
+
+
+class StoreIn(Closed):
+    """Which files of a result go to which server."""
+
+    forms: tuple[DicomForm, ...] = Field(
+        default=("seg",),
+        min_length=1,
+        max_length=3,
+        description="in the order of sending; each once",
+    )
+    server: ServerName | None = Field(default=None, description="as for a volume")
+
+    @field_validator("forms")
+    @classmethod
+    def _each_once(cls, forms: tuple[DicomForm, ...]) -> tuple[DicomForm, ...]:
+        if len(set(forms)) < len(forms):
+            raise PydanticCustomError("not_unique", "Name each form once")
+        return forms
 
 
 class Query(BaseModel):

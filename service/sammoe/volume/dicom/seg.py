@@ -96,8 +96,7 @@ def write_seg(
         content_description=_DESCRIPTION,
         series_description=_DESCRIPTION,
     )
-    if form == "BINARY":
-        _make_even(seg, came_from)
+    _make_even(seg, came_from)
     describe(seg, came_from[0].instance, identity)
     _settle(seg, *dates(came_from[0].instance, identity.changed))
     return encode(seg)
@@ -243,12 +242,11 @@ def _make_even(seg: "Segmentation", came_from: Sequence[Origin]) -> None:
     frame of zeros says what the missing frame says, and is as legal. It is of the last structure,
     on a slice where that has none; where each structure is on each slice, there is none to add.
     """
-    bits = int(seg.Rows) * int(seg.Columns)
-    used = bits * int(seg.NumberOfFrames)
+    bits = int(seg.Rows) * int(seg.Columns) * int(seg.BitsAllocated)
+    whole, rest = divmod(bits * int(seg.NumberOfFrames), 8)
     while -(-bits * int(seg.NumberOfFrames) // 8) % 2 and _add_empty_frame(seg, came_from):
         pass
-    # From the frames' own bits alone: what highdicom pads with is not always zero.
-    whole, rest = divmod(used, 8)
+    # The frames' own bits alone: what highdicom pads with is not always zero.
     pixels = seg.PixelData[:whole]
     if rest:
         pixels += bytes([seg.PixelData[whole] & ((1 << rest) - 1)])
@@ -284,15 +282,18 @@ def _add_empty_frame(seg: "Segmentation", came_from: Sequence[Origin]) -> bool:
 def _number_positions(items: Sequence[Dataset], slices: dict[tuple[str, int | None], int]) -> None:
     """Number the slices that have frames anew, in the direction that they were numbered in."""
     places = [slices[_refers_to(item)] for item in items]
-    ranks = [int(item.FrameContentSequence[0].DimensionIndexValues[-1]) for item in items[:-1]]
+    ranks = [_indices(item)[-1] for item in items[:-1]]
     first, last = places[int(np.argmin(ranks))], places[int(np.argmax(ranks))]
     used = sorted(set(places), reverse=first > last)
     for item, place in zip(items, places, strict=True):
-        content = item.FrameContentSequence[0]
-        content.DimensionIndexValues = [
-            *content.DimensionIndexValues[:-1],
-            used.index(place) + 1,
-        ]
+        numbers = [*_indices(item)[:-1], used.index(place) + 1]
+        item.FrameContentSequence[0].DimensionIndexValues = numbers
+
+
+def _indices(item: Dataset) -> list[int]:
+    """A frame's places in the dimensions: in that of segments, but for a label map, and slices."""
+    values = item.FrameContentSequence[0].DimensionIndexValues
+    return [int(values)] if isinstance(values, int) else [int(value) for value in values]
 
 
 def _referred(origin: Origin) -> tuple[str, int | None]:

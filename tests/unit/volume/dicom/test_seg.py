@@ -132,10 +132,13 @@ def test_the_same_result_is_the_same_file(tmp_path: Path) -> None:
     assert write_seg(structures, geometry, source, IDENTITY) == one
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("slices", [range(2, 3), range(12), range(1, 12), [0, 5, 11], range(11)])
-@pytest.mark.parametrize("shape", [(41, 37, 12), (24, 25, 12), (40, 41, 12), (32, 32, 12)])
+@pytest.mark.parametrize(
+    "shape", [(41, 37, 12), (24, 25, 12), (40, 41, 12), (33, 33, 12), (32, 32, 12)]
+)
 def test_pixels_fill_an_even_number_of_bytes(
-    tmp_path: Path, shape: tuple[int, int, int], slices: list[int]
+    tmp_path: Path, shape: tuple[int, int, int], slices: list[int], form: SegForm
 ) -> None:
     images = series(ct(shape))
     geometry, source = read(images, tmp_path / "series")
@@ -144,16 +147,16 @@ def test_pixels_fill_an_even_number_of_bytes(
         mask[3 : 5 + slice_, 4:9, slice_] = True
     path = tmp_path / "seg.dcm"
     structures = two(mask, np.ones(shape, np.bool_))[:1]
-    path.write_bytes(write_seg(structures, geometry, source, IDENTITY))
+    path.write_bytes(write_seg(structures, geometry, source, IDENTITY, form))
     seg = dcmread(path)
-    frames, bits = int(seg.NumberOfFrames), shape[0] * shape[1]
+    frames, bits = int(seg.NumberOfFrames), shape[0] * shape[1] * seg.BitsAllocated
     full = len(slices) == shape[2]
     assert full or -(-frames * bits // 8) % 2 == 0
     assert len(seg.PixelData) == -(-frames * bits // 8) + -(-frames * bits // 8) % 2
     assert len(slices) <= frames <= shape[2]
     assert np.array_equal(by_references(path, images, geometry)[1], mask)
     ranks = [
-        item.FrameContentSequence[0].DimensionIndexValues[-1]
+        np.atleast_1d(item.FrameContentSequence[0].DimensionIndexValues)[-1]
         for item in seg.PerFrameFunctionalGroupsSequence
     ]
     assert sorted(ranks) == list(range(1, frames + 1))
