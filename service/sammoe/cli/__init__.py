@@ -55,6 +55,7 @@ COMMANDS: Final = {
     "serve": Command("answer clicks over HTTP", "sammoe.cli.serve"),
     "triton": Command("run a bundle's models on a Triton server", "sammoe.cli.triton"),
     "segment": Command("segment one scan, without a server", "sammoe.cli.segment"),
+    "warm": Command("embed whole scans before anybody clicks", "sammoe.cli.warm"),
     "import": Command(
         "turn an official checkpoint into a bundle",
         "sammoe.export.cli",

@@ -2,14 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from sammoe.bundle import Bundle
 from sammoe.engine import AUTO, Choice, Engine, WorkerPool
-from sammoe.errors import Conflict, NotFound, SammoeError
+from sammoe.errors import Conflict, NoForeground, NotFound, SammoeError, TooLarge
 from sammoe.segmentation.adding import ModalityAsked, Upload, add_volume, keep_volume
 from sammoe.segmentation.answers import Segmented
 from sammoe.segmentation.clicking import Click, Render
@@ -20,6 +23,7 @@ from sammoe.segmentation.priors import given_mask
 from sammoe.segmentation.prompt import Prompt
 from sammoe.segmentation.replays import Replays
 from sammoe.segmentation.served import Served
+from sammoe.segmentation.warming import WarmUp, warm_up
 from sammoe.store import (
     EmbeddingCache,
     Page,
@@ -238,6 +242,53 @@ class Workspace:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
         return 1
+
+    async def plan_warm_up(self, principal: str, volume_id: str) -> tuple[WarmUp, int]:
+        """Say what `warm_whole` would embed, and how many bytes that is."""
+        volume = await self.get_volume(principal, volume_id)
+        rule, model = self._served.rule, self.bundle.manifest.model
+        ran = await self._scans.run(
+            lambda: warm_up(volume, self.store.volumes.voxels(volume), rule)
+        )
+        return ran.value, 2 * model.embedding_channels * model.grid**3 * len(ran.value.windows)
+
+    async def encode_nothing(self) -> None:
+        """Embed an empty window, to see how long that takes."""
+        side = self._served.rule.side
+        with self._served.used() as served:
+            await served.engine.encode(np.zeros((1, 1, side, side, side), np.float32))
+
+    async def warm_whole(
+        self, principal: str, volume_id: str, budget_bytes: int | None = None
+    ) -> AsyncIterator[Window]:
+        """Embed the windows that most clicks on a scan would take, one after the other.
+
+        Parameters
+        ----------
+        budget_bytes
+            For all of them; the cache's limit by default.
+
+        Yields
+        ------
+        Each window that is there.
+
+        Raises
+        ------
+        TooLarge
+            They would take more; nothing was embedded.
+        """
+        planned, size = await self.plan_warm_up(principal, volume_id)
+        budget = self.cache.limit_bytes if budget_bytes is None else budget_bytes
+        if size > budget:
+            raise TooLarge(
+                f"The embeddings of {len(planned.windows)} windows take {size >> 20} MiB, and"
+                f" {budget >> 20} MiB are allowed."
+            )
+        volume = await self.get_volume(principal, volume_id)
+        for window in planned.windows:
+            with self._served.used() as served, suppress(NoForeground):
+                await served.embedder.embed(volume, window)
+            yield window
 
     async def segment(
         self,
