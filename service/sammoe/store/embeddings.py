@@ -88,6 +88,11 @@ class EmbeddingCache:
         self._counters = CacheCounters()
 
     @property
+    def limit_bytes(self) -> int:
+        """Of all values together."""
+        return self._limit
+
+    @property
     def counters(self) -> CacheCounters:
         """What happened so far."""
         return self._counters

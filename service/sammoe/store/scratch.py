@@ -106,7 +106,9 @@ def make_folder(folder: Path) -> None:
     """Make a folder and its parents where missing, each flushed to the disk."""
     if not folder.is_dir():
         make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
+        # Not exist_ok: that looks once more, and fails where the folder has gone again by then.
+        with suppress(FileExistsError):
+            folder.mkdir()
         flush_folder(folder.parent)
 
 

@@ -32,7 +32,7 @@ def test_records_are_as_in_a_folder(places: list[Files]) -> None:
     here, there = map(Store, places)
     volume = add_volume(here)
     record = segmentation_record(here, volume, id=here.new_id(volume.id))
-    here.segmentations.put(record, fields())
+    record = here.segmentations.put(record, fields())
     assert there.volumes.get(OWNER, volume.id) == volume
     assert there.volumes.voxels(volume).shape == volume.shape
     assert there.segmentations.with_fields(OWNER, record.id)[0] == record

@@ -1,4 +1,4 @@
-"""``sammoe warm``: let a running service get series from the PACS and prepare them, overnight.
+"""Let a running service get series from the PACS and prepare them, overnight.
 
 Series are found and pulled through the service's own API, one after the other, so that people who
 click meanwhile go first; when the service is busy, this waits. What is done is noted in a file, and
@@ -32,12 +32,9 @@ _SECONDS: Final = 1200.0
 _UID: Final = re.compile(r"[0-9][0-9.]{0,63}")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse._ArgumentGroup) -> None:
     """Which series, of which service, how fast."""
     parser.add_argument("--study", type=_uid, metavar="UID", help="StudyInstanceUID")
-    parser.add_argument(
-        "--modality", help="CT or MR (default: both); with --since or --until instead of a study"
-    )
     parser.add_argument(
         "--since", type=date.fromisoformat, metavar="YYYY-MM-DD", help="first day of studies"
     )
@@ -64,7 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Find, pull and prepare; say how many series were, and why others were not."""
     if not (args.study or args.since or args.until):
-        raise InvalidInput("Say which: --study UID, or --since YYYY-MM-DD and perhaps --modality.")
+        raise InvalidInput(
+            "Say which: files, or --study UID, or --since YYYY-MM-DD and perhaps --modality."
+        )
     key = os.environ.get(_KEY)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     outcomes: Counter[str] = Counter()
