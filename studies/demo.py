@@ -114,7 +114,7 @@ GATE_PROMPTS = 120
 CASES = "12"
 """Of each data set, in tables: a test patient of every kind takes some minutes."""
 
-BUDGET = ("box=0.008", "click=0.02", "clicks=0.006")
+BUDGET = ("box=0.008", "click=0.02", "clicks=0.01")
 """General Dice that may be lost on calibration patients."""
 
 DOMAINS = ("torsos", "torsos_mr", "heads", "hippocampus", "sarcoma_mr", "sarcoma_ct")
@@ -155,6 +155,9 @@ def add_arguments(parser: argparse.ArgumentParser, out: Path, *, minutes: float)
     )
     parser.add_argument("--out", type=Path, default=out)
     parser.add_argument("--minutes", type=float, default=minutes, help="for each expert")
+    parser.add_argument(
+        "--steps", type=int, help="of each expert, whatever time they take on a busy machine"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="experts trained side by side")
     parser.add_argument("--seed", type=int, default=0, help="of experts and gates")
     parser.add_argument("--bfloat16", action="store_true", help="where processors are fast at it")
@@ -218,7 +221,8 @@ def _expert(task: Task, bundle: Path, args: argparse.Namespace) -> Step:
     words += [*_sets(task.sets, args.data), "--cache", args.out / "cache", "--out", folder]
     words += ["--label", task.label, "--code", task.code, "--modality", task.modality]
     words += ["--training-data", task.data, "--licence", task.licence]
-    words += ["--windows", str(task.windows), "--minutes", str(args.minutes), "--lr", LR]
+    length = ["--steps", str(args.steps)] if args.steps else ["--minutes", str(args.minutes)]
+    words += ["--windows", str(task.windows), *length, "--lr", LR]
     words += ["--seed", str(args.seed), "--threads", "1"]
     words += ["--bfloat16"] if args.bfloat16 else []
     return Step(words, folder / "expert.safetensors")

@@ -5,7 +5,9 @@ it, so that heads can be added one by one, in any order, and are the same.
 """
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +16,9 @@ from torch.nn import functional as F
 from sammoe.bundle import PROMPT_KINDS, PromptKind, ReferenceFeatures
 from sammoe.model.gate import ExpertHeads
 from sammoe.training.gates.bank import PromptBank
+
+SOFTENING: Final = tuple(0.02 * n for n in range(1, 51))
+"""Factors that are tried on a head's logits."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,27 @@ def train_head(own: Pool, others: Sequence[Pool], recipe: HeadRecipe) -> nn.Sequ
         optimiser.step()
         cooling.step()
     return head.eval()
+
+
+@torch.no_grad()
+def soften(
+    head: nn.Sequential, heads: ExpertHeads, own: PromptBank, others: PromptBank
+) -> nn.Sequential:
+    """The same head, as sure as it may be: logits times what makes them likeliest on prompts of
+    patients that it did not learn from, at most 1.
+
+    A head is surer of prompts than it is right about them, each head by another factor, and the
+    gate compares heads with each other. Its order of prompts stays, and which scores exceed .5.
+    """
+    mine, theirs = (head(heads.standardise(bank.features))[:, 0] for bank in (own, others))
+
+    def surprise(factor: float) -> float:
+        return float(F.softplus(-factor * mine).mean() + F.softplus(factor * theirs).mean())
+
+    softened, factor = deepcopy(head), min(SOFTENING, key=surprise)
+    for value in softened[-1].parameters():
+        value.mul_(factor)
+    return softened
 
 
 @torch.no_grad()

@@ -18,6 +18,7 @@ from sammoe.training.gates.heads import (
     empty_heads,
     look,
     reference_pool,
+    soften,
     train_head,
 )
 from sammoe.training.gates.prompts import Simulator
@@ -111,7 +112,9 @@ class HeadMaker:
         other = self._random(simulator, expert, own, "calibrate", few)
         looks = {}
         if seen and other:
-            looks = look(head, heads, PromptBank.join(seen), PromptBank.join(other))
+            mine_seen, others_seen = PromptBank.join(seen), PromptBank.join(other)
+            head = soften(head, heads, mine_seen, others_seen)
+            looks = look(head, heads, mine_seen, others_seen)
         return NewHead(head, looks, left_out)
 
     def _cutter(self) -> Cutter:

@@ -14,6 +14,7 @@ from sammoe.training.gates.heads import (
     empty_heads,
     look,
     reference_pool,
+    soften,
     train_head,
 )
 from sammoe.training.gates.prompts import Simulator
@@ -54,6 +55,44 @@ def test_heads_tell_a_separable_task_apart(tmp_path: Path) -> None:
     assert set(seen) == {"box", "click", "clicks"}
     assert all(kind.auroc > 0.9 for kind in seen.values())
     assert all(kind.recall > kind.false_alarms for kind in seen.values())
+
+
+def toy_bank(shift: float, seed: int) -> PromptBank:
+    pool, empty = toy_pool(shift, seed), torch.zeros(0)
+    coords, labels = torch.zeros(60, 2, 3), torch.ones(60, 2, dtype=torch.int64)
+    return PromptBank(
+        pool.standard, coords, labels, pool.stratum, pool.stratum, empty, empty, empty
+    )
+
+
+def test_a_head_that_is_too_sure_is_softened() -> None:
+    heads = ExpertHeads(torch.zeros(FEATURES), torch.ones(FEATURES))
+    head = train_head(toy_pool(1.0, 0), [toy_pool(0.0, 1)], HeadRecipe(steps=400, batch=60))
+    own, other = toy_bank(1.0, 2), toy_bank(0.0, 3)
+
+    softened = soften(head, heads, own, other)
+
+    with torch.no_grad():
+        before, after = head(own.features)[:, 0], softened(own.features)[:, 0]
+    factor = float((after / before).mean())
+    assert 0 < factor < 0.9
+    torch.testing.assert_close(after, factor * before)
+    assert look(softened, heads, own, other) == look(head, heads, own, other)
+
+    @torch.no_grad()
+    def surprise(net: torch.nn.Sequential) -> float:
+        soft = torch.nn.functional.softplus
+        return float(soft(-net(own.features)).mean() + soft(net(other.features)).mean())
+
+    assert surprise(softened) < surprise(head)
+
+
+def test_a_head_that_is_right_about_all_stays_as_it_is() -> None:
+    heads = ExpertHeads(torch.zeros(FEATURES), torch.ones(FEATURES))
+    head = train_head(toy_pool(9.0, 0), [toy_pool(-9.0, 1)], RECIPE)
+    softened = soften(head, heads, toy_bank(9.0, 2), toy_bank(-9.0, 3))
+    features = toy_bank(9.0, 4).features
+    torch.testing.assert_close(softened(features), head(features))
 
 
 def test_a_seventh_head_changes_none_of_the_six() -> None:
