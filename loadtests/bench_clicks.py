@@ -36,6 +36,7 @@ from loadtests.timing import Times, interleave
 from sammoe.api.negotiation import PACKED
 from sammoe.bundle import ENCODER, GENERAL_DECODER, Bundle, Provenance, load_bundle
 from sammoe.engine.inputs import DecoderInputs, decoder_inputs
+from sammoe.store import rounded
 from sammoe.volume.crop import crop
 from sammoe.volume.packed import pack
 from sammoe.volume.paste import Pasted, paste
@@ -140,7 +141,7 @@ class Bare:
         inputs = self.inputs(index)
         feed = {"embedding": embedding, "coords": inputs.coords, "labels": inputs.labels}
         logits: np.ndarray = self.decoder.run(["logits"], {**feed, "mask": inputs.mask})[0][0, 0]
-        return logits
+        return rounded(logits)
 
     def pasted(self, embedding: np.ndarray, index: tuple[int, int, int]) -> Pasted:
         return paste(self.decode(embedding, index), self.window(index), self.volume.geometry)

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from sammoe.store import (
     ChoiceRecord,
-    LocalStore,
     PromptRecord,
     RouteRecord,
     SegmentationRecord,
+    Store,
     VolumeRecord,
     WindowRecord,
 )
@@ -23,7 +23,7 @@ OWNER = "alice"
 CELLS = 4
 
 
-def volume_record(store: LocalStore, **changes: Any) -> VolumeRecord:
+def volume_record(store: Store, **changes: Any) -> VolumeRecord:
     """Return the record of a new volume of 3 x 4 x 5 voxels of 1 mm."""
     fields: dict[str, Any] = {
         "id": store.new_id(),
@@ -47,15 +47,13 @@ def voxels(seed: int = 0) -> NDArray[np.int16]:
     return np.random.default_rng(seed).integers(-99, 99, (3, 4, 5), dtype=np.int16)
 
 
-def add_volume(store: LocalStore, **changes: Any) -> VolumeRecord:
+def add_volume(store: Store, **changes: Any) -> VolumeRecord:
     """Keep a new volume."""
     record = volume_record(store, **changes)
     return store.volumes.add(record, voxels())
 
 
-def segmentation_record(
-    store: LocalStore, volume: VolumeRecord, **changes: Any
-) -> SegmentationRecord:
+def segmentation_record(store: Store, volume: VolumeRecord, **changes: Any) -> SegmentationRecord:
     """Return the record of a new segmentation with one window and two candidates."""
     fields: dict[str, Any] = {
         "id": store.new_id(),

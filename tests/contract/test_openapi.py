@@ -28,6 +28,7 @@ OPERATIONS: Final = {
     "deleteVolume",
     "warmVolume",
     "searchSeries",
+    "warmStudy",
     "segment",
     "addMask",
     "listSegmentations",

@@ -160,6 +160,14 @@ async def test_a_seg_can_be_brought_as_a_mask_to_refine(service: Service) -> Non
     found, wanted = from_nrrd(brought.content) > 0, await mask_of(service, made, 2)
     both = np.count_nonzero(found & wanted)
     assert 2 * both / (np.count_nonzero(found) + np.count_nonzero(wanted)) > 0.9
+    # Whoever drew it, no model of ours did.
+    again = await add(service, volume, entry(answer.json()["id"], "B"))
+    (segment,) = (await fetched(service, f"/v1/results/{again['id']}/seg")).SegmentSequence
+    assert segment.SegmentAlgorithmType == "MANUAL"
+    (region,) = (
+        await fetched(service, f"/v1/results/{again['id']}/rtstruct")
+    ).StructureSetROISequence
+    assert region.ROIGenerationAlgorithm == "MANUAL"
     refused = await service.http.post(
         f"/v1/volumes/{volume}/masks?label=3", content=seg, headers=OCTETS
     )

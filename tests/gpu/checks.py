@@ -127,9 +127,10 @@ def cuda_graphs_replay(config: SamMed3DConfig, device: torch.device) -> None:
 
 
 def captured(
-    run: Callable[..., Tensor], inputs: list[Tensor]
+    run: Callable[..., Tensor], inputs: list[Tensor], pool: Any = None
 ) -> tuple[Callable[[], Tensor], list[Tensor]]:
-    """A CUDA graph of ``run``: what replays it, and the tensors that it reads."""
+    """A CUDA graph of ``run``: what replays it, and the tensors that it reads. Graphs of one memory
+    ``pool`` must be replayed one after the other."""
     places = [value.clone() for value in inputs]
     side: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream())
@@ -138,7 +139,7 @@ def captured(
             run(*places)
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, pool=pool):
         out = run(*places)
 
     def replay() -> Tensor:

@@ -14,7 +14,7 @@ from tests.gpu.networks import tf32
 CONFIG = replace(
     SamMed3DConfig.small(), image_size=32, depth=1, global_blocks=(0,), detail_channels=2
 )
-STEPS, PROMPTS = 6, 4
+STEPS, PROMPTS = 4, 2
 
 
 def losses(device: str, clicks: int = 1) -> list[float]:

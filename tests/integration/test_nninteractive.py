@@ -1,5 +1,6 @@
 """The unmodified client of 3D Slicer, napari and MITK against the real service."""
 
+import gzip
 import threading
 import time
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import nibabel as nib
 import numpy as np
 import pytest
 from nnInteractive.inference.remote.remote_session import (
@@ -14,6 +16,7 @@ from nnInteractive.inference.remote.remote_session import (
     SessionExpiredError,
     nnInteractiveRemoteInferenceSession,
 )
+from nnInteractive.inference.remote.serialization import pack_array
 from numpy.typing import NDArray
 
 from tests.integration.serving import Server, serving
@@ -126,6 +129,46 @@ def test_boxes(server: Server, flat: bool) -> None:
             session.add_bbox_interaction(box, include_interaction=False)
         with pytest.raises(httpx.HTTPStatusError, match="400"):
             session.add_bbox_interaction([[5, 5], [0, 9], [0, 9]], include_interaction=True)
+
+
+def kept_mask(server: Server) -> NDArray[np.uint8]:
+    """The newest mask of the newest scan as our own API gives it, in the array's axis order."""
+    headers = {"Authorization": f"Bearer {KEY}"}
+    with httpx.Client(base_url=server.url, headers=headers, timeout=60) as http:
+        volume = http.get("/v1/volumes").json()["items"][0]["id"]
+        newest = http.get(f"/v1/volumes/{volume}/segmentations").json()["items"][0]["id"]
+        answer = http.get(f"/v1/segmentations/{newest}/mask").raise_for_status()
+    image = nib.Nifti1Image.from_bytes(gzip.decompress(answer.content))
+    return np.asarray(image.dataobj).T
+
+
+def test_a_mask_that_the_viewer_brings_is_refined(server: Server) -> None:
+    session, mask = opened(server)
+    with session:
+        assert session.supports_initial_label
+        given = np.zeros(SHAPE, np.uint8)
+        given[10:20, 10:40, 15:45] = 1
+        given[2, 2, 2] = 1  # far too small for the networks: the viewer must not keep it
+        session.add_initial_seg_interaction(given)
+        np.testing.assert_array_equal(mask, given)
+        session.add_point_interaction((15, 25, 30), include_interaction=True)
+        assert mask[15, 25, 30] == 1
+        assert mask[2, 2, 2] == 0
+        np.testing.assert_array_equal(mask, kept_mask(server))
+        refined = mask.copy()
+        session.add_point_interaction((15, 25, 55), include_interaction=True)
+        assert mask[15, 25, 55] == 1
+        assert session.undo()
+        np.testing.assert_array_equal(mask, refined)
+        session.add_initial_seg_interaction(np.zeros(SHAPE, np.uint8))
+        assert not mask.any()
+        session.add_point_interaction(INSIDE, include_interaction=True)
+        assert mask[INSIDE] == 1
+        assert not mask[12, 14, 20]
+        with pytest.raises(httpx.HTTPStatusError, match="400"):
+            session._post_binary(
+                "/add_initial_seg_interaction", {}, pack_array(np.ones((3, 3, 3), np.uint8))
+            )
 
 
 def test_a_structure_does_not_begin_with_what_it_is_not(server: Server) -> None:

@@ -337,3 +337,24 @@ async def test_another_server_at_that_address_is_no_redis() -> None:
             assert not (await one.get_or_encode("a", SHAPE, encoder))[1]
             assert one.counters.away
     assert encoder.calls == 1
+
+
+async def test_what_is_deleted_is_forgotten_by_content(server: RedisServer) -> None:
+    async with replicas(server.url, PATIENT, 1) as (one,):
+        for number in range(30):
+            await one.get_or_encode(f"a-{number}", SHAPE, Encoder())
+            await one.get_or_encode(f"ab-{number}", SHAPE, Encoder())
+        with server.client() as client:
+            client.set("another's", "a-1")
+            assert await one.forget({"a", "c"})
+            left = {f"ab-{number}" for number in range(30)}
+            assert {*client.keys()} == {b"another's", *(value_key(key).encode() for key in left)}
+        assert await one.forget({"c"})
+
+
+async def test_a_redis_that_is_dead_says_that_it_did_not_forget(server: RedisServer) -> None:
+    async with replicas(server.url, HASTY, 1) as (one,):
+        server.kill()
+        for _ in range(5):
+            assert not await one.forget({"a"})
+        server.heal()

@@ -95,6 +95,13 @@ class SeriesPage(BaseModel):
     """Series of the studies looked through."""
 
     items: tuple[SeriesOut, ...]
+    next: int | None = Field(description="`offset` of the next page; null at the end")
+
+
+class StudyOut(BaseModel):
+    """A study that will be warmed."""
+
+    waiting: int = Field(description="studies that wait, this one included")
 
 
 class EmbeddingsOut(BaseModel):

@@ -23,6 +23,10 @@ SEARCHES: Final[dict[str, Any]] = {
     "a study": {"study": _STUDY_UID},
 }
 
+STUDY_REQUESTS: Final[dict[str, Any]] = {"a study": {"study": _STUDY_UID}}
+
+STUDY: Final = {"waiting": 1}
+
 SERIES: Final[dict[str, Any]] = {
     "items": [
         {
@@ -32,7 +36,8 @@ SERIES: Final[dict[str, Any]] = {
             "study_date": "2027-01-15",
             "instances": 300,
         }
-    ]
+    ],
+    "next": None,
 }
 
 VOLUME: Final[dict[str, Any]] = {

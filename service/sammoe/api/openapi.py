@@ -19,6 +19,7 @@ from sammoe.api.answers import (
     SegmentationPage,
     SeriesPage,
     StoredPage,
+    StudyOut,
     VolumeOut,
     VolumePage,
 )
@@ -32,6 +33,7 @@ from sammoe.api.schemas import (
     SegmentationIn,
     SeriesQueryIn,
     StoreIn,
+    StudyIn,
     VolumeIn,
 )
 
@@ -48,6 +50,7 @@ _REQUESTS: Final[tuple[type[BaseModel], ...]] = (
     ResultIn,
     SegmentationIn,
     SeriesQueryIn,
+    StudyIn,
     StoreIn,
     VolumeIn,
 )
@@ -61,6 +64,7 @@ _ANSWERS: Final[tuple[type[BaseModel], ...]] = (
     SegmentationOut,
     SegmentationPage,
     SeriesPage,
+    StudyOut,
     StoredPage,
     VolumeOut,
     VolumePage,

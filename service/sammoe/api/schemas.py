@@ -128,6 +128,13 @@ class VolumeIn(Closed):
     dicomweb: DicomWebIn
 
 
+class StudyIn(Closed):
+    """A study that is complete."""
+
+    study: Uid = Field(description="StudyInstanceUID")
+    server: ServerName | None = Field(default=None, description="as for a volume")
+
+
 class SeriesQueryIn(Closed):
     """Which series are looked for."""
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from sammoe.bundle import ENCODER, TENSORRT_CONFIG, Bundle, tensorrt_pbtxt
 from sammoe.bundle.assembling import assemble, paths_of
 from sammoe.errors import BundleInvalid, ExportMismatch
-from sammoe.export.halving import InHalf
+from sammoe.export.halving import InHalf, round_constants
 from sammoe.export.parity import HALF
 from sammoe.export.parts import ExpertDecoder, Part, parts_of
 from sammoe.export.plan_building import build_plan, find_tensorrt
@@ -99,6 +99,8 @@ def graph_of(plain: str, part: Part, *, half: bool) -> bytes:
     one that an older version wrote may have more axes than TensorRT takes."""
     module = InHalf(part.module) if half else part.module
     graph = trace(module, part.examples[-1], [spec.name for spec in part.outputs])
+    if half:
+        graph = round_constants(graph)
     content: bytes = (round_output(graph) if plain == ENCODER else graph).SerializeToString()
     return content
 

@@ -1,6 +1,6 @@
 """DICOMweb servers: who they are, how they are reached, and what is asked of them."""
 
-from sammoe.pacs.client import Pacs, SeriesFound, SeriesQuery
+from sammoe.pacs.client import Pacs, SeriesFound, SeriesPage, SeriesQuery
 from sammoe.pacs.connection import Answer, Connection, check_status
 from sammoe.pacs.servers import PacsServer, servers_from
 
@@ -10,6 +10,7 @@ __all__ = [
     "Pacs",
     "PacsServer",
     "SeriesFound",
+    "SeriesPage",
     "SeriesQuery",
     "check_status",
     "servers_from",

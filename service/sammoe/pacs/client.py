@@ -64,6 +64,14 @@ class SeriesFound:
     instances: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class SeriesPage:
+    """Series of the studies that were looked through, and whether there may be more studies."""
+
+    items: tuple[SeriesFound, ...]
+    more: bool
+
+
 class Pacs:
     """The DICOMweb servers of a service.
 
@@ -132,7 +140,7 @@ class Pacs:
                 )
             yield arrived
 
-    async def find_series(self, query: SeriesQuery, server: str | None = None) -> list[SeriesFound]:
+    async def find_series(self, query: SeriesQuery, server: str | None = None) -> SeriesPage:
         """Look for series: those of one study, or of a page of studies.
 
         Raises
@@ -152,13 +160,14 @@ class Pacs:
             return [found for one in listed if (found := _found(one, study, day)) is not None]
 
         lists = await asyncio.gather(*(of(study, day) for study, day in studies.items()))
-        return [
+        items = tuple(
             found
             for listed in lists
             for found in listed
             # Not every server filters by what it was asked for.
             if query.modality in (None, found.modality)
-        ]
+        )
+        return SeriesPage(items, more=not query.study and len(studies) >= query.limit)
 
     async def _studies(self, connection: Connection, query: SeriesQuery) -> dict[str, date | None]:
         wanted = {"limit": str(query.limit), "offset": str(query.offset)}

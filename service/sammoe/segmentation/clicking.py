@@ -38,7 +38,7 @@ from sammoe.volume.window import WindowRule, model_grid
 Render = Callable[[Pasted, Geometry], bytes]
 """Makes bytes of a mask on its volume's grid."""
 
-_WRITERS = 4
+_WRITERS = 16
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sammoe.errors import InvalidInput
+from sammoe.errors import InvalidInput, PriorInvalid
 from sammoe.segmentation.leases import Leases
 from sammoe.segmentation.prompt import Point, Prompt
 from sammoe.segmentation.workspace import Workspace
 from sammoe.store import DrawnRecord, LeaseRecord, PromptRecord, VolumeRecord
 from sammoe.volume.arrays import changed
 from sammoe.volume.geometry import Geometry
-from sammoe.volume.paste import Pasted
+from sammoe.volume.paste import Pasted, cut
 from sammoe.volume.volume import Volume
 
 NOTHING: Final = Pasted(np.zeros((0, 0, 0), np.bool_), (0, 0, 0))
@@ -80,6 +81,33 @@ class Drawing:
         """Start another structure."""
         await self._leases.use(lease, drawn=DrawnRecord(), before=None)
 
+    async def bring(self, lease: LeaseRecord, read: Callable[[], NDArray[np.bool_]]) -> None:
+        """Go on from a mask that the viewer has; an empty one is none.
+
+        Parameters
+        ----------
+        read
+            Makes it, in a worker: bool [i, j, k].
+        """
+        found: list[Pasted] = []
+
+        def noted() -> NDArray[np.bool_]:
+            mask = read()
+            found.append(cut(mask))
+            return mask
+
+        try:
+            record = await self._workspace.keep_mask(lease.owner, _volume(lease), noted)
+        except PriorInvalid:
+            if found and not found[0].mask.size:
+                await self.reset(lease)
+                return
+            raise
+        first = found[0].offset
+        i, j, k = (start + n - 1 for start, n in zip(first, found[0].mask.shape, strict=True))
+        drawn = DrawnRecord(segmentation=record.id, brought=(first, (i, j, k)))
+        await self._leases.use(lease, drawn=drawn, before=None)
+
     async def add(self, lease: LeaseRecord, prompt: Prompt, *, answer: bool) -> Change:
         """Add a point or a box, and answer all that waits, unless more is to come.
 
@@ -95,7 +123,7 @@ class Drawing:
             labels=drawn.prompt.labels + new.labels,
             box=new.box or drawn.prompt.box,
         )
-        after = DrawnRecord(segmentation=drawn.segmentation, prompt=waiting)
+        after = drawn.model_copy(update={"prompt": waiting})
         if not answer:
             await self._leases.use(lease, drawn=after, before=drawn)
             return Change(ran=False)
@@ -114,8 +142,9 @@ class Drawing:
             await self._leases.use(lease)
             return Change(ran=False)
         old, new = await self._mask(lease, lease.drawn), await self._mask(lease, lease.before)
+        part = changed(old, new, lease.before.brought)
         await self._leases.use(lease, drawn=lease.before, before=None)
-        return Change(ran=True, part=changed(old, new))
+        return Change(ran=True, part=part)
 
     async def _answer(self, lease: LeaseRecord, drawn: DrawnRecord) -> Change:
         made = await self._workspace.segment(
@@ -124,7 +153,7 @@ class Drawing:
         old = await self._mask(lease, lease.drawn)
         after = DrawnRecord(segmentation=made.record.id)
         await self._leases.use(lease, drawn=after, before=lease.drawn)
-        return Change(ran=True, part=changed(old, made.pasted))
+        return Change(ran=True, part=changed(old, made.pasted, drawn.brought))
 
     async def _mask(self, lease: LeaseRecord, drawn: DrawnRecord) -> Pasted:
         if drawn.segmentation is None:

@@ -58,8 +58,7 @@ class Forgetting:
             self._cache.forget()
         ids = await asyncio.to_thread(deletions.ids)
         new = await asyncio.to_thread(deletions.read, ids - self._seen)
-        for deletion in new:
-            deletions.forget_copy(deletion)
+        await asyncio.to_thread(deletions.forget_copies, new)
         await self._forget({deletion.content for deletion in new})
         self._seen = ids
         self._looked = self._clock()

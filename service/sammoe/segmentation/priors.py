@@ -49,6 +49,21 @@ def given_mask(
     """Read a mask and keep it as a segmentation; see `Workspace.add_mask`. Blocks."""
     volume = store.volumes.get(principal, volume_id)
     mask = _mask(store, volume, path, label, limits)
+    return keep_mask(store, bundle, volume, mask), volume
+
+
+def keep_mask(
+    store: Store, bundle: Bundle, volume: VolumeRecord, mask: NDArray[np.bool_]
+) -> SegmentationRecord:
+    """Keep a mask on the volume's grid as a segmentation. Blocks.
+
+    Raises
+    ------
+    PriorInvalid
+        It has another shape than the volume, or is empty.
+    """
+    if mask.shape != volume.shape:
+        raise PriorInvalid(f"The mask has {mask.shape} voxels and the volume {volume.shape}.")
     if not mask.any():
         raise PriorInvalid("The mask is empty: there is nothing to refine.")
     rule = bundle.manifest.window_rule()
@@ -58,7 +73,7 @@ def given_mask(
     pasted = field.paste(volume.geometry)
     record = SegmentationRecord(
         id=store.new_id(volume.id),
-        owner=principal,
+        owner=volume.owner,
         created=now(),
         volume_id=volume.id,
         parent=None,
@@ -75,7 +90,7 @@ def given_mask(
         timings_ms={},
         voxel_count=int(np.count_nonzero(pasted.mask)),
     )
-    return store.segmentations.put(record, {GIVEN: field}), volume
+    return store.segmentations.put(record, {GIVEN: field})
 
 
 def _mask(

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sammoe.bundle import Bundle
 from sammoe.engine import AUTO, Choice, Engine, WorkerPool
 from sammoe.errors import Conflict, NotFound, SammoeError, StoreUnavailable
@@ -19,7 +22,8 @@ from sammoe.segmentation.forgetting import Forgetting
 from sammoe.segmentation.growing import Extent, Progress
 from sammoe.segmentation.parents import ANSWER, Candidate, field_of
 from sammoe.segmentation.planning import window_to_warm
-from sammoe.segmentation.priors import given_mask
+from sammoe.segmentation.prefetching import Prefetcher
+from sammoe.segmentation.priors import given_mask, keep_mask
 from sammoe.segmentation.prompt import Prompt
 from sammoe.segmentation.pulling import Pull
 from sammoe.segmentation.replays import Replays
@@ -124,6 +128,7 @@ class Workspace:
         self._replays = Replays(store, self._clicks)
         self.results = Results(store, lambda: self.bundle, self._mask, self._clicks, self._scans)
         self._background: set[asyncio.Task[None]] = set()
+        self._prefetcher = Prefetcher(self)
 
     @property
     def engine(self) -> Engine:
@@ -157,6 +162,7 @@ class Workspace:
 
     async def close(self) -> None:
         """Stop background work and free the threads; calls under way are finished first."""
+        await self._prefetcher.close()
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
@@ -299,6 +305,12 @@ class Workspace:
         task.add_done_callback(self._background.discard)
         return 1
 
+    async def warm_study(
+        self, principal: str, study: str, limit: int, server: str | None = None
+    ) -> int:
+        """Pull in the background the scans of a study, and warm each; see `Prefetcher.add`."""
+        return self._prefetcher.add(principal, study, limit, server)
+
     async def segment(
         self,
         principal: str,
@@ -425,6 +437,24 @@ class Workspace:
             lambda: given_mask(self.store, bundle, principal, volume_id, path, label, limits)
         )
         return ran.value
+
+    async def keep_mask(
+        self, principal: str, volume_id: str, read: Callable[[], NDArray[np.bool_]]
+    ) -> SegmentationRecord:
+        """Keep a mask that comes by another way than as a file; as `add_mask`.
+
+        Parameters
+        ----------
+        read
+            Makes it, in a worker: bool [i, j, k].
+        """
+        bundle = self.bundle
+
+        def keep() -> SegmentationRecord:
+            volume = self.store.volumes.get(principal, volume_id)
+            return keep_mask(self.store, bundle, volume, read())
+
+        return (await self._scans.run(keep)).value
 
     async def measure(self, principal: str, name: str) -> Measures:
         """Measure the answer of a segmentation."""

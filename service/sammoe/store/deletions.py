@@ -73,10 +73,11 @@ class Deletions:
             if not set(self._files.names(f"{CONTENTS}/{content}")) - deleted
         }
 
-    def forget_copy(self, deletion: DeletionRecord) -> None:
-        """Drop this process's copy of a deleted volume's voxels."""
-        folder = volume_folder(deletion.owner, deletion.volume_id)
-        self._files.forget(f"{folder}/voxels.npy")
+    def forget_copies(self, deletions: Iterable[DeletionRecord]) -> None:
+        """Drop this process's copies of deleted volumes' voxels."""
+        for deletion in deletions:
+            folder = volume_folder(deletion.owner, deletion.volume_id)
+            self._files.forget(f"{folder}/voxels.npy")
 
     def finish(self) -> None:
         """Remove what others left when they died or wrote late, and what has been seen by all."""

@@ -39,7 +39,8 @@ _PART_BYTES: Final = 8 << 20
 """Larger files travel in parts of this size, some at once."""
 
 _PARTS_AT_ONCE: Final = 4
-_FORGET_AT_ONCE: Final = 1000
+_LISTED_AT_ONCE: Final = 1000
+_REMOVED_AT_ONCE: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -189,9 +190,9 @@ class ObjectFiles:
     def remove_all(self, folder: str) -> None:
         """See `Files.remove_all`."""
         paths = [entry.path for entry in self.entries(folder)]
-        for start in range(0, len(paths), _FORGET_AT_ONCE):
+        for start in range(0, len(paths), _REMOVED_AT_ONCE):
             with self._asking():
-                obstore.delete(self._bucket, paths[start : start + _FORGET_AT_ONCE])
+                obstore.delete(self._bucket, paths[start : start + _REMOVED_AT_ONCE])
         for path in paths:
             self._copies.forget(path)
 
@@ -204,10 +205,14 @@ class ObjectFiles:
 
     def entries(self, folder: str) -> Iterator[Entry]:
         """See `Files.entries`."""
-        with self._asking():
-            found = obstore.list(self._bucket, folder, chunk_size=1000).collect()
-        for entry in found:
-            yield Entry(entry["path"], entry["size"], entry["last_modified"])
+        pages = iter(obstore.list(self._bucket, folder, chunk_size=_LISTED_AT_ONCE))
+        while True:
+            with self._asking():
+                page = next(pages, None)
+            if page is None:
+                return
+            for entry in page:
+                yield Entry(entry["path"], entry["size"], entry["last_modified"])
 
     def check(self) -> None:
         """See `Files.check`."""

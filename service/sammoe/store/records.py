@@ -352,10 +352,22 @@ class SegmentationRecord(Record):
 
 
 class DrawnRecord(_Closed):
-    """What a viewer has drawn of one structure: the last answer, and prompts not answered yet."""
+    """What a viewer has drawn of one structure.
+
+    Attributes
+    ----------
+    segmentation
+        The last answer, or a mask that the viewer brought.
+    prompt
+        What is not answered yet.
+    brought
+        First and last voxel of a mask that was brought: within them the viewer's mask is its own,
+        not quite that of the segmentation made of it.
+    """
 
     segmentation: str | None = None
     prompt: PromptRecord = PromptRecord()
+    brought: tuple[tuple[int, int, int], tuple[int, int, int]] | None = None
 
 
 class LeaseRecord(Record):

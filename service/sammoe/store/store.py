@@ -16,6 +16,7 @@ from sammoe.store.records import SCHEMA_VERSION
 from sammoe.store.responses import Responses
 from sammoe.store.results import Results
 from sammoe.store.segmentations import Segmentations
+from sammoe.store.studies import Studies
 from sammoe.store.usage import Usage
 from sammoe.store.volumes import Volumes
 
@@ -29,8 +30,8 @@ class Store:
     ----------
     volumes, segmentations, results, responses, leases
         The records.
-    deletions, housekeeping
-        What is going, and what should go.
+    deletions, housekeeping, studies
+        What is going, what should go, and what belongs to a patient's study.
 
     Raises
     ------
@@ -51,6 +52,7 @@ class Store:
         self.segmentations = Segmentations(files, self.volumes, limits, usage)
         self.results = Results(files, self.volumes)
         self.responses = Responses(files, self.volumes, limits, usage)
+        self.studies = Studies(files, self.deletions)
         self.housekeeping = Housekeeping(files, limits, self.deletions)
 
     def new_id(self, within: str = "") -> str:

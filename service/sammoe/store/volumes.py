@@ -74,15 +74,16 @@ class Volumes:
             The owner has no room left for it.
         """
         unfinished = self._files.temporary_folder / f"voxels-{secrets.token_hex(8)}.npy"
+        text = record.model_dump_json().encode()
         with storage_errors():
-            self._usage.take(record.owner, "volumes", voxels.nbytes)
             try:
                 np.save(unfinished, voxels, allow_pickle=False)
+                size = unfinished.stat().st_size + len(source or b"") + len(text)
+                self._usage.take(record.owner, "volumes", size)
                 self._files.adopt(f"{_folder(record)}/voxels.npy", unfinished)
                 if source is not None:
                     self._files.write(f"{_folder(record)}/source", [source])
                 self._files.write(_content_path(record), [])
-                text = record.model_dump_json().encode()
                 self._files.write(_record_path(record.owner, record.id), [text])
                 kept = self._claim(record)
             except BaseException:
@@ -130,8 +131,7 @@ class Volumes:
         """
         with storage_errors():
             try:
-                file = self._files.local(f"{_folder(record)}/voxels.npy")
-                voxels = np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
+                voxels = np.asarray(self._map(f"{_folder(record)}/voxels.npy"))
             except FileNotFoundError:
                 raise not_found(_WHAT) from None
             except (ValueError, EOFError) as error:
@@ -175,6 +175,13 @@ class Volumes:
             if not self._deletions.delete(record):
                 raise not_found(_WHAT)
         self._usage.forget(principal)
+
+    def _map(self, path: str) -> Any:
+        try:
+            return np.load(self._files.local(path), mmap_mode="r", allow_pickle=False)
+        except FileNotFoundError:
+            # Gone, or a copy that was dropped before it was opened, for want of room.
+            return np.load(self._files.local(path), mmap_mode="r", allow_pickle=False)
 
     def _claim(self, record: VolumeRecord) -> VolumeRecord:
         """Make the record the one of its upload, unless there is one; return the one there is."""

@@ -23,6 +23,9 @@ AxisOrder = Literal["kji", "ijk"]
 Region = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 """Half-open ranges of an array's three axes."""
 
+Corners = tuple[tuple[int, int, int], tuple[int, int, int]]
+"""First and last voxel of a box."""
+
 _LPS = (-1.0, -1.0, 1.0)
 
 
@@ -61,21 +64,34 @@ def volume_from_array(array: NDArray[Any], spacing: Sequence[float], order: Axis
     return volume_of(voxels, Geometry(shape, affine))
 
 
-def changed(before: Pasted, after: Pasted) -> Pasted | None:
+def changed(before: Pasted, after: Pasted, within: Corners | None = None) -> Pasted | None:
     """What a viewer must write to come from one mask to the other.
+
+    Parameters
+    ----------
+    before, after
+        The masks.
+    within
+        First and last voxel of a box all of which is written: the viewer's mask is another there.
 
     Returns
     -------
     The new mask in the smallest box that holds all voxels that differ; unlike other masks it may
     have faces that it does not touch. None when nothing differs.
     """
-    if not (before.mask.size or after.mask.size):
-        return None
     parts = [part for part in (before, after) if part.mask.size]
+    if within is not None:
+        first, last = within
+        size = [b - a + 1 for a, b in zip(first, last, strict=True)]
+        parts.append(Pasted(np.zeros(size, np.bool_), first))
+    if not parts:
+        return None
     low = np.min([part.offset for part in parts], axis=0)
     high = np.max([np.add(part.offset, part.mask.shape) for part in parts], axis=0)
     old, new = (_within(part, low, high) for part in (before, after))
     differs = old != new
+    if within is not None:
+        differs[tuple(slice(a - o, b - o + 1) for a, b, o in zip(*within, low, strict=True))] = True
     box = []
     for axis in range(3):
         hit = np.flatnonzero(differs.any(axis=tuple(a for a in range(3) if a != axis)))

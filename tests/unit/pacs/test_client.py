@@ -185,8 +185,8 @@ async def test_series_of_several_studies_are_found() -> None:
 
     async with answering(answer) as (pacs, asked):
         query = SeriesQuery(since=date(2026, 1, 1), until=date(2026, 2, 1), offset=3, limit=9)
-        found = await pacs.find_series(query)
-        ct = await pacs.find_series(SeriesQuery(modality="CT"))
+        found = (await pacs.find_series(query)).items
+        ct = await pacs.find_series(SeriesQuery(modality="CT", limit=3))
 
     assert "?limit=9&offset=3&StudyDate=20260101-20260201 " in asked[0]
     assert [(one.series, one.modality, one.instances) for one in found] == [
@@ -194,7 +194,8 @@ async def test_series_of_several_studies_are_found() -> None:
         ("1.2.1", "MR", None),
     ]
     assert found[0].study_date == date(2026, 1, 2)
-    assert [one.series for one in ct] == ["1.1.1"]
+    assert [one.series for one in ct.items] == ["1.1.1"]
+    assert not ct.more
 
 
 @pytest.mark.parametrize(

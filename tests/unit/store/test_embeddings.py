@@ -136,6 +136,25 @@ async def test_closing_cancels_and_forgets() -> None:
     assert (cache.counters.entries, cache.counters.bytes) == (0, 0)
 
 
+async def test_what_is_forgotten_is_not_kept_even_if_it_is_being_made() -> None:
+    cache = EmbeddingCache(10 * BYTES)
+    slow, quick = Encoder(opened=False), Encoder()
+    for key in ("a-1", "a-2", "b-1"):
+        await cache.get_or_encode(key, quick)
+    before = asyncio.create_task(cache.get_or_encode("a-3", slow))
+    await asyncio.sleep(0)
+    cache.forget({"a"})
+    assert cache.counters.entries == 1
+    after, hit = await cache.get_or_encode("a-3", quick)
+    assert not hit
+    slow.open.set()
+    assert (await before)[0][0] == 1
+    assert cache.counters.entries == 2
+    assert (await cache.get_or_encode("a-3", quick))[0] is after
+    cache.forget()
+    assert (cache.counters.entries, cache.counters.bytes) == (0, 0)
+
+
 def test_key_depends_on_all_that_matters() -> None:
     spacing = dict.fromkeys(("CT", "MR", "unknown"), 1.5)
     rule = WindowRule(side=32, patch=8, spacings=(1.5, 3.0), default_spacing=spacing)

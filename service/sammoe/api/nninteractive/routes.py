@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, TypeVar
 import numpy as np
 from fastapi import APIRouter, Depends, Request
 from fastapi.routing import APIRoute
+from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 from starlette.responses import JSONResponse, Response
 
@@ -220,12 +221,22 @@ async def add_box(viewer: ViewerCall) -> Response:
 
 @router.post("/add_scribble_interaction")
 @router.post("/add_lasso_interaction")
-@router.post("/add_initial_seg_interaction")
-async def add_mask(viewer: ViewerCall) -> Response:
+async def add_drawing(viewer: ViewerCall) -> Response:
     """Not supported, as the capabilities say."""
-    raise InvalidInput(
-        "Scribbles, lassos and initial masks are not supported: use points or boxes."
-    )
+    raise InvalidInput("Scribbles and lassos are not taken: use points or boxes.")
+
+
+@router.post("/add_initial_seg_interaction")
+async def add_initial_mask(viewer: ViewerCall) -> Response:
+    """Go on from a mask that the client has, which it writes into its own."""
+    request, workspace = viewer.call.request, viewer.call.workspace
+    _meta(request, schemas.MaskMeta)
+    limit, axes = viewer.call.services.settings.upload_limit, viewer.axes
+    async with received(request, workspace.temporary_folder, limit) as upload:
+        await viewer.drawing.bring(
+            viewer.lease, lambda: _read_mask(upload.path, axes, workspace.read_limits)
+        )
+    return await _change(viewer, Change(ran=False))
 
 
 @router.post("/predict")
@@ -267,6 +278,16 @@ def _meta(request: Request, model: type[ModelT]) -> ModelT:
         return model.model_validate_json(text)
     except ValidationError:
         raise MalformedBody(f"The header {META} can not be understood.") from None
+
+
+def _read_mask(path: Path, axes: AxisOrder, limits: ReadLimits) -> NDArray[np.bool_]:
+    """bool [i, j, k] of a packed array [X, Y, Z]."""
+    packed = read_packed(memoryview(path.read_bytes()), limits.max_bytes)
+    if len(packed.shape) != 3:
+        raise InvalidInput("A mask is an array of three axes.")
+    limits.admit(packed.shape, packed.dtype.itemsize)
+    mask: NDArray[np.bool_] = packed.unpack() != 0
+    return mask.T if axes == "kji" else mask
 
 
 def _read_image(

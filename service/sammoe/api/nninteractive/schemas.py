@@ -59,6 +59,13 @@ class BoxIn(_Interaction):
     bbox_coords: tuple[Range, Range, Range]
 
 
+class MaskMeta(_In):
+    """``X-Meta`` of a mask to go on from."""
+
+    run_prediction: bool = False
+    override_capability_checks: bool = False
+
+
 class PredictIn(_In):
     """A request to answer what waits."""
 
@@ -102,7 +109,7 @@ class Capabilities(BaseModel):
     supported_interactions: SupportedInteractions = SupportedInteractions()
     channel_mapping: dict[str, tuple[int, int]] = {"points": (0, 1), "bbox": (2, 3)}
     num_interaction_channels: Literal[4] = 4
-    supports_initial_label: bool = False
+    supports_initial_label: bool = True
     supports_zero_shot_label_refinement: bool = False
     preferred_scribble_thickness: tuple[int, int, int] = (1, 1, 1)
     interaction_decay: float = 1.0

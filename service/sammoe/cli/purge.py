@@ -1,0 +1,31 @@
+"""``sammoe purge``: delete all that came of a study, for every principal."""
+
+import argparse
+from pathlib import Path
+
+from sammoe.settings import Settings, env_name
+from sammoe.store import LocalStore
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which study, and where the state is."""
+    parser.add_argument(
+        "--study", required=True, metavar="UID", help="StudyInstanceUID; volumes read from DICOM"
+    )
+    parser.add_argument(
+        "--state",
+        type=Path,
+        help=f"folder for volumes and segmentations, as for serve [env {env_name('state')}]",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Delete, whether or not a service runs on the state, and say how many volumes it were."""
+    given = {} if args.state is None else {"state": args.state}
+    store = LocalStore(Settings.load(given).state)
+    try:
+        count = store.studies.purge(args.study)
+    finally:
+        store.close()
+    print(f"{count} volume(s) of the study deleted, with everything made of them")
+    return 0

@@ -1,0 +1,99 @@
+"""Studies that a PACS tells of: their scans are pulled and warmed before anybody asks for them."""
+
+import asyncio
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from sammoe.errors import EngineBusy, SammoeError
+from sammoe.pacs import Pacs, SeriesQuery
+from sammoe.segmentation.pulling import Pull
+from sammoe.store import VolumeRecord
+
+_MODALITIES: Final = ("CT", "MR")
+_WAITING: Final = 1000
+
+_log = logging.getLogger(__name__)
+
+
+class Scans(Protocol):
+    """What a workspace does of it."""
+
+    pacs: Pacs
+
+    async def pull_volume(
+        self, principal: str, pull: Pull, limit: int
+    ) -> tuple[VolumeRecord, bool]: ...
+
+    async def warm(self, principal: str, volume_id: str) -> int: ...
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Study:
+    principal: str
+    uid: str
+    limit: int
+    server: str | None
+
+
+class Prefetcher:
+    """Takes one study after the other, so that clicks have the machine. Lives with an event loop.
+
+    What waits is lost when the process ends: ``sammoe warm`` finds it again.
+    """
+
+    def __init__(self, scans: Scans) -> None:
+        self._scans = scans
+        self._queue: asyncio.Queue[_Study] = asyncio.Queue(_WAITING)
+        self._task: asyncio.Task[None] | None = None
+
+    def add(self, principal: str, study: str, limit: int, server: str | None) -> int:
+        """Have a study's CT and MR series, of up to ``limit`` bytes each, pulled and warmed.
+
+        Returns
+        -------
+        How many studies wait, this one included.
+
+        Raises
+        ------
+        PacsUnknown
+            There is no such server.
+        EngineBusy
+            Too many wait.
+        """
+        self._scans.pacs.connection(server)
+        try:
+            self._queue.put_nowait(_Study(principal, study, limit, server))
+        except asyncio.QueueFull:
+            raise EngineBusy(f"{_WAITING} studies wait already; tell of this one later.") from None
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        return self._queue.qsize()
+
+    async def close(self) -> None:
+        """Stop; what waits is forgotten."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        while True:
+            study = await self._queue.get()
+            try:
+                await self._take(study)
+            except SammoeError as error:
+                _log.warning("a study was not warmed: %s", error.code)
+
+    async def _take(self, study: _Study) -> None:
+        page = await self._scans.pacs.find_series(SeriesQuery(study=study.uid), study.server)
+        for found in page.items:
+            if found.modality not in _MODALITIES:
+                continue
+            try:
+                pull = Pull(found.study, found.series, study.server)
+                volume, _ = await self._scans.pull_volume(study.principal, pull, study.limit)
+                await self._scans.warm(study.principal, volume.id)
+            except SammoeError as error:
+                _log.info("a series was not warmed: %s", error.code)
