@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 
 from sammoe.volume.geometry import Geometry
-from tests.contract.service import NRRD, Service, pointers, refusal
+from tests.contract.service import NRRD, OCTETS, Service, pointers, refusal
 from tests.contract.test_dicom import zipped
 from tests.contract.test_masks import from_nrrd
 from tests.contract.test_results import add, entry
@@ -144,3 +144,34 @@ async def test_what_the_form_has_no_room_for_is_refused(service: Service) -> Non
     assert refusal(await service.http.get(f"{path}/seg?form=FRACTIONAL")) == (422, "invalid_input")
     answer = await service.http.get(f"{path}/seg", headers={"Accept": "application/json"})
     assert refusal(answer) == (406, "not_acceptable")
+
+
+async def test_a_seg_can_be_brought_as_a_mask_to_refine(service: Service) -> None:
+    images = series(ct(SHAPE))
+    volume, first, second = await segmented(service, images)
+    made = await add(service, volume, entry(first, "A"), entry(second, "B"), merge="overwrite")
+    seg = (await service.http.get(f"/v1/results/{made['id']}/seg")).content
+    path = f"/v1/volumes/{volume}/masks?label=2"
+    answer = await service.http.post(path, content=seg, headers=OCTETS)
+    assert answer.status_code == 201, answer.text
+    brought = await service.http.get(
+        f"/v1/segmentations/{answer.json()['id']}/mask", headers={"Accept": NRRD}
+    )
+    found, wanted = from_nrrd(brought.content) > 0, await mask_of(service, made, 2)
+    both = np.count_nonzero(found & wanted)
+    assert 2 * both / (np.count_nonzero(found) + np.count_nonzero(wanted)) > 0.9
+    # Whoever drew it, no model of ours did.
+    again = await add(service, volume, entry(answer.json()["id"], "B"))
+    (segment,) = (await fetched(service, f"/v1/results/{again['id']}/seg")).SegmentSequence
+    assert segment.SegmentAlgorithmType == "MANUAL"
+    (region,) = (
+        await fetched(service, f"/v1/results/{again['id']}/rtstruct")
+    ).StructureSetROISequence
+    assert region.ROIGenerationAlgorithm == "MANUAL"
+    refused = await service.http.post(
+        f"/v1/volumes/{volume}/masks?label=3", content=seg, headers=OCTETS
+    )
+    assert refusal(refused) == (422, "seg_invalid")
+    elsewhere = await service.volume()
+    refused = await service.http.post(f"/v1/volumes/{elsewhere}/masks", content=seg, headers=OCTETS)
+    assert refusal(refused) == (422, "prior_invalid")

@@ -121,7 +121,9 @@ async def segment(call: Caller, volume_id: str) -> Response:
 async def add_mask(
     call: QueryCaller, volume_id: str, query: Annotated[MaskUploadQuery, Query()]
 ) -> Response:
-    """Bring a mask (NIfTI or NRRD, on the volume's own grid), to be refined by clicks.
+    """Bring a mask on the volume's own grid, to be refined by clicks: NIfTI, NRRD, or DICOM SEG.
+
+    A SEG must be made on the series that the volume came from; `label` is its segment's number.
 
     The answer is a segmentation like any other: name it as `parent`.
     """

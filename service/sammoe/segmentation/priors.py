@@ -22,6 +22,7 @@ from sammoe.store import (
     now,
 )
 from sammoe.volume.blending import joined
+from sammoe.volume.dicom.seg_reading import is_seg, read_seg
 from sammoe.volume.field import aligned
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.limits import ReadLimits
@@ -47,12 +48,7 @@ def given_mask(
 ) -> tuple[SegmentationRecord, VolumeRecord]:
     """Read a mask and keep it as a segmentation; see `Workspace.add_mask`. Blocks."""
     volume = store.volumes.get(principal, volume_id)
-    try:
-        read = read_volume(path, filename=None, modality="MR", limits=limits)
-    except NoForeground:
-        raise PriorInvalid("The mask is empty, or the same everywhere.") from None
-    _check_grid(read.geometry, volume.geometry)
-    mask = read.voxels != 0 if label is None else read.voxels == label
+    mask = _mask(store, volume, path, label, limits)
     return keep_mask(store, bundle, volume, mask), volume
 
 
@@ -95,6 +91,25 @@ def keep_mask(
         voxel_count=int(np.count_nonzero(pasted.mask)),
     )
     return store.segmentations.put(record, {GIVEN: field})
+
+
+def _mask(
+    store: Store, volume: VolumeRecord, path: Path, label: int | None, limits: ReadLimits
+) -> NDArray[np.bool_]:
+    """The voxels of a label, or of any; [i, j, k] on the volume's grid."""
+    if is_seg(path):
+        if volume.source is None:
+            raise PriorInvalid(
+                "The mask is a DICOM SEG, and this volume did not come from a DICOM series that one"
+                " could be made on."
+            )
+        return read_seg(path, volume.geometry, store.volumes.source(volume), label)
+    try:
+        read = read_volume(path, filename=None, modality="MR", limits=limits)
+    except NoForeground:
+        raise PriorInvalid("The mask is empty, or the same everywhere.") from None
+    _check_grid(read.geometry, volume.geometry)
+    return np.asarray(read.voxels != 0 if label is None else read.voxels == label)
 
 
 def windows_of(volume: VolumeRecord, mask: NDArray[np.bool_], rule: WindowRule) -> list[Window]:

@@ -10,6 +10,7 @@ from sammoe.bundle import Bundle, Manifest
 from sammoe.engine import WorkerPool
 from sammoe.errors import Conflict, NoDicomSource, NotFound
 from sammoe.store import (
+    GIVEN,
     CodeRecord,
     EntryRecord,
     Page,
@@ -317,7 +318,7 @@ class Results:
         content = _WRITE[form](composed.structures, volume.geometry, source, identity)
         return DicomFile(source.study, identity.series_uid, identity.sop_uid, content)
 
-    def _drawn(self, record: ResultRecord, place: int) -> tuple[Pasted, Algorithm]:
+    def _drawn(self, record: ResultRecord, place: int) -> tuple[Pasted, Algorithm | None]:
         name = record.entries[place].segmentation
         try:
             found = self._store.segmentations.get(record.owner, name)
@@ -327,6 +328,8 @@ class Results:
                 f"The segmentation of structure {place + 1} was deleted: change the result.",
                 pointer=f"/entries/{place}/segmentation",
             ) from None
+        if found.route.used == GIVEN:
+            return mask, None
         return mask, Algorithm(found.route.used, found.bundle_digest)
 
 

@@ -62,7 +62,7 @@ class Structure:
     tracking_uid
         DICOM UID that stays when the mask is corrected.
     algorithm
-        Who drew it.
+        Who drew it; None: somebody brought it.
     pasted
         Its voxels.
     """
@@ -72,7 +72,7 @@ class Structure:
     category: Code
     colour: Colour
     tracking_uid: str
-    algorithm: Algorithm
+    algorithm: Algorithm | None
     pasted: Pasted
 
 

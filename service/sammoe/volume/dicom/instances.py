@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from io import BytesIO
@@ -10,7 +11,7 @@ from typing import Final
 from pydicom import Dataset, dcmwrite
 
 from sammoe import __version__
-from sammoe.volume.structures import Algorithm
+from sammoe.volume.structures import Algorithm, Structure
 
 MANUFACTURER: Final = "SAM-Med3D-MoE"
 MODEL: Final = "sammoe"
@@ -99,6 +100,12 @@ def describe(dataset: Dataset, source: Dataset, identity: Identity) -> None:
 def dates(source: Dataset, moment: datetime) -> tuple[str, str]:
     """A moment (UTC) as DICOM's date and time, in the zone of ``source``, else this machine's."""
     return _date_and_time(moment, _zone(source))
+
+
+def device(structures: Sequence[Structure]) -> str:
+    """What DICOM calls the device's serial number: SHA-256 of the bundle that drew the first."""
+    drawn = (one.algorithm.bundle for one in structures if one.algorithm is not None)
+    return next(drawn, "none")
 
 
 def algorithm_name(algorithm: Algorithm) -> str:

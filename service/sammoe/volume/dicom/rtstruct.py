@@ -21,6 +21,7 @@ from sammoe.volume.dicom.instances import (
     algorithm_version,
     dates,
     describe,
+    device,
     encode,
 )
 from sammoe.volume.dicom.origin import Origin, origins
@@ -74,7 +75,7 @@ def write_rtstruct(
     rt.Manufacturer = MANUFACTURER
     rt.ManufacturerModelName = MODEL
     rt.SoftwareVersions = __version__
-    rt.DeviceSerialNumber = structures[0].algorithm.bundle
+    rt.DeviceSerialNumber = device(structures)
     rt.StructureSetLabel = "SEGMENTATION"
     rt.ApprovalStatus = "UNAPPROVED"
     describe(rt, came_from[0].instance, identity)
@@ -113,15 +114,16 @@ def _image(origin: Origin) -> Dataset:
 
 def _region(number: int, structure: Structure, source: DicomSource) -> Dataset:
     algorithm = structure.algorithm
-    return _item(
+    region = _item(
         ROINumber=number,
         ReferencedFrameOfReferenceUID=source.frame_of_reference,
         ROIName=structure.label,
-        ROIGenerationAlgorithm="SEMIAUTOMATIC",
-        ROIGenerationDescription=(
-            f"{algorithm_name(algorithm)} {algorithm_version(algorithm)}"[:64]
-        ),
+        ROIGenerationAlgorithm="MANUAL" if algorithm is None else "SEMIAUTOMATIC",
     )
+    if algorithm is not None:
+        words = f"{algorithm_name(algorithm)} {algorithm_version(algorithm)}"
+        region.ROIGenerationDescription = words[:64]
+    return region
 
 
 def _contours(number: int, structure: Structure, came_from: Sequence[Origin]) -> Dataset:

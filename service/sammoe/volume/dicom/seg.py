@@ -24,6 +24,7 @@ from sammoe.volume.dicom.instances import (
     dates,
     derived_uid,
     describe,
+    device,
     encode,
 )
 from sammoe.volume.dicom.origin import Origin, origins
@@ -91,7 +92,7 @@ def write_seg(
         manufacturer=MANUFACTURER,
         manufacturer_model_name=MODEL,
         software_versions=__version__,
-        device_serial_number=structures[0].algorithm.bundle,
+        device_serial_number=device(structures),
         content_label="SEGMENTATION",
         content_description=_DESCRIPTION,
         series_description=_DESCRIPTION,
@@ -125,20 +126,22 @@ def _description(number: int, structure: Structure) -> "SegmentDescription":
     from highdicom.color import CIELabColor
     from highdicom.seg import SegmentDescription
 
-    algorithm = structure.algorithm
-    return SegmentDescription(
-        segment_number=number,
-        segment_label=structure.label,
-        segmented_property_category=code_item(structure.category),
-        segmented_property_type=code_item(structure.code),
-        algorithm_type="SEMIAUTOMATIC",
-        algorithm_identification=AlgorithmIdentificationSequence(
+    algorithm, identification = structure.algorithm, None
+    if algorithm is not None:
+        identification = AlgorithmIdentificationSequence(
             name=algorithm_name(algorithm),
             family=codes.DCM.ArtificialIntelligence,
             version=algorithm_version(algorithm),
             source=MANUFACTURER,
             parameters={"decoder": algorithm.decoder, "bundle": algorithm.bundle},
-        ),
+        )
+    return SegmentDescription(
+        segment_number=number,
+        segment_label=structure.label,
+        segmented_property_category=code_item(structure.category),
+        segmented_property_type=code_item(structure.code),
+        algorithm_type="MANUAL" if identification is None else "SEMIAUTOMATIC",
+        algorithm_identification=identification,
         tracking_uid=structure.tracking_uid,
         tracking_id=structure.label,
         display_color=CIELabColor.from_rgb(*structure.colour),

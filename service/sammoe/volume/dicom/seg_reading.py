@@ -11,9 +11,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
+from pydicom.filereader import read_file_meta_info
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     RLELossless,
@@ -31,20 +31,15 @@ from sammoe.volume.geometry import Geometry
 LABEL_MAP_STORAGE: Final = "1.2.840.10008.5.1.4.1.1.66.7"
 
 _CLASSES: Final = (SegmentationStorage, LABEL_MAP_STORAGE)
-_NATIVE: Final = (
-    ImplicitVRLittleEndian,
-    ExplicitVRLittleEndian,
-    DeflatedExplicitVRLittleEndian,
-)
+_NATIVE: Final = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
 _NEAR: Final = 0.02
 """How far a frame's corner may lie from a voxel's centre, in voxels."""
 
 
 def is_seg(path: Path) -> bool:
-    """Whether a file is a DICOM Segmentation, of either kind."""
+    """Whether a file says of itself that it is a DICOM Segmentation, of either kind."""
     try:
-        header = dcmread(path, specific_tags=["SOPClassUID"], stop_before_pixels=True)
-        return str(header.get("SOPClassUID", "")) in _CLASSES
+        return str(read_file_meta_info(path).get("MediaStorageSOPClassUID", "")) in _CLASSES
     # pydicom answers damage with almost every kind of exception.
     except Exception:
         return False
@@ -75,6 +70,9 @@ def read_seg(
     """
     keep_quiet()
     try:
+        # Before anything is read: a deflated file can inflate to any size.
+        if read_file_meta_info(path).TransferSyntaxUID not in (*_NATIVE, RLELossless):
+            raise SegInvalid("The DICOM SEG is compressed in a way that is not read: store it raw.")
         return _read(dcmread(path), geometry, source, segment)
     except SegInvalid:
         raise
@@ -169,14 +167,11 @@ def _frames(seg: Dataset, count: int, rows: int, columns: int) -> Iterator[NDArr
     size, bits = rows * columns, whole(seg, "BitsAllocated")
     if bits not in (1, 8, 16):
         raise SegInvalid("The DICOM SEG's pixels are none of 1, 8 or 16 bits.")
-    syntax = seg.file_meta.TransferSyntaxUID
-    if syntax == RLELossless and bits != 1:
+    if seg.file_meta.TransferSyntaxUID == RLELossless:
         decoder = get_decoder(RLELossless)
         for frame, _ in decoder.iter_array(seg, raw=True, decoding_plugin="pydicom"):
             yield np.asarray(frame).reshape(rows, columns)
         return
-    if syntax not in _NATIVE:
-        raise SegInvalid("The DICOM SEG is compressed in a way that is not read: store it raw.")
     data = np.frombuffer(seg.PixelData, np.uint8)
     if data.nbytes * 8 < count * size * bits:
         raise SegInvalid("The DICOM SEG ends before its last frame.")

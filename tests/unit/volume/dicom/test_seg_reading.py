@@ -12,7 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset, dcmread
 from pydicom.sr.codedict import codes
-from pydicom.uid import ExplicitVRLittleEndian, RLELossless, generate_uid
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    RLELossless,
+    generate_uid,
+)
 
 from sammoe.errors import SegInvalid
 from sammoe.volume.dicom.seg import SegForm, write_seg
@@ -162,6 +167,16 @@ def test_frames_must_lie_on_the_voxels(tmp_path: Path, shift: tuple[float, ...])
         place.ImagePositionPatient = list(np.add(place.ImagePositionPatient, shift))
     seg.save_as(path)
     with pytest.raises(SegInvalid, match="does not lie on the voxels"):
+        read_seg(path, geometry, source)
+
+
+def test_deflated_files_are_refused_unread(tmp_path: Path) -> None:
+    path, geometry, source = made_by_us(tmp_path)
+    seg = dcmread(path)
+    seg.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    seg.save_as(path)
+    assert is_seg(path)
+    with pytest.raises(SegInvalid, match="compressed"):
         read_seg(path, geometry, source)
 
 
