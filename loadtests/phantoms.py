@@ -15,7 +15,7 @@ from sammoe.volume.geometry import Geometry
 from sammoe.volume.volume import Modality, ModalitySource, Volume
 
 SPACING: Final = 2.0
-AIR, FAT, SOFT, ORGAN, VESSEL, BONE = -1000.0, -100.0, 40.0, 120.0, 250.0, 450.0
+AIR, SOFT, ORGAN, VESSEL, BONE = -1000.0, 40.0, 120.0, 250.0, 450.0
 """Hounsfield units."""
 
 Mask = NDArray[np.bool_]
@@ -38,12 +38,12 @@ class Phantom:
     mask: Mask
 
 
-def aorta(length_mm: float = 400.0, seed: int = 0, radius: float = 18.0) -> Phantom:
-    """A widened vessel in contrast, 36 mm, that winds from the top down before a spine."""
+def aorta(length_mm: float = 400.0, seed: int = 0) -> Phantom:
+    """A vessel in contrast, 30 mm wide, that winds from the top down before a spine."""
     shape = (150, 120, 230)
     x, y, z = _millimetres(shape)
     bend = 14 * np.sin(z / 70)
-    mask = ((x - bend) ** 2 + y**2 < radius**2) & (np.abs(z) < length_mm / 2)
+    mask = ((x - bend) ** 2 + y**2 < 15**2) & (np.abs(z) < length_mm / 2)
     spine = (x**2 + (y + 60) ** 2 + 0 * z) < 19**2
     return _scan(shape, mask, VESSEL, spine, seed)
 
@@ -74,10 +74,10 @@ def _scan(shape: tuple[int, int, int], mask: Mask, hu: float, spine: Mask, seed:
     rng = np.random.default_rng(seed)
     x, y, z = _millimetres(shape)
     out = (x / (shape[0] * 0.96)) ** 2 + (y / (shape[1] * 0.94)) ** 2 + 0 * z
-    image = np.select([out > 1, out > 0.86], [AIR, FAT], SOFT)
+    image = np.where(out > 1, AIR, SOFT)
     image[spine] = BONE
     image[mask] = hu
-    image = gaussian_filter(image, 0.6) + gaussian_filter(rng.normal(size=shape), 0.7) * 15
+    image = gaussian_filter(image, 0.6) + gaussian_filter(rng.normal(size=shape), 0.7) * 10
     voxels = np.clip(np.rint(image), -1024, 3000).astype(np.int16)
     geometry = Geometry(shape, np.diag([SPACING, SPACING, SPACING, 1.0]))
     return Phantom(Volume(voxels, geometry, Modality.CT, ModalitySource.USER), mask)

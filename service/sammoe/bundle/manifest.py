@@ -79,7 +79,7 @@ class WindowSettings(_Closed):
 
     ``side`` and ``patch`` in voxels of the model grid; ``spacings`` in mm, ascending;
     ``default_spacing`` in mm per modality; ``snap_mm``: lattice step in mm per spacing, ``None`` =
-    a quarter of the window; ``ct_clamp`` in HU.
+    a quarter of the window; ``ct_clamp`` in HU; ``coarse``: see the rule.
     """
 
     side: int = Field(gt=0)
@@ -91,6 +91,7 @@ class WindowSettings(_Closed):
     ct_clamp: tuple[float, float] = (-1000.0, 1000.0)
     antialias: bool
     preprocessing_version: int = Field(ge=1)
+    coarse: float = Field(default=0.0, ge=0, le=0.25)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -111,6 +112,7 @@ class WindowSettings(_Closed):
                 "ct_clamp": rule.ct_clamp,
                 "antialias": rule.antialias,
                 "preprocessing_version": rule.version,
+                "coarse": rule.coarse,
             }
         )
 
@@ -126,6 +128,7 @@ class WindowSettings(_Closed):
             ct_clamp=self.ct_clamp,
             antialias=self.antialias,
             version=self.preprocessing_version,
+            coarse=self.coarse,
         )
 
 

@@ -20,6 +20,7 @@ from typing import Any, Final
 import httpx
 from tqdm import tqdm
 
+from sammoe.cli import warm_scans
 from sammoe.errors import InvalidInput, PacsError, SammoeError
 
 _KEY: Final = "SAMMOE_API_KEY"
@@ -33,7 +34,9 @@ _UID: Final = re.compile(r"[0-9][0-9.]{0,63}")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which series, of which service, how fast."""
+    """Which scans; or which series, of which service, how fast."""
+    scans = parser.add_argument_group("of scans, into Redis")
+    warm_scans.add_arguments(scans)
     parser.add_argument("--study", type=_uid, metavar="UID", help="StudyInstanceUID")
     parser.add_argument(
         "--modality", help="CT or MR (default: both); with --since or --until instead of a study"
@@ -63,8 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Find, pull and prepare; say how many series were, and why others were not."""
+    if args.scans:
+        return warm_scans.run(args)
     if not (args.study or args.since or args.until):
-        raise InvalidInput("Say which: --study UID, or --since YYYY-MM-DD and perhaps --modality.")
+        raise InvalidInput(
+            "Say which: scans, --study UID, or --since YYYY-MM-DD and perhaps --modality."
+        )
     key = os.environ.get(_KEY)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     outcomes: Counter[str] = Counter()

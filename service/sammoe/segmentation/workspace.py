@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from sammoe.bundle import Bundle
 from sammoe.engine import AUTO, Choice, Engine, WorkerPool
-from sammoe.errors import Conflict, NotFound, SammoeError, StoreUnavailable
+from sammoe.errors import (
+    Conflict,
+    NoForeground,
+    NotFound,
+    SammoeError,
+    StoreUnavailable,
+    TooLarge,
+)
 from sammoe.pacs import Pacs
 from sammoe.segmentation.adding import ModalityAsked, Upload, add_volume, keep_volume
 from sammoe.segmentation.answers import Segmented
@@ -29,6 +36,7 @@ from sammoe.segmentation.pulling import Pull
 from sammoe.segmentation.replays import Replays
 from sammoe.segmentation.results import Results
 from sammoe.segmentation.served import Served
+from sammoe.segmentation.warming import WarmUp, warm_up
 from sammoe.store import (
     EmbeddingCache,
     Page,
@@ -310,6 +318,52 @@ class Workspace:
     ) -> int:
         """Pull in the background the scans of a study, and warm each; see `Prefetcher.add`."""
         return self._prefetcher.add(principal, study, limit, server)
+
+    async def plan_warm_up(self, principal: str, volume_id: str) -> tuple[WarmUp, int]:
+        """Say what `warm_whole` would embed, and how many bytes that is."""
+        volume = await self.get_volume(principal, volume_id)
+        rule, model = self._served.rule, self.bundle.manifest.model
+        ran = await self._scans.run(
+            lambda: warm_up(volume, self.store.volumes.voxels(volume), rule)
+        )
+        return ran.value, 2 * model.embedding_channels * model.grid**3 * len(ran.value.windows)
+
+    async def encode_nothing(self) -> None:
+        """Embed an empty window, to see how long that takes."""
+        side = self._served.rule.side
+        with self._served.used() as served:
+            await served.engine.encode(np.zeros((1, 1, side, side, side), np.float32))
+
+    async def warm_whole(
+        self, principal: str, volume_id: str, budget_bytes: int
+    ) -> AsyncIterator[Window]:
+        """Embed the windows that most clicks on a scan would take, one after the other.
+
+        Parameters
+        ----------
+        budget_bytes
+            For all of them.
+
+        Yields
+        ------
+        Each window that is there.
+
+        Raises
+        ------
+        TooLarge
+            They would take more; nothing was embedded.
+        """
+        planned, size = await self.plan_warm_up(principal, volume_id)
+        if size > budget_bytes:
+            raise TooLarge(
+                f"The embeddings of {len(planned.windows)} windows take {size >> 20} MiB, and"
+                f" {budget_bytes >> 20} MiB are allowed."
+            )
+        volume = await self.get_volume(principal, volume_id)
+        for window in planned.windows:
+            with self._served.used() as served, suppress(NoForeground):
+                await served.embedder.embed(volume, window)
+            yield window
 
     async def segment(
         self,

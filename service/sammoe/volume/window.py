@@ -40,6 +40,10 @@ class WindowRule:
         Whether source voxels are averaged over a model voxel where the model grid is coarser.
     version
         Preprocessing version: part of every embedding's key.
+    coarse
+        A first click at most this share of the side from the middle of a window of the coarse
+        sub-lattice, along each axis, takes that window. Those are half a window apart, so with 1/4
+        all clicks share them, and with 0 none.
     """
 
     side: int
@@ -51,6 +55,7 @@ class WindowRule:
     ct_clamp: tuple[float, float] = (-1000.0, 1000.0)
     antialias: bool = False
     version: int = 1
+    coarse: float = 0.0
 
     def __post_init__(self) -> None:
         if self.patch < 1 or self.side < 1 or self.side % self.patch:
@@ -66,6 +71,8 @@ class WindowRule:
             len(self.snap_mm) != len(self.spacings) or min(self.snap_mm) <= 0
         ):
             raise ValueError("snap_mm must give one positive step for each spacing")
+        if not 0 <= self.coarse <= 1 / 4:
+            raise ValueError(f"coarse must be within 0 .. 1/4, not {self.coarse}")
         if not self.ct_clamp[0] < self.ct_clamp[1]:
             raise ValueError(f"ct_clamp must be (low, high), not {self.ct_clamp}")
 
@@ -173,7 +180,11 @@ def model_grid(geometry: Geometry, spacing: float) -> GridMap:
 
 
 def window_at(
-    size: Sequence[int], centre: Sequence[float], spacing: float, rule: WindowRule
+    size: Sequence[int],
+    centre: Sequence[float],
+    spacing: float,
+    rule: WindowRule,
+    step: int | None = None,
 ) -> Window:
     """Window of the lattice that is nearest to being centred on a model index.
 
@@ -189,8 +200,10 @@ def window_at(
         Model index (voxel centres are integers) along the canonical axes.
     spacing
         One of ``rule.spacings``, mm.
+    step
+        In place of the rule's lattice step, voxels.
     """
-    side, step = rule.side, rule.step(spacing)
+    side, step = rule.side, step or rule.step(spacing)
     start = []
     for n, c in zip(size, centre, strict=True):
         if n >= side:
@@ -204,8 +217,21 @@ def window_at(
 def window_for_point(
     geometry: Geometry, index: Sequence[float], modality: Modality, rule: WindowRule
 ) -> Window:
-    """Window of a first click at a source index, at the modality's default spacing."""
-    return _centred(geometry, np.asarray([index]), rule.default_spacing[modality.value], rule)
+    """Window of a first click at a source index, at the modality's default spacing.
+
+    One of the coarse sub-lattice where the click lies well inside of it: see `WindowRule.coarse`.
+    """
+    spacing = rule.default_spacing[modality.value]
+    fine = _centred(geometry, np.asarray([index]), spacing, rule)
+    if not rule.coarse:
+        return fine
+    grid = model_grid(geometry, spacing)
+    centre = grid.to_model(np.asarray([index]))[0]
+    coarse = window_at(grid.shape, centre.tolist(), spacing, rule, max(1, rule.side // 2))
+    off = np.abs(centre + 0.5 - np.add(coarse.start, rule.side / 2))
+    # Where both end with the volume, neither is nearer.
+    same = np.equal(coarse.start, fine.start)
+    return coarse if (same | (off <= rule.coarse * rule.side)).all() else fine
 
 
 def window_for_box(
