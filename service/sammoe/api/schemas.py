@@ -98,7 +98,7 @@ class SegmentationIn(PromptIn):
     )
     spacing: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
         default=None,
-        description="mm, one of the bundle's spacings, for a first prompt; default: by the box,"
+        description="mm, one of the bundle's spacings; default: the parent's, else by the box,"
         " else by the modality",
     )
 

@@ -12,7 +12,8 @@ from sammoe.errors import CandidateGone, CandidateMissing, NotFound
 from sammoe.segmentation.growing import Extent, Grower, Request
 from sammoe.segmentation.parents import ANSWER, Candidate, parent_of
 from sammoe.segmentation.planning import Parent, Plan, answer_name
-from sammoe.store import GIVEN, PromptRecord, SegmentationRecord, Store
+from sammoe.segmentation.wandering import zoomed
+from sammoe.store import GIVEN, PromptRecord, SegmentationRecord, Store, VolumeRecord
 from sammoe.volume.field import Field
 
 _ASK: Final = Choice(AUTO, tau=0.0)
@@ -30,6 +31,7 @@ class CandidateMaker:
 
     def __init__(self, engine: Engine, store: Store, grower: Grower, pool: WorkerPool) -> None:
         self._engine = engine
+        self._rule = engine.bundle.manifest.window_rule()
         self._store = store
         self._grower = grower
         self._pool = pool
@@ -74,14 +76,14 @@ class CandidateMaker:
                 " no more: click again."
             )
         volume = self._store.volumes.get(principal, record.volume_id)
-        parent = self._parent(record)
+        parent = self._parent(record, volume)
         request = Request(
             volume, _new(record, parent), record.prompt, parent, choice, _extent(record)
         )
         windows = [one.window for one in record.windows[: record.seeds]]
         return request, self._grower.begin(request, windows)
 
-    def _parent(self, record: SegmentationRecord) -> Parent | None:
+    def _parent(self, record: SegmentationRecord, volume: VolumeRecord) -> Parent | None:
         if record.parent is None:
             return None
         kept = self._store.segmentations
@@ -92,7 +94,9 @@ class CandidateMaker:
                 "This mask was not computed with the click, and what that refined was deleted:"
                 " click again."
             ) from None
-        return parent_of(before, fields, record.refined)
+        parent = parent_of(before, fields, record.refined)
+        spacing = None if record.extent is None else record.extent.spacing
+        return zoomed(volume, parent, spacing, self._rule)
 
     def _keep(self, principal: str, name: str, candidate: Candidate, made: Field) -> None:
         # Read again: it may be gone meanwhile, or hold another candidate.

@@ -20,8 +20,9 @@ from sammoe.segmentation.embedding import Embedder
 from sammoe.segmentation.following import goes_on, lacks
 from sammoe.segmentation.growing import Extent, Grower, Grown, Progress, Request, candidates
 from sammoe.segmentation.parents import ANSWER, parent_of
-from sammoe.segmentation.planning import Parent, Plan
+from sammoe.segmentation.planning import Parent, Plan, check_form
 from sammoe.segmentation.prompt import Prompt, merge
+from sammoe.segmentation.wandering import zoomed
 from sammoe.store import (
     ChoiceRecord,
     ExtentRecord,
@@ -101,6 +102,9 @@ class Clicker:
         volume = self._store.volumes.get(click.principal, click.volume_id)
         parent = None if click.parent is None else self._parent(click, click.parent)
         self._check_choice(click.choice, parent)
+        if parent is not None:
+            check_form(parent, self._rule)
+            parent = zoomed(volume, parent, click.extent.spacing, self._rule)
         new = click.prompt.to_index(volume.geometry)
         prompt = merge(parent.prompt if parent else None, new)
         request = Request(volume, new, prompt, parent, click.choice, click.extent)

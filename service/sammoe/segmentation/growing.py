@@ -44,7 +44,7 @@ class Extent:
     extend
         Whether the mask is followed beyond the windows that the prompt lies in.
     spacing
-        Of a first prompt's model grid, mm, in place of the rule's choice.
+        Of the model grid, mm, in place of the rule's choice, or of the parent's.
     """
 
     max_windows: int = 8

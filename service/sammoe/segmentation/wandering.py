@@ -5,6 +5,8 @@ while it points well inside of that, else moves it along the axes on which it po
 beyond. What the first window can not hold, further ones do.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from sammoe.errors import OnlyNegative, OutsideWindow
@@ -17,7 +19,7 @@ from sammoe.segmentation.planning import (
     within,
 )
 from sammoe.store import PromptRecord, VolumeRecord
-from sammoe.volume.field import Field, aligned
+from sammoe.volume.field import CELLS_PER_PATCH, Field, aligned
 from sammoe.volume.window import (
     Window,
     WindowRule,
@@ -85,6 +87,34 @@ def first_windows(
                 pointer="/points/0",
             )
     return found
+
+
+def zoomed(volume: VolumeRecord, parent: Parent, spacing: float | None, rule: WindowRule) -> Parent:
+    """The parent at another of the bundle's spacings: its field on other cells, in the same place.
+
+    Raises
+    ------
+    InvalidInput
+        The bundle has no such spacing.
+    """
+    field, window = parent.field, parent.window
+    if spacing is None or spacing == field.spacing:
+        return parent
+    at_spacing(rule, spacing)
+    ratio = field.spacing / spacing
+    size = model_grid(volume.geometry, spacing).shape
+    centre = (np.array(window.start) + window.side / 2) * ratio - 0.5
+    other = window_at(size, centre.tolist(), spacing, rule)
+    # As many whole patches before and after the window as it takes to hold all that is known.
+    low = np.array(field.start) * ratio
+    high = low + np.array(field.values.shape) * field.patch / CELLS_PER_PATCH * ratio
+    before = np.ceil((np.array(other.start) - low) / rule.patch).astype(int)
+    after = np.ceil((high - other.start) / rule.patch).astype(int)
+    x, y, z = (np.array(other.start) - before * rule.patch).tolist()
+    shape = ((before + after) * CELLS_PER_PATCH).tolist()
+    return replace(
+        parent, window=other, field=field.resampled(spacing, rule.patch, (x, y, z), shape)
+    )
 
 
 def model_index(volume: VolumeRecord, window: Window, index: Places) -> Places:

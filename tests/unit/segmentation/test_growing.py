@@ -13,7 +13,7 @@ import pytest
 
 from sammoe.engine import Choice, Decoded, DecoderInputs
 from sammoe.engine.local import LocalEngine
-from sammoe.errors import NoForeground, OutsideWindow
+from sammoe.errors import InvalidInput, NoForeground, OutsideWindow
 from sammoe.segmentation import Extent, Grown, Point, Prompt, Segmented, Workspace
 from sammoe.store import EmbeddingCache, LocalStore, VolumeRecord
 from sammoe.volume.packed import pack
@@ -120,6 +120,26 @@ async def test_refinement_of_a_followed_mask_keeps_what_was_found(
     second = await workspace.segment(OWNER, long.id, bite, parent=first.record.id)
     places = (30, 24, 20), (30, 54, 20), (30, 61, 20), (30, 24, 26)
     assert holds(second, *places) == [True, True, True, False]
+
+
+async def test_refinement_at_another_spacing_keeps_the_mask_in_its_place(
+    workspace: Workspace, long: VolumeRecord
+) -> None:
+    first = await workspace.segment(OWNER, long.id, TWO, extent=Extent(spacing=3.0))
+    assert {window.window.spacing for window in first.record.windows} == {3.0}
+    bite = Prompt((Point(30, 24, 26, positive=False),))
+    second = await workspace.segment(
+        OWNER, long.id, bite, parent=first.record.id, extent=Extent(extend=False, spacing=1.5)
+    )
+    assert {window.window.spacing for window in second.record.windows} == {1.5}
+    assert holds(second, (30, 24, 20), (30, 54, 20), (30, 24, 26)) == [True, True, False]
+    with pytest.raises(InvalidInput, match="spacings"):
+        await workspace.segment(
+            OWNER, long.id, bite, parent=first.record.id, extent=Extent(spacing=2.0)
+        )
+    # A candidate is made from the same: the parent at the spacing that was asked for.
+    pasted, _ = await workspace.mask(OWNER, second.record.id, "general")
+    np.testing.assert_array_equal(pasted.mask, second.pasted.mask)
 
 
 async def test_box_beyond_a_window_is_covered(workspace: Workspace, long: VolumeRecord) -> None:
