@@ -145,8 +145,10 @@ async def run_phantoms(b: Bench) -> None:
         print(f"| {name} | {shown} | {windows} | {ratio:.2f} |", flush=True)
 
 
-async def run_real(b: Bench, pictures: Path | None) -> None:
+async def run_real(b: Bench, picture: Path | None) -> None:
     record, volume, labels = await b.real()
+    native = b.engine.bundle.manifest.window_rule().default_spacing["CT"]
+    shown: dict[str, tuple[Mask, Mask, Mask]] = {}
     print("| organ | spacing, mm | one window | followed | windows kept of looked at |")
     print("|---|---|---|---|---|")
     for name, label in ORGANS.items():
@@ -159,26 +161,30 @@ async def run_real(b: Bench, pictures: Path | None) -> None:
             kept = sum(window.kept for window in looked)
             scores = f"{dice(full(one), mask):.3f} | {dice(full(followed), mask):.3f}"
             print(f"| {name} | {spacing:g} | {scores} | {kept} / {len(looked)} |", flush=True)
-            if pictures is not None:
-                draw(pictures / f"{name}_{spacing:g}.png", volume, mask, full(one), full(followed))
+            if spacing == native:
+                shown[name] = (mask, full(one), full(followed))
+    if picture is not None:
+        draw(picture, volume, shown)
 
 
-def draw(path: Path, volume: Volume, truth: Mask, one: Mask, followed: Mask) -> None:
-    """Coronal slices through the truth's middle: one window, followed; the truth is outlined."""
+def draw(path: Path, volume: Volume, shown: dict[str, tuple[Mask, Mask, Mask]]) -> None:
+    """Coronal slices through each organ's middle: one window, followed; the organ is outlined."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    at = int(np.median(np.argwhere(truth)[:, 1]))
-    image = np.clip(volume.voxels[:, at].T, -160, 240)
-    figure, axes = pyplot.subplots(1, 2, figsize=(5, 2.6), dpi=80)
-    for axis, title, mask in zip(axes, ("one window", "followed"), (one, followed), strict=True):
-        axis.imshow(image, cmap="gray", origin="lower")
-        axis.imshow(np.ma.masked_equal(mask[:, at].T, 0), cmap="autumn", alpha=0.5, origin="lower")
-        axis.contour(truth[:, at].T, levels=[0.5], colors="cyan", linewidths=0.8)
-        axis.set_title(title, fontsize=8)
-        axis.axis("off")
+    figure, rows = pyplot.subplots(len(shown), 2, figsize=(5, 2.6 * len(shown)), dpi=80)
+    for axes, (name, (truth, *masks)) in zip(rows, shown.items(), strict=True):
+        at = int(np.median(np.argwhere(truth)[:, 1]))
+        image = np.clip(volume.voxels[:, at].T, -160, 240)
+        for axis, title, mask in zip(axes, ("one window", "followed"), masks, strict=True):
+            found = np.ma.masked_equal(mask[:, at].T, 0)
+            axis.imshow(image, cmap="gray", origin="lower")
+            axis.imshow(found, cmap="autumn", alpha=0.5, origin="lower")
+            axis.contour(truth[:, at].T, levels=[0.5], colors="cyan", linewidths=0.8)
+            axis.set_title(f"{name}, {title}", fontsize=8)
+            axis.axis("off")
     figure.tight_layout(pad=0.2)
     figure.savefig(path, pil_kwargs={"optimize": True})
     pyplot.close(figure)
@@ -318,7 +324,7 @@ def main() -> int:
     parser.add_argument("--bundle", type=Path, default=Path("model_repo"))
     default = os.environ.get("SAMMOE_TEST_DATA", "../shared/data")
     parser.add_argument("--data", type=Path, default=Path(default))
-    parser.add_argument("--pictures", type=Path, help="folder for pictures of the real organs")
+    parser.add_argument("--picture", type=Path, help="PNG of the real organs to write")
     parser.add_argument("--clicks", type=int, default=1000, help="after the warm-up (default 1000)")
     parser.add_argument("--judged", type=int, default=200, help="of them for Dice (default 200)")
     parser.add_argument("--rounds", type=int, default=5, help="of the cost (default 5)")
@@ -342,7 +348,7 @@ async def perform(part: str, bundle: Bundle, args: argparse.Namespace) -> None:
         await run_cost(bundle, args.data, args.rounds)
     else:
         async with bench(bundle, args.data) as b:
-            await (run_phantoms(b) if part == "phantoms" else run_real(b, args.pictures))
+            await (run_phantoms(b) if part == "phantoms" else run_real(b, args.picture))
 
 
 if __name__ == "__main__":
