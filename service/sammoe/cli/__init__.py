@@ -55,7 +55,7 @@ COMMANDS: Final = {
     "serve": Command("answer clicks over HTTP", "sammoe.cli.serve"),
     "triton": Command("run a bundle's models on a Triton server", "sammoe.cli.triton"),
     "segment": Command("segment one scan, without a server", "sammoe.cli.segment"),
-    "warm": Command("embed scans before anybody clicks", "sammoe.cli.warm"),
+    "warm": Command("prepare scans, or series of the PACS", "sammoe.cli.warm"),
     "purge": Command("delete all that came of a study", "sammoe.cli.purge"),
     "import": Command(
         "turn an official checkpoint into a bundle",

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from sammoe.bundle import Bundle
 from sammoe.engine import AUTO, Choice, Engine, WorkerPool
-from sammoe.errors import Conflict, NoForeground, NotFound, SammoeError, StoreUnavailable, TooLarge
+from sammoe.errors import (
+    Conflict,
+    NoForeground,
+    NotFound,
+    SammoeError,
+    StoreUnavailable,
+    TooLarge,
+)
 from sammoe.pacs import Pacs
 from sammoe.segmentation.adding import ModalityAsked, Upload, add_volume, keep_volume
 from sammoe.segmentation.answers import Segmented
@@ -328,14 +335,14 @@ class Workspace:
             await served.engine.encode(np.zeros((1, 1, side, side, side), np.float32))
 
     async def warm_whole(
-        self, principal: str, volume_id: str, budget_bytes: int | None = None
+        self, principal: str, volume_id: str, budget_bytes: int
     ) -> AsyncIterator[Window]:
         """Embed the windows that most clicks on a scan would take, one after the other.
 
         Parameters
         ----------
         budget_bytes
-            For all of them; the cache's limit by default.
+            For all of them.
 
         Yields
         ------
@@ -347,11 +354,10 @@ class Workspace:
             They would take more; nothing was embedded.
         """
         planned, size = await self.plan_warm_up(principal, volume_id)
-        budget = self.cache.limit_bytes if budget_bytes is None else budget_bytes
-        if size > budget:
+        if size > budget_bytes:
             raise TooLarge(
                 f"The embeddings of {len(planned.windows)} windows take {size >> 20} MiB, and"
-                f" {budget >> 20} MiB are allowed."
+                f" {budget_bytes >> 20} MiB are allowed."
             )
         volume = await self.get_volume(principal, volume_id)
         for window in planned.windows:

@@ -1,4 +1,4 @@
-"""Embed whole scans before anybody clicks, for all replicas that share a Redis."""
+"""``sammoe warm SCAN ...``: embed whole scans into the Redis that all replicas share."""
 
 import argparse
 import asyncio
@@ -17,7 +17,6 @@ from sammoe.errors import InvalidInput, StoreUnavailable, TooLarge
 from sammoe.segmentation import Workspace
 from sammoe.store import VolumeRecord
 
-_MODALITIES: Final = (None, "CT", "MR")
 _PRINCIPAL: Final = "local"
 _MIB: Final = 1 << 20
 
@@ -33,8 +32,10 @@ class _Planned:
 
 def add_arguments(parser: argparse._ArgumentGroup) -> None:
     """Which scans, where to keep their embeddings, and how many bytes they may take."""
-    parser.add_argument("scans", type=Path, nargs="*", help="NIfTI or NRRD files")
-    parser.add_argument("--redis-url", help="where the service's replicas share embeddings; needed")
+    parser.add_argument(
+        "scans", type=Path, nargs="*", help="NIfTI or NRRD files; none: series of the PACS"
+    )
+    parser.add_argument("--redis-url", help="where the service's replicas share embeddings")
     parser.add_argument(
         "--budget-mib", type=int, default=1024, help="for all scans together (default 1024)"
     )
@@ -46,9 +47,9 @@ def add_arguments(parser: argparse._ArgumentGroup) -> None:
 def run(args: argparse.Namespace) -> int:
     """Say windows, minutes and MiB; then embed, unless they are more than the budget."""
     if args.redis_url is None:
-        raise InvalidInput("Say where embeddings are shared: --redis-url URL.")
-    if args.modality not in _MODALITIES:
-        raise InvalidInput("--modality of scans is CT or MR, or left out.")
+        raise InvalidInput("Say where to keep what is made: --redis-url.")
+    if args.modality not in (None, "CT", "MR"):
+        raise InvalidInput("--modality must be CT or MR.")
     asyncio.run(_run(args))
     return 0
 

@@ -1,4 +1,4 @@
-"""Let a running service get series from the PACS and prepare them, overnight.
+"""``sammoe warm``: let a running service get series from the PACS and prepare them, overnight.
 
 Series are found and pulled through the service's own API, one after the other, so that people who
 click meanwhile go first; when the service is busy, this waits. What is done is noted in a file, and
@@ -20,6 +20,7 @@ from typing import Any, Final
 import httpx
 from tqdm import tqdm
 
+from sammoe.cli import warm_scans
 from sammoe.errors import InvalidInput, PacsError, SammoeError
 
 _KEY: Final = "SAMMOE_API_KEY"
@@ -32,9 +33,14 @@ _SECONDS: Final = 1200.0
 _UID: Final = re.compile(r"[0-9][0-9.]{0,63}")
 
 
-def add_arguments(parser: argparse._ArgumentGroup) -> None:
-    """Which series, of which service, how fast."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which scans; or which series, of which service, how fast."""
+    scans = parser.add_argument_group("of scans, into Redis")
+    warm_scans.add_arguments(scans)
     parser.add_argument("--study", type=_uid, metavar="UID", help="StudyInstanceUID")
+    parser.add_argument(
+        "--modality", help="CT or MR (default: both); with --since or --until instead of a study"
+    )
     parser.add_argument(
         "--since", type=date.fromisoformat, metavar="YYYY-MM-DD", help="first day of studies"
     )
@@ -60,9 +66,11 @@ def add_arguments(parser: argparse._ArgumentGroup) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Find, pull and prepare; say how many series were, and why others were not."""
+    if args.scans:
+        return warm_scans.run(args)
     if not (args.study or args.since or args.until):
         raise InvalidInput(
-            "Say which: files, or --study UID, or --since YYYY-MM-DD and perhaps --modality."
+            "Say which: scans, --study UID, or --since YYYY-MM-DD and perhaps --modality."
         )
     key = os.environ.get(_KEY)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
