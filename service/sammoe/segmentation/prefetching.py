@@ -2,14 +2,16 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from sammoe.errors import EngineBusy, SammoeError
+from sammoe.errors import EngineBusy, SammoeError, TooLarge
 from sammoe.pacs import Pacs, SeriesQuery
 from sammoe.segmentation.pulling import Pull
 from sammoe.store import VolumeRecord
+from sammoe.volume.window import Window
 
 _MODALITIES: Final = ("CT", "MR")
 _WAITING: Final = 1000
@@ -26,6 +28,10 @@ class Scans(Protocol):
         self, principal: str, pull: Pull, limit: int
     ) -> tuple[VolumeRecord, bool]: ...
 
+    def warm_whole(
+        self, principal: str, volume_id: str, budget_bytes: int
+    ) -> AsyncIterator[Window]: ...
+
     async def warm(self, principal: str, volume_id: str) -> int: ...
 
 
@@ -41,10 +47,16 @@ class Prefetcher:
     """Takes one study after the other, so that clicks have the machine. Lives with an event loop.
 
     What waits is lost when the process ends: ``sammoe warm`` finds it again.
+
+    Parameters
+    ----------
+    budget_bytes
+        Most that the embeddings of one scan may take.
     """
 
-    def __init__(self, scans: Scans) -> None:
+    def __init__(self, scans: Scans, budget_bytes: int) -> None:
         self._scans = scans
+        self._budget_bytes = budget_bytes
         self._queue: asyncio.Queue[_Study] = asyncio.Queue(_WAITING)
         self._task: asyncio.Task[None] | None = None
 
@@ -94,6 +106,14 @@ class Prefetcher:
             try:
                 pull = Pull(found.study, found.series, study.server)
                 volume, _ = await self._scans.pull_volume(study.principal, pull, study.limit)
-                await self._scans.warm(study.principal, volume.id)
+                await self._warm(study.principal, volume.id)
             except SammoeError as error:
                 _log.info("a series was not warmed: %s", error.code)
+
+    async def _warm(self, principal: str, volume_id: str) -> None:
+        """The windows that most clicks would take; only the middle one where they are too many."""
+        try:
+            async for _ in self._scans.warm_whole(principal, volume_id, self._budget_bytes):
+                pass
+        except TooLarge:
+            await self._scans.warm(principal, volume_id)

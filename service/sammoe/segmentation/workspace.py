@@ -136,7 +136,8 @@ class Workspace:
         self._replays = Replays(store, self._clicks)
         self.results = Results(store, lambda: self.bundle, self._mask, self._clicks, self._scans)
         self._background: set[asyncio.Task[None]] = set()
-        self._prefetcher = Prefetcher(self)
+        # Half of the memory: who clicks on another scan meanwhile keeps what was embedded for that.
+        self._prefetcher = Prefetcher(self, cache.limit_bytes // 2)
 
     @property
     def engine(self) -> Engine:

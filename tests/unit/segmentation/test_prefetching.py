@@ -1,15 +1,17 @@
 """Studies that wait are taken one after the other, and one that fails stops no other."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from sammoe.errors import DicomSlicesMissing, EngineBusy, PacsUnavailable, PacsUnknown
+from sammoe.errors import DicomSlicesMissing, EngineBusy, PacsUnavailable, PacsUnknown, TooLarge
 from sammoe.pacs import SeriesFound, SeriesPage, SeriesQuery
 from sammoe.segmentation import prefetching
 from sammoe.segmentation.prefetching import Prefetcher
 from sammoe.segmentation.pulling import Pull
+from sammoe.volume.window import Window
 
 
 class Scans:
@@ -43,14 +45,23 @@ class Scans:
             raise DicomSlicesMissing("a gap")
         return type("Volume", (), {"id": pull.series}), True
 
-    async def warm(self, principal: str, volume_id: str) -> int:
+    async def warm_whole(
+        self, principal: str, volume_id: str, budget_bytes: int
+    ) -> AsyncIterator[Window]:
+        if volume_id == "1.2.MR":
+            raise TooLarge("more windows than the budget has room for")
+        for start in (0, 16):
+            yield Window(1.5, (start, 0, 0), 32)
         self.done.append(volume_id)
+
+    async def warm(self, principal: str, volume_id: str) -> int:
+        self.done.append(f"middle of {volume_id}")
         return 1
 
 
 async def test_every_scan_of_every_study_is_warmed() -> None:
     scans = Scans()
-    prefetcher = Prefetcher(scans)
+    prefetcher = Prefetcher(scans, 9)
     waiting = [prefetcher.add("alice", uid, 7, None) for uid in ("1.1", "1.9", "1.2")]
     async with asyncio.timeout(10):
         while len(scans.done) < 3:
@@ -58,12 +69,12 @@ async def test_every_scan_of_every_study_is_warmed() -> None:
     await prefetcher.close()
 
     assert waiting == [1, 2, 3]
-    assert scans.done == ["1.1.MR", "1.2.CT", "1.2.MR"]
+    assert scans.done == ["1.1.MR", "1.2.CT", "middle of 1.2.MR"]
 
 
 async def test_only_so_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefetching, "_WAITING", 2)
-    prefetcher = Prefetcher(Scans())
+    prefetcher = Prefetcher(Scans(), 9)
     prefetcher.add("alice", "1.1", 7, None)
     prefetcher.add("alice", "1.2", 7, None)
     with pytest.raises(EngineBusy):
@@ -71,4 +82,4 @@ async def test_only_so_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PacsUnknown):
         prefetcher.add("alice", "1.1", 7, "other")
     await prefetcher.close()
-    await Prefetcher(Scans()).close()
+    await Prefetcher(Scans(), 9).close()
