@@ -9,7 +9,7 @@ MINUTES: Final = {
     "unit": 10.0,
     "property": 4.0,
     "contract": 3.0,
-    "integration": 5.0,
+    "integration": 12.0,
     "faults": 2.0,
     "gpu": 2.0,
 }
