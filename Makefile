@@ -53,11 +53,11 @@ bench-gpu: ## encoder and decoder on this machine's GPU; PYTHON needs torch and 
 	@PYTHONPATH=service $(NEEDS_PYTHON) -m loadtests.bench_gpu
 
 lock: environment ## pin the newest packages that pyproject.toml allows
-	$(COMPILE) --extra triton --extra s3 --extra demo --extra dev \
+	$(COMPILE) --extra triton --extra s3 --extra viewers --extra demo --extra dev \
 		-o requirements/dev.lock pyproject.toml
-	$(COMPILE) --extra triton --extra s3 --extra demo -c requirements/dev.lock \
+	$(COMPILE) --extra triton --extra s3 --extra viewers --extra demo -c requirements/dev.lock \
 		-o requirements/demo.lock pyproject.toml
-	$(COMPILE) --extra triton --extra s3 -c requirements/demo.lock \
+	$(COMPILE) --extra triton --extra s3 --extra viewers -c requirements/demo.lock \
 		-o requirements/serve.lock pyproject.toml
 	$(COMPILE) -o requirements/triton.lock requirements/triton.in
 	$(COMPILE) -o requirements/tensorrt.lock requirements/tensorrt.in
