@@ -131,14 +131,28 @@ def _is_native(pixels: Pixels) -> bool:
 def _fill(values: NDArray[Any], jobs: Iterable[_Job], inverted: bool) -> None:
     for job in jobs:
         pixels = job.instance.pixels
-        read = _read_native if _is_native(pixels) else _decode
-        numbers = [frame.number for frame, _ in job.frames]
-        for (frame, place), stored in zip(job.frames, read(job.instance, numbers), strict=True):
-            _settle(stored, pixels, inverted and pixels.inverted)
+        turned = inverted and pixels.inverted
+        if _is_native(pixels) and values.dtype == pixels.dtype:
+            # Nothing is copied: the file is read to where its values stay.
+            places = [values[place] for _, place in job.frames]
+            for _ in _read_native(job, places):
+                pass
+            for stored in places:
+                _settle(stored, pixels, turned)
+            continue
+        frames = _read_native(job, _rooms(job)) if _is_native(pixels) else _decode(job)
+        for (frame, place), stored in zip(job.frames, frames, strict=True):
+            _settle(stored, pixels, turned)
             if values.dtype.kind == "f":
                 values[place] = stored * np.float64(frame.slope) + frame.intercept
             else:
                 values[place] = stored
+
+
+def _rooms(job: _Job) -> Iterable[NDArray[Any]]:
+    """Room for each frame of a job, one after the other."""
+    pixels = job.instance.pixels
+    return (np.empty((pixels.rows, pixels.columns), pixels.dtype) for _ in job.frames)
 
 
 _shared: NDArray[Any] | None = None
@@ -170,7 +184,9 @@ def _help(job: _Job, inverted: bool) -> None:
     _fill(_shared, [job], inverted)
 
 
-def _read_native(instance: Instance, numbers: Sequence[int]) -> Iterable[NDArray[Any]]:
+def _read_native(job: _Job, rooms: Iterable[NDArray[Any]]) -> Iterable[NDArray[Any]]:
+    """Read uncompressed frames into the rooms given, and give each back."""
+    instance = job.instance
     pixels = instance.pixels
     size = pixels.frame_bytes
     there = pixels.length
@@ -179,17 +195,22 @@ def _read_native(instance: Instance, numbers: Sequence[int]) -> Iterable[NDArray
             f"An image of {pixels.columns} x {pixels.rows} pixels, {pixels.allocated} bits each, "
             f"and {len(instance.frames)} frame(s) declares {there} bytes of them."
         )
-    with instance.path.open("rb") as file:
-        for number in numbers:
-            stored = np.empty((pixels.rows, pixels.columns), pixels.dtype)
-            file.seek(pixels.offset + number * size)
-            if file.readinto(stored.data.cast("B")) < size:
-                raise DicomPixelsDamaged("A DICOM file ends within its pixels: it was cut off.")
-            yield stored
+    with instance.path.open("rb", buffering=0) as file:
+        for (frame, _), room in zip(job.frames, rooms, strict=True):
+            file.seek(pixels.offset + frame.number * size)
+            view, done = room.data.cast("B"), 0
+            while done < size:
+                more = file.readinto(view[done:])
+                if not more:
+                    raise DicomPixelsDamaged("A DICOM file ends within its pixels: it was cut off.")
+                done += more
+            yield room
 
 
-def _decode(instance: Instance, numbers: Sequence[int]) -> Iterable[NDArray[Any]]:
+def _decode(job: _Job) -> Iterable[NDArray[Any]]:
+    instance = job.instance
     pixels = instance.pixels
+    numbers = [frame.number for frame, _ in job.frames]
     found = []
     try:
         if pixels.transfer_syntax in _JPEG:
