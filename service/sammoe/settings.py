@@ -152,7 +152,7 @@ class Settings(BaseSettings):
     )
     dicomweb_url: str | None = Field(
         default=None,
-        description="DICOMweb server to read series from: https://host[:port]/path",
+        description="DICOMweb server for series and results: https://host[:port]/path",
     )
     dicomweb_user: str | None = Field(default=None, description="user at that server")
     dicomweb_password: SecretStr | None = Field(
