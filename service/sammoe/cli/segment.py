@@ -26,7 +26,9 @@ _CACHE_BYTES: Final = 64 << 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to segment, where, and where to put the mask."""
-    parser.add_argument("scan", type=Path, help="NIfTI or NRRD file")
+    parser.add_argument(
+        "scan", type=Path, help="NIfTI or NRRD file, or a DICOM series: folder or zip"
+    )
     parser.add_argument("--out", type=_mask_path, required=True, help="mask: .nii.gz or .nrrd")
     parser.add_argument(
         "--point",

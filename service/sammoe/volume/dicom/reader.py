@@ -25,7 +25,7 @@ from sammoe.errors import SammoeError, StoreUnavailable, TooLarge
 from sammoe.volume.dicom.isolation import Found, Refusal, Request
 from sammoe.volume.dicom.series import read_series
 
-_CPU_SECONDS: Final = 30
+_CPU_SECONDS: Final = 10
 _CPU_SECONDS_PER_MIB: Final = 5
 """Each process may compute for so long; the slowest decoder needs less than one per MiB."""
 _MEMORY: Final = 1 << 31

@@ -126,6 +126,6 @@ def test_limits_are_set(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert said == {
         resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_CPU: 30,
+        resource.RLIMIT_CPU: 10,
         resource.RLIMIT_DATA: 1 << 31,
     }
