@@ -15,8 +15,10 @@ from sammoe.volume.dicom.quiet import keep_quiet
 from sammoe.volume.dicom.source import DicomSource
 from sammoe.volume.geometry import Geometry
 
-TOLERANCE_MM: Final = 0.05
-"""How far a voxel of the volume may lie from the pixel that it was read from."""
+NEAR_VOXELS: Final = 0.1
+"""How far a pixel may lie from its voxel's centre: slices that are read need not be quite even."""
+
+_LEAST_MM: Final = 0.05
 
 _LPS: Final = np.diag([-1.0, -1.0, 1.0])
 
@@ -86,14 +88,13 @@ def _check(found: list[Origin], geometry: Geometry) -> None:
     """A mask must not be written to another place than where it was seen."""
     i, j, k = geometry.shape
     corners = np.array([(0, 0), (i - 1, 0), (0, j - 1)], dtype=np.float64)
-    farthest = np.inf
-    if len(found) == k:
-        planes = np.repeat(np.arange(k, dtype=np.float64), len(corners))
-        voxels = np.column_stack((np.tile(corners, (k, 1)), planes))
-        seen = geometry.index_to_ras(voxels) @ _LPS
-        written = np.concatenate([origin.points(corners) for origin in found])
-        farthest = float(np.abs(seen - written).max())
-    if not farthest <= TOLERANCE_MM:
+    allowed = np.maximum(NEAR_VOXELS, _LEAST_MM / np.array(geometry.spacing))
+    near = len(found) == k
+    for number, origin in enumerate(found if near else ()):
+        index = geometry.ras_to_index(origin.points(corners) @ _LPS)
+        expected = np.column_stack((corners, np.full(len(corners), number)))
+        near = near and bool((np.abs(index - expected) <= allowed).all())
+    if not near:
         raise NoDicomSource(
             "The slices of this volume do not lie where the frames of its DICOM series do:"
             " add the series again."

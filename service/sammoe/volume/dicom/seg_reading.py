@@ -23,6 +23,7 @@ from pydicom.uid import (
 from sammoe.errors import DicomInvalid, SegInvalid
 from sammoe.volume.dicom.frames import frames_of
 from sammoe.volume.dicom.instance import Plane
+from sammoe.volume.dicom.origin import NEAR_VOXELS
 from sammoe.volume.dicom.quiet import keep_quiet
 from sammoe.volume.dicom.source import DicomSource
 from sammoe.volume.dicom.values import items, text, whole
@@ -32,8 +33,6 @@ LABEL_MAP_STORAGE: Final = "1.2.840.10008.5.1.4.1.1.66.7"
 
 _CLASSES: Final = (SegmentationStorage, LABEL_MAP_STORAGE)
 _NATIVE: Final = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
-_NEAR: Final = 0.02
-"""How far a frame's corner may lie from a voxel's centre, in voxels."""
 
 
 def is_seg(path: Path) -> bool:
@@ -147,7 +146,7 @@ def _place(plane: Plane, geometry: Geometry) -> tuple[int, int, int]:
     nearest = np.rint(index[0])
     off = max(np.abs(index[0] - nearest).max(), np.abs(index[1:] - index[0] - steps).max())
     inside = (nearest >= 0).all() and (nearest < geometry.shape).all()
-    if off > _NEAR or not inside:
+    if off > NEAR_VOXELS or not inside:
         raise SegInvalid(
             "A frame of the DICOM SEG does not lie on the voxels of this volume: make it on the"
             " volume's own series."

@@ -26,7 +26,7 @@ from sammoe.volume.dicom.source import DicomSource
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.segments import structures_nrrd
 from tests.places import PLACES
-from tests.series import ct, enhanced, series, write
+from tests.series import changed, ct, enhanced, series, write
 from tests.unit.volume.dicom.writing import IDENTITY, SHAPE, blobs, read, two
 
 
@@ -48,6 +48,23 @@ def test_our_own_are_read(tmp_path: Path, place: str, form: SegForm) -> None:
     assert np.array_equal(read_seg(path, geometry, source, 1), first)
     assert np.array_equal(read_seg(path, geometry, source, 2), second)
     assert np.array_equal(read_seg(path, geometry, source), first | second)
+
+
+def test_slices_may_be_a_little_uneven(tmp_path: Path) -> None:
+    def moved(k: int, one: Dataset) -> None:
+        x, y, z = map(float, one.ImagePositionPatient)
+        one.ImagePositionPatient = [x, y, z + (0.03 if k == 4 else 0)]
+
+    images = changed(series(ct(SHAPE)), moved)
+    geometry, source = read(images, tmp_path / "series")
+    path = tmp_path / "seg.dcm"
+    path.write_bytes(write_seg(two(*blobs()), geometry, source, IDENTITY))
+    places = {
+        tuple(groups.PlanePositionSequence[0].ImagePositionPatient)
+        for groups in dcmread(path).PerFrameFunctionalGroupsSequence
+    }
+    assert tuple(images[4].ImagePositionPatient) in places
+    assert np.array_equal(read_seg(path, geometry, source, 1), blobs()[0])
 
 
 def test_one_on_an_enhanced_image_is_read(tmp_path: Path) -> None:
