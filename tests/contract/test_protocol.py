@@ -150,7 +150,6 @@ FIELD = b'--b\r\nContent-Disposition: form-data; name="f"\r\n\r\nDoe'
         (b"--b--\r\n", FORM),
         (b"no form", FORM),
         (FILE, FORM),
-        (FILE + b"\r\n" + FILE + b"\r\n--b--\r\n", FORM),
         (FIELD + b"\r\n--b--\r\n", FORM),
         (b"--b\r\nX: y\r\n\r\ndata\r\n--b--\r\n", FORM),
         (b"--b\r\n" + b"X: y\r\n" * 500 + b"\r\ndata\r\n--b--\r\n", FORM),
@@ -159,13 +158,23 @@ FIELD = b'--b\r\nContent-Disposition: form-data; name="f"\r\n\r\nDoe'
         (FILE, {"Content-Type": f"multipart/form-data; boundary={'b' * 300}"}),
     ],
 )
-async def test_a_form_that_is_not_one_file_is_refused(
+async def test_a_form_without_a_file_is_refused(
     http: httpx.AsyncClient, workspace: Workspace, body: bytes, headers: dict[str, str]
 ) -> None:
     answer = await http.post("/v1/volumes", content=body, headers=headers)
     assert refusal(answer) == (400, "malformed_body")
     assert "Doe" not in answer.text
-    assert list(workspace.temporary_folder.glob("upload-*")) == []
+    assert list(workspace.temporary_folder.glob("arriving-*")) == []
+
+
+async def test_several_files_of_a_form_are_a_series(
+    http: httpx.AsyncClient, workspace: Workspace
+) -> None:
+    body = FILE + b"\r\n" + FILE + b"\r\n--b--\r\n"
+    answer = await http.post("/v1/volumes", content=body, headers=FORM)
+    assert refusal(answer) == (422, "dicom_no_images")
+    assert "Doe" not in answer.text
+    assert list(workspace.temporary_folder.glob("arriving-*")) == []
 
 
 async def test_a_form_may_come_byte_by_byte(service: Service) -> None:
