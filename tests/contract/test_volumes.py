@@ -120,13 +120,13 @@ async def test_an_undeclared_size_over_the_limit_is_cut(workspace: Workspace, fo
     assert refusal(answer) == (413, "too_large")
     assert answer.headers["Connection"] == "close"
     assert sent <= 18
-    assert list(workspace.temporary_folder.glob("upload-*")) == []
+    assert list(workspace.temporary_folder.glob("arriving-*")) == []
 
 
 async def test_nothing_of_an_upload_is_left_behind(service: Service, workspace: Workspace) -> None:
     await service.add()
     await service.add(b"no scan at all, but long enough to be taken for one")
-    assert list(workspace.temporary_folder.glob("upload-*")) == []
+    assert list(workspace.temporary_folder.glob("arriving-*")) == []
 
 
 async def test_volumes_are_listed_newest_first_in_pages(service: Service) -> None:
