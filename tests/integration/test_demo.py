@@ -30,7 +30,8 @@ def test_it_clicks_writes_and_judges(
     said = capsys.readouterr().out
     assert code == 0, said
     rows = [line.split() for line in said.splitlines() if line.endswith(("made", "cached"))]
-    assert [row[-1] for row in rows] == ["made", "cached", "cached"]
+    # These weights miss by so much that each click is far from the one before: another window.
+    assert [row[-1] for row in rows] == ["made", "made", "made"]
     mask = np.asarray(nib.nifti1.load(out / "thalamus.nii.gz").dataobj)  # type: ignore[no-untyped-call]
     assert mask.shape == (197, 233, 189)
     assert np.count_nonzero(mask) > 2000
