@@ -3,7 +3,6 @@
 Each is there whole, and once more cut to what one window holds, in the same surroundings.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,9 +58,6 @@ def liver(width_mm: float = 300.0, seed: int = 0) -> Phantom:
     )
     spine = ((x - 10) ** 2 + (y + 112) ** 2 + 0 * z) < 17**2
     return _scan(shape, inside < 1, ORGAN, spine, seed)
-
-
-MAKERS: Final[dict[str, Callable[[float], Phantom]]] = {"aorta": aorta, "liver": liver}
 
 
 def _millimetres(shape: tuple[int, int, int]) -> Axes:

@@ -1,5 +1,6 @@
 """The unmodified client of MONAI Label, and the bytes that MITK sends, against the real service."""
 
+import gc
 import importlib
 import json
 import socket
@@ -34,6 +35,15 @@ BITE = [36, 30, 20]
 
 # The client leaves its files and sockets open.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+
+
+@pytest.fixture(autouse=True)
+def _left_open() -> Iterator[None]:
+    """What the client leaves open is collected here, not in the middle of another test."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,10 @@
 """The unmodified client of 3D Slicer, napari and MITK against the real service."""
 
+import gc
 import gzip
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,6 +31,15 @@ OTHER = "another-key-of-some-length"
 SPACING = (3.0, 1.5, 1.0)
 SHAPE = (30, 50, 60)
 INSIDE = (15, 25, 30)
+
+
+@pytest.fixture(autouse=True)
+def _left_open() -> Iterator[None]:
+    """What the client leaves open is collected here, not in the middle of another test."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,10 @@
 """``Idempotency-Key``: the same request sent twice is done once.
 
-A key belongs to its principal and is kept for 24 hours. The same key with the same request is
-answered with the first one's bytes and ``Idempotent-Replayed: true``; with another request it is
-a conflict. Of two that come at once the second waits for the first; where they come to two
-processes, both do the work, and both give the answer of the faster. Only answers of success are
-kept: what was refused or failed may be tried again under its key.
+A key belongs to its principal and is kept for 24 hours, or as long as the settings say. The same
+key with the same request is answered with the first one's bytes and ``Idempotent-Replayed: true``;
+with another request it is a conflict. Of two that come at once the second waits for the first;
+where they come to two processes, both do the work, and both give the answer of the faster. Only
+answers of success are kept: what was refused or failed may be tried again under its key.
 """
 
 import hashlib

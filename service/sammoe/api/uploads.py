@@ -24,6 +24,9 @@ FORM: Final = "multipart/form-data"
 _FRAMING_BYTES: Final = 8 << 20
 """What multipart boundaries and part headers may add to the files."""
 
+_FIELD_BYTES: Final = 256
+"""What a field counts beside its name and value, so that there can not be too many."""
+
 _MAX_PARTS: Final = 1 << 15
 """Files in one form: as many as a volume may have slices."""
 
@@ -95,6 +98,7 @@ class _Parts:
         self._field_bytes = field_bytes
         self._fields: dict[str, bytes] = {}
         self._field: str | None = None
+        self._field_size = 0
         self._ended = False
         self._header: list[bytes] = [b"", b""]
         self._disposition = b""
@@ -162,6 +166,7 @@ class _Parts:
         elif self._field_bytes:
             self._field = options.get(b"name", b"").decode("latin-1")
             self._fields[self._field] = b""
+            self._count(_FIELD_BYTES + len(self._field))
         else:
             raise MalformedBody(
                 "A form's parts must be files, not fields; options go in the query."
@@ -172,7 +177,11 @@ class _Parts:
             self._data.append((self._files - 1, data[start:end]))
             return
         self._fields[self._field] += data[start:end]
-        if sum(map(len, self._fields.values())) > self._field_bytes:
+        self._count(end - start)
+
+    def _count(self, size: int) -> None:
+        self._field_size += size
+        if self._field_size > self._field_bytes:
             raise TooLarge(f"A form's fields may have at most {self._field_bytes} bytes.")
 
     def _on_end(self) -> None:

@@ -113,7 +113,7 @@ async def open_workspace(
             await (engine if workspace is None else workspace.engine).close()
 
         stack.push_async_callback(close_engine)
-        store = await asyncio.to_thread(_store, state, store_url, limits)
+        store = await asyncio.to_thread(open_store, state, store_url, limits)
         stack.callback(store.close)
         shared = None if redis_url is None else _redis(redis_url)
         if shared is not None:
@@ -133,7 +133,16 @@ def _options(threads: int) -> EngineOptions:
     return EngineOptions(encoder_threads=threads, decoder_threads=threads)
 
 
-def _store(state: Path, url: str | None, limits: StoreLimits | None) -> Store:
+def open_store(state: Path, url: str | None, limits: StoreLimits | None = None) -> Store:
+    """The store in a bucket, or else in the folder; blocks. Whoever opened it closes it.
+
+    Raises
+    ------
+    SettingsInvalid
+        What buckets need is not installed.
+    StoreUnavailable
+        It can not be used.
+    """
     if url is None:
         return LocalStore(state, limits)
     try:

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
+from sammoe.cli.assembly import open_store
 from sammoe.settings import Settings, env_name
-from sammoe.store import LocalStore
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,12 +17,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help=f"folder for volumes and segmentations, as for serve [env {env_name('state')}]",
     )
+    parser.add_argument(
+        "--store", metavar="URL", help=f"the bucket, as for serve [env {env_name('store')}]"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Delete, whether or not a service runs on the state, and say how many volumes it were."""
-    given = {} if args.state is None else {"state": args.state}
-    store = LocalStore(Settings.load(given).state)
+    given = {"state": args.state, "store": args.store}
+    settings = Settings.load({name: value for name, value in given.items() if value is not None})
+    store = open_store(settings.state, settings.store)
     try:
         count = store.studies.purge(args.study)
     finally:

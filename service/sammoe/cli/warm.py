@@ -25,6 +25,7 @@ from sammoe.errors import InvalidInput, PacsError, SammoeError
 
 _KEY: Final = "SAMMOE_API_KEY"
 _MODALITIES: Final = ("CT", "MR")
+_FAILED: Final = "failed"
 _BUSY: Final = (429, 503)
 _TRIES: Final = 60
 _LONGEST_WAIT: Final = 60.0
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     warm_scans.add_arguments(scans)
     parser.add_argument("--study", type=_uid, metavar="UID", help="StudyInstanceUID")
     parser.add_argument(
-        "--modality", help="CT or MR (default: both); with --since or --until instead of a study"
+        "--modality", help="CT or MR: what scans are, or which series (default: by itself; both)"
     )
     parser.add_argument(
         "--since", type=date.fromisoformat, metavar="YYYY-MM-DD", help="first day of studies"
@@ -82,8 +83,10 @@ def run(args: argparse.Namespace) -> int:
             if one in done:
                 outcomes["done before"] += 1
                 continue
-            outcomes[_warm(service, one)] += 1
-            done.add(one)
+            outcome = _warm(service, one)
+            outcomes[outcome] += 1
+            if not outcome.startswith(_FAILED):  # it may go better the next time
+                done.add(one)
             time.sleep(args.pause)
     print(f"{len(found)} series" + "".join(f", {n} {what}" for what, n in outcomes.most_common()))
     return 0
@@ -139,7 +142,7 @@ class _Service:
         for number in range(_TRIES):
             try:
                 answer = self._http.post(path, json=body)
-            except httpx.HTTPError as error:
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
                 what = type(error).__name__
                 raise PacsError(f"No answer from the service ({what}); see --url.") from error
             if answer.status_code not in _BUSY:
@@ -170,8 +173,9 @@ def _warm(service: _Service, one: _Series) -> str:
     if one.server is not None:
         wanted["server"] = one.server
     added = service.post("/v1/volumes", {"dicomweb": wanted})
-    if added.is_error and 400 <= added.status_code < 500:
-        return f"refused ({added.json()['code']})"
+    if added.is_error:
+        what = "refused" if added.status_code < 500 else _FAILED
+        return f"{what} ({_problem(added)['code']})"
     volume = _checked(added)
     # Answers at once: the service goes on behind, and takes the next series when it can.
     _checked(service.post(f"/v1/volumes/{volume['id']}/embeddings", {}))
@@ -180,10 +184,19 @@ def _warm(service: _Service, one: _Series) -> str:
 
 def _checked(answer: httpx.Response) -> dict[str, Any]:
     if answer.is_error:
-        problem = answer.json()
+        problem = _problem(answer)
         raise _Refused(f"{problem['detail']} ({problem['code']})")
     found: dict[str, Any] = answer.json()
     return found
+
+
+def _problem(answer: httpx.Response) -> dict[str, Any]:
+    """What an answer says that it refuses; a proxy before the service has words of its own."""
+    try:
+        problem: dict[str, Any] = answer.json()
+    except ValueError:
+        problem = {}
+    return {"code": f"status {answer.status_code}", "detail": "No answer of the service"} | problem
 
 
 class _Refused(SammoeError):

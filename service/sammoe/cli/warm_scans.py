@@ -15,6 +15,7 @@ from sammoe.cli.bundles import find_bundle
 from sammoe.cli.progress import PATIENCE_SECONDS
 from sammoe.errors import InvalidInput, StoreUnavailable, TooLarge
 from sammoe.segmentation import Workspace
+from sammoe.settings import Settings, env_name
 from sammoe.store import VolumeRecord
 
 _PRINCIPAL: Final = "local"
@@ -35,7 +36,10 @@ def add_arguments(parser: argparse._ArgumentGroup) -> None:
     parser.add_argument(
         "scans", type=Path, nargs="*", help="NIfTI or NRRD files; none: series of the PACS"
     )
-    parser.add_argument("--redis-url", help="where the service's replicas share embeddings")
+    parser.add_argument(
+        "--redis-url",
+        help=f"where the service's replicas share embeddings [env {env_name('redis_url')}]",
+    )
     parser.add_argument(
         "--budget-mib", type=int, default=1024, help="for all scans together (default 1024)"
     )
@@ -46,18 +50,23 @@ def add_arguments(parser: argparse._ArgumentGroup) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Say windows, minutes and MiB; then embed, unless they are more than the budget."""
-    if args.redis_url is None:
-        raise InvalidInput("Say where to keep what is made: --redis-url.")
+    redis_url = args.redis_url or Settings.load({}).redis()
+    if redis_url is None:
+        raise InvalidInput(
+            f"Say where to keep what is made: --redis-url, or {env_name('redis_url')}."
+        )
+    if args.study or args.since or args.until:
+        raise InvalidInput("Warm scans or series of the PACS, not both in one command.")
     if args.modality not in (None, "CT", "MR"):
         raise InvalidInput("--modality must be CT or MR.")
-    asyncio.run(_run(args))
+    asyncio.run(_run(args, redis_url))
     return 0
 
 
-async def _run(args: argparse.Namespace) -> None:
+async def _run(args: argparse.Namespace, redis_url: str) -> None:
     engine = await asyncio.to_thread(load_engine, find_bundle(args.bundle), args.threads)
     with tempfile.TemporaryDirectory(prefix="sammoe-") as state:
-        opened = open_workspace(engine, Path(state), 0, args.redis_url)
+        opened = open_workspace(engine, Path(state), 0, redis_url)
         async with opened as workspace:
             planned = [await _plan(workspace, path, args.modality or "auto") for path in args.scans]
             for one in planned:

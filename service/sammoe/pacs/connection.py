@@ -14,7 +14,7 @@ from typing import Final
 
 import httpx
 
-from sammoe.errors import PacsError, PacsUnavailable, SeriesMissing
+from sammoe.errors import InvalidInput, PacsError, PacsUnavailable, SeriesMissing
 from sammoe.pacs.servers import Network, PacsServer
 
 _CONNECT_SECONDS: Final = 5.0
@@ -84,9 +84,14 @@ class Connection:
         PacsError
             It breaks the protocol, or its address is none that a server has.
         """
-        url = httpx.URL(self.server.url + path)
-        if query:
-            url = url.copy_with(query=query)
+        try:
+            url = httpx.URL(self.server.url + path)
+            if query:
+                url = url.copy_with(query=query)
+            for value in (headers or {}).values():
+                value.encode("ascii")
+        except (httpx.InvalidURL, UnicodeError):
+            raise InvalidInput("The address or a header is none that a server takes.") from None
         try:
             async with self._http.stream(method, url, headers=headers, content=content) as answer:
                 yield answer

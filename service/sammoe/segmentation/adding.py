@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from sammoe.bundle import file_digest as digest_of
-from sammoe.errors import PacsError
+from sammoe.errors import AffineInvalid, PacsError
 from sammoe.store import (
     DoubtRecord,
     SourceRecord,
@@ -19,6 +19,9 @@ from sammoe.volume.dicom.files import files_in
 from sammoe.volume.limits import ReadLimits
 from sammoe.volume.reading import read_volume
 from sammoe.volume.volume import Volume
+
+MAX_EXTENT_MM: Final = 4000.0
+"""Longest side of a scan."""
 
 ModalityAsked = Literal["CT", "MR", "auto"]
 
@@ -77,6 +80,7 @@ def add_volume(
         limits=limits,
         scratch=store.temporary_folder,
     )
+    _check_extent(volume)
     source = volume.source
     if upload.series is not None and (
         source is None or (source.study, source.series) != upload.series
@@ -118,6 +122,17 @@ def keep_volume(
     )
     kept = store.volumes.add(record, volume.voxels, None if source is None else source.pack())
     return kept, kept.id == record.id
+
+
+def _check_extent(volume: Volume) -> None:
+    """Refuse a scan that is larger than any scanner's: masks take memory by their size in mm."""
+    geometry = volume.geometry
+    sides = [n * size for n, size in zip(geometry.shape, geometry.spacing, strict=True)]
+    if max(sides) > MAX_EXTENT_MM:
+        raise AffineInvalid(
+            f"The scan says that it is {max(sides) / 1000:.1f} m long; at most"
+            f" {MAX_EXTENT_MM / 1000:g} m are taken: its spacing is in mm."
+        )
 
 
 def _digest(path: Path) -> str:

@@ -71,6 +71,7 @@ class BundleWatch:
         self._times = times or WatchTimes()
         self._refused: str | None = None
         self._retry_at = 0.0
+        self._starting: Engine | None = None
         self._retired: dict[asyncio.Task[None], Engine] = {}
 
     @asynccontextmanager
@@ -93,9 +94,11 @@ class BundleWatch:
         try:
             bundle = await asyncio.to_thread(load_bundle, active.path)
             engine = await self._start(bundle, self._workspace.engine)
+            self._starting = engine
             try:
                 await self._check(engine)
             except BaseException:
+                self._starting = None
                 await engine.close()
                 raise
         except (BundleInvalid, EngineError) as error:
@@ -103,6 +106,7 @@ class BundleWatch:
             return
         old = self._workspace.engine
         await self._workspace.switch(engine)
+        self._starting = None
         _log.warning("bundle %s answers in place of %s", bundle.digest[:12], active.digest[:12])
         task = asyncio.create_task(self._retire(old))
         self._retired[task] = old
@@ -142,7 +146,7 @@ class BundleWatch:
         """Close an engine that nobody uses here, and unload what is in no bundle used here."""
         await asyncio.sleep(self._times.grace)
         del self._retired[asyncio.current_task()]  # type: ignore[arg-type]  # this runs in one
-        used = {*self._retired.values(), self._workspace.engine}
+        used = {*self._retired.values(), self._workspace.engine, *filter(None, [self._starting])}
         kept = {folder for engine in used for folder in engine.bundle.manifest.folders.values()}
         await old.close(unload=sorted({*old.bundle.manifest.folders.values()} - kept))
 

@@ -142,15 +142,18 @@ class Drawing:
             await self._leases.use(lease)
             return Change(ran=False)
         old, new = await self._mask(lease, lease.drawn), await self._mask(lease, lease.before)
-        part = changed(old, new, lease.before.brought)
-        await self._leases.use(lease, drawn=lease.before, before=None)
+        part = changed(old, new)
+        # From here on the viewer has the mask that was made of what it brought.
+        drawn = lease.before.model_copy(update={"brought": None})
+        await self._leases.use(lease, drawn=drawn, before=None)
         return Change(ran=True, part=part)
 
     async def _answer(self, lease: LeaseRecord, drawn: DrawnRecord) -> Change:
         made = await self._workspace.segment(
             lease.owner, _volume(lease), _prompt(drawn.prompt), parent=drawn.segmentation
         )
-        old = await self._mask(lease, lease.drawn)
+        # Of a mask that was brought the viewer has its own, which lies within its corners.
+        old = NOTHING if drawn.brought else await self._mask(lease, lease.drawn)
         after = DrawnRecord(segmentation=made.record.id)
         await self._leases.use(lease, drawn=after, before=lease.drawn)
         return Change(ran=True, part=changed(old, made.pasted, drawn.brought))

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sammoe.errors import LeaseGone, NoLeaseFree, NotFound, SammoeError
+from sammoe.errors import LeaseGone, NoLeaseFree, NotFound, SammoeError, StoreUnavailable
 from sammoe.segmentation.workspace import Workspace
 from sammoe.store import LeaseRecord, now
+from sammoe.telemetry import log_failure
 
 _SECRET_BYTES: Final = 24
 
@@ -95,7 +96,7 @@ class Leases:
             used=moment,
             seen=moment,
         )
-        await self.keep(record)
+        await asyncio.to_thread(self._records.put, record)
         return f"{record.id}{secret}"
 
     async def find(self, principal: str, token: str) -> LeaseRecord:
@@ -109,28 +110,26 @@ class Leases:
         if not known or record.owner != principal or self._has_ended(record):
             raise _gone()
         if self._age(record.seen) > self.terms.liveness / 4:
-            record = record.model_copy(update={"seen": now()})
-            await self.keep(record)
+            # Not in the record: a sign of life may come while a prompt is being answered.
+            await asyncio.to_thread(self._records.touch, record.id)
         return record
 
     async def use(self, record: LeaseRecord, **changes: object) -> LeaseRecord:
         """Keep a lease with changes that a person has made."""
         moment = now()
         record = record.model_copy(update={**changes, "used": moment, "seen": moment})
-        await self.keep(record)
+        try:
+            await asyncio.to_thread(self._records.change, record)
+        except NotFound:
+            raise _gone() from None
         return record
-
-    async def keep(self, record: LeaseRecord) -> None:
-        """Write a lease to the store."""
-        await asyncio.to_thread(self._records.put, record)
 
     async def end(self, record: LeaseRecord) -> None:
         """End a lease and delete the scan that came under it."""
-        try:
-            await asyncio.to_thread(self._records.delete, record.id)
-        except NotFound:
-            return  # another process was faster
+        # The scan first: as long as the record is there, somebody can try again.
         await self.drop_volume(record)
+        with suppress(NotFound):  # it went with its scan, or another process was faster
+            await asyncio.to_thread(self._records.delete, record.id)
 
     async def drop_volume(self, record: LeaseRecord) -> None:
         """Delete the scan that came under a lease, if there is one."""
@@ -145,6 +144,9 @@ class Leases:
             try:
                 record = await asyncio.to_thread(self._records.get, name)
             except NotFound:
+                continue
+            except StoreUnavailable as error:  # damaged, or of another version: it is nobody's
+                _log.warning("a lease can not be read: %s", error.code)
                 continue
             if self._has_ended(record):
                 await self.end(record)
@@ -163,6 +165,8 @@ class Leases:
                 await self.sweep()
             except SammoeError as error:
                 _log.warning("leases that have ended were not removed: %s", error.code)
+            except Exception as error:  # a fault of ours, which must not end the sweeping
+                log_failure("leases", error)
 
     def _has_ended(self, record: LeaseRecord) -> bool:
         terms = self.terms

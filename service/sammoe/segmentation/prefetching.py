@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -11,6 +10,7 @@ from sammoe.errors import EngineBusy, SammoeError, TooLarge
 from sammoe.pacs import Pacs, SeriesQuery
 from sammoe.segmentation.pulling import Pull
 from sammoe.store import VolumeRecord
+from sammoe.telemetry import log_failure
 from sammoe.volume.window import Window
 
 _MODALITIES: Final = ("CT", "MR")
@@ -87,8 +87,7 @@ class Prefetcher:
         """Stop; what waits is forgotten."""
         if self._task is not None:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
         while True:
@@ -97,6 +96,8 @@ class Prefetcher:
                 await self._take(study)
             except SammoeError as error:
                 _log.warning("a study was not warmed: %s", error.code)
+            except Exception as error:  # a fault of ours, which must not end the work for others
+                log_failure("prefetch", error)
 
     async def _take(self, study: _Study) -> None:
         page = await self._scans.pacs.find_series(SeriesQuery(study=study.uid), study.server)

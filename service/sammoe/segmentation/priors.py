@@ -1,6 +1,7 @@
 """Masks that somebody brings: as segmentations, so that a click can refine them."""
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,9 @@ from sammoe.volume.window import Window, WindowRule, model_grid, window_at
 
 MAX_WINDOWS: Final = 64
 """A mask that more windows hold is kept at a coarser spacing."""
+
+_MOST_WINDOWS: Final = 512
+"""At the coarsest spacing."""
 
 _NEAR_MM: Final = 0.01
 
@@ -125,9 +129,13 @@ def windows_of(volume: VolumeRecord, mask: NDArray[np.bool_], rule: WindowRule) 
         places = grid.to_model(corners)
         low, high = places.min(axis=0), places.max(axis=0)
         middle = window_at(grid.shape, ((low + high) / 2).tolist(), spacing, rule)
-        windows = [*_around(middle, low, high, rule, grid.shape)]
+        windows = [*islice(_around(middle, low, high, rule, grid.shape), _MOST_WINDOWS + 1)]
         if len(windows) <= MAX_WINDOWS:
             break
+    if len(windows) > _MOST_WINDOWS:
+        raise PriorInvalid(
+            f"The mask is larger than {_MOST_WINDOWS} windows at the coarsest spacing hold."
+        )
     return windows
 
 

@@ -114,6 +114,8 @@ class _Memory:
         self._principal = principal
         self._volume_id = volume_id
         self._expert = expert
+        # Another bundle is another story: its windows may have another form.
+        self._bundle = workspace.bundle.digest
 
     async def recall(self, told: Told) -> str | None:
         """The segmentation, if it is still there."""
@@ -135,5 +137,5 @@ class _Memory:
         await asyncio.to_thread(responses.put, self._principal, self._key(told), "told", response)
 
     def _key(self, told: Told) -> str:
-        text = json.dumps([self._volume_id, self._expert, asdict(told)])
+        text = json.dumps([self._volume_id, self._bundle, self._expert, asdict(told)])
         return f"told {hashlib.sha256(text.encode()).hexdigest()}"

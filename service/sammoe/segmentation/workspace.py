@@ -265,6 +265,11 @@ class Workspace:
 
         return await self._short(find)
 
+    async def name_volume(self, principal: str, name: str, volume_id: str) -> None:
+        """Let `find_volume` find a volume by a name (SHA-256, hex) that a viewer gave it."""
+        key = upload_key(name, "auto")
+        await self._short(lambda: self.store.volumes.name(principal, key, volume_id))
+
     async def list_volumes(
         self, principal: str, cursor: str | None = None, limit: int = 50
     ) -> Page[VolumeRecord]:
@@ -476,7 +481,7 @@ class Workspace:
         Parameters
         ----------
         path
-            NIfTI or NRRD, on the volume's own grid.
+            NIfTI or NRRD on the volume's own grid, or a DICOM SEG made on its series.
         label
             Which voxels belong to it; None: all that are not 0.
 

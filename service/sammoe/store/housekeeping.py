@@ -1,10 +1,12 @@
 """Tidying up: what is too old, and what processes left behind that died."""
 
+import logging
 from collections import defaultdict
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
+from sammoe.errors import StoreUnavailable
 from sammoe.store.deletions import Deletions
 from sammoe.store.files import Entry, Files, storage_errors
 from sammoe.store.folders import CONTENTS, OWNERS
@@ -19,6 +21,8 @@ _UNFINISHED_SECONDS: Final = 24 * 3600.0
 """A volume whose record is missing for so long is not being added, but was left behind."""
 
 _TURN: Final = "housekeeping"
+
+_log = logging.getLogger(__name__)
 
 
 class Housekeeping:
@@ -83,8 +87,12 @@ class Housekeeping:
                 self._files.remove_all(folder)
             return left
         if _made_before(folder, moment, self._limits.volumes):
-            with suppress(FileNotFoundError):
-                self._deletions.delete(VolumeRecord.parse(self._files.read(record)))
+            try:
+                with suppress(FileNotFoundError):
+                    self._deletions.delete(VolumeRecord.parse(self._files.read(record)))
+            except StoreUnavailable as error:  # damaged, or of another version: on to the next
+                _log.warning("a volume that is too old can not be read: %s", error.code)
+                return False
             return True
         for entry in entries:
             segmentation = entry.path.endswith(".seg")

@@ -104,6 +104,11 @@ class Volumes:
                 return None
             return self._if_there(principal, name)
 
+    def name(self, principal: str, key: str, volume_id: str) -> None:
+        """Let a key (see `upload_key`) stand for a volume from now on, whatever it stood for."""
+        with storage_errors():
+            self._files.write(upload_path(principal, key), [check_id(volume_id, _WHAT).encode()])
+
     def of_series(self, principal: str, series: str) -> VolumeRecord | None:
         """Return the principal's newest volume of a DICOM series (its UID), if there is one."""
         with storage_errors():

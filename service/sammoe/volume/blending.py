@@ -70,16 +70,20 @@ def confirmed(
 
     Returns
     -------
-    ``after`` with the cells of ``before`` around each click that ``before`` met and ``after`` not.
+    ``after`` with the cells of ``before`` around each click that ``before`` met and ``after`` not;
+    with what ``before`` says there, where cells that ``after`` alone knows would outvote them.
     """
     old, values = before.over(after), after.values.copy()
+    kept = replace(after, values=values)
     for place, label in zip(places, labels, strict=True):
         was, now = before.at(place), after.at(place)
         if np.isnan(was) or (was > 0) != bool(label) or (now > 0) == bool(label):
             continue
         i, j, k = (slice(max(0, part.start), part.stop) for part in after.support(place))
         np.copyto(values[i, j, k], old[i, j, k], where=~np.isnan(old[i, j, k]))
-    return replace(after, values=values)
+        if (kept.at(place) > 0) != bool(label):
+            values[i, j, k] = was
+    return kept
 
 
 def _nothing(window: Window, logits: NDArray[np.float32]) -> Field:

@@ -8,11 +8,12 @@ large as what was looked at, and NaN where nobody looked.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sammoe.errors import TooLarge
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.paste import Pasted, cut, paste_box, upsampling
 from sammoe.volume.resample import taps
@@ -20,8 +21,11 @@ from sammoe.volume.window import Window, model_grid
 
 CELLS_PER_PATCH = 4
 
-Cells = tuple[int, int, int]
 Region = tuple[slice, slice, slice]
+
+
+MAX_CELLS: Final = 1 << 26
+"""Of one field in memory: a body of 1.2 m at cells of 3 mm."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +100,11 @@ class Field:
                 for a, b in zip(box, region, strict=True)
             ]
         i, j, k = box
+        cells = math.prod(part.stop - part.start for part in box)
+        if cells > MAX_CELLS:
+            raise TooLarge(
+                "The windows of this segmentation lie too far from each other: start another one."
+            )
         moved = (self.start[axis] + self._voxels(box[axis].start) for axis in range(3))
         x, y, z = moved
         return replace(self, start=(x, y, z), values=self._part((i, j, k)))

@@ -51,7 +51,7 @@ class Params(BaseModel):
                 if "foreground" not in given and isinstance(given.get(label), list):
                     given["foreground"] = given[label]
             return cls.model_validate(given)
-        except (ValueError, ValidationError, AttributeError, RecursionError):
+        except (ValueError, ValidationError, AttributeError, TypeError, RecursionError):
             raise MalformedBody("params can not be understood.") from None
 
     def told(self) -> Told:

@@ -118,11 +118,9 @@ async def remove_session(call: QueryCaller, session_id: str) -> Response:
 async def put_image(call: QueryCaller) -> Response:
     """Take a scan under a name of the client's, in place of an earlier one of that name."""
     name = call.request.query_params.get("image", "")
+    record = await _add(call)
     if name:
-        earlier = await call.workspace.find_volume(call.principal, _named(name))
-        if earlier is not None:
-            await call.workspace.delete_volume(call.principal, earlier.id)
-    record = await _add(call, _named(name) if name else None)
+        await call.workspace.name_volume(call.principal, _named(name), record.id)
     return JSONResponse({"image": name or record.id})
 
 
@@ -205,13 +203,13 @@ async def get_logs(call: QueryCaller) -> Response:
     return PlainTextResponse("")
 
 
-async def _add(call: Call, named: str | None = None) -> VolumeRecord:
+async def _add(call: Call) -> VolumeRecord:
     limit, folder = call.services.settings.upload_limit, call.workspace.temporary_folder
     async with received_form(call.request, folder, limit, _FIELDS_BYTES) as (upload, _):
         if not upload.size:
             raise MalformedBody("The form has no file: send the scan.")
         record, _ = await call.workspace.add_volume(
-            call.principal, upload.path, file_digest=named or upload.digest
+            call.principal, upload.path, file_digest=upload.digest
         )
     return record
 

@@ -173,6 +173,7 @@ async def set_target_buffer(viewer: ViewerCall) -> Response:
     shape = geometry.shape[::-1] if viewer.axes == "kji" else geometry.shape
     if asked.shape != shape:
         raise InvalidInput(f"The target buffer must have the image's shape {shape}.")
+    await viewer.drawing.reset(viewer.lease)
     return JSONResponse({})
 
 

@@ -130,12 +130,14 @@ def read_packed(body: memoryview, max_bytes: int) -> Packed:
         raise TooLarge(f"An array may have at most {max_bytes} bytes; this one has {total}.")
     frames: list[memoryview] = []
     sizes: list[int] = []
+    left = total
     for size, frame in _chunks(reader):
-        if size == 0 or size % dtype.itemsize or sum(sizes) + size > total:
+        if size == 0 or size % dtype.itemsize or size > left:
             raise _broken("its chunks do not fit its shape")
         frames.append(frame)
         sizes.append(size)
-    if sum(sizes) != total or reader.left:
+        left -= size
+    if left or reader.left:
         raise _broken("its chunks do not fit its shape")
     return Packed(dtype, shape, tuple(frames), tuple(sizes))
 

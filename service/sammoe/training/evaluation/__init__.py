@@ -1,4 +1,4 @@
-"""How well a bundle segments: simulated users, the served way of a click, and tables of it all."""
+"""How well a bundle segments: simulated users, the served way of a click, and tables."""
 
 from sammoe.training.evaluation.metrics import Mask, dice, surface_dice
 from sammoe.training.evaluation.users import (

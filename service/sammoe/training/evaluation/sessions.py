@@ -1,4 +1,4 @@
-"""The served way of a click, without a store: plan, crop, encode, decode, paste.
+"""The served way of a click in one window, without a store: plan, crop, encode, decode, paste.
 
 Everything is done by serving's own functions; what is left out is the keeping of records. Windows
 are embedded once, and equal decodes are run once, whoever asks for them.
@@ -131,7 +131,7 @@ class Scene:
 
 
 def visible(window: Window | None, geometry: Geometry) -> Mask:
-    """Voxels whose centres lie in a window: a click elsewhere is refused; no window, all."""
+    """Voxels whose centres lie in a window, where the simulated user stays; no window, all."""
     if window is None:
         return np.ones(geometry.shape, bool)
     grid, inside = model_grid(geometry, window.spacing), np.ones(geometry.shape, bool)
