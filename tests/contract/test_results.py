@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sammoe.segmentation import results
 from tests import scans
 from tests.contract.service import EXPERT, NIFTI, NRRD, Service, point, pointers, refusal
 
@@ -149,6 +150,16 @@ async def test_what_overlaps_has_no_label_map_but_layers(service: Service) -> No
     assert refusal(await service.http.get(f"{path}?structure=0")) == (422, "invalid_input")
     answer = await service.http.get(path, headers={"Accept": "image/png"})
     assert refusal(answer) == (406, "not_acceptable")
+
+
+async def test_more_than_memory_should_hold_is_refused(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume, first, second = await two(service)
+    made = await add(service, volume, entry(first), entry(second, "other"))
+    monkeypatch.setattr(results, "_MOST_VOLUMES", 0)
+    answer = await service.http.get(f"/v1/results/{made['id']}/mask", headers={"Accept": NRRD})
+    assert refusal(answer) == (413, "too_large")
 
 
 async def test_a_segmentation_that_a_result_holds_can_not_be_deleted(service: Service) -> None:

@@ -196,6 +196,8 @@ def test_ohif_gets_a_raw_nrrd(server: Server, client: Any, scan: Path) -> None:
     [
         ("{", 400),
         ("[1]", 400),
+        ("null", 400),
+        ("5", 400),
         ('{"foreground": [[1, 2]]}', 400),
         ('{"foreground": [[1, 2, NaN]]}', 400),
         ('{"foreground": [[1, 2, 900]]}', 422),

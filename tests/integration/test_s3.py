@@ -263,6 +263,19 @@ def test_a_bucket_that_does_not_answer_holds_nobody_else_up(place: Place) -> Non
     wait(lambda: click(place.here, volume).is_success, "a click once it answers again")
 
 
+def test_purge_looks_into_the_bucket(place: Place, s3_server: S3Server, tmp_path: Path) -> None:
+    variables = client_environment(s3_server.url)
+    url = f"s3://{BUCKET}/{place.bucket.prefix}"
+    done = sammoe(
+        "purge", "--study", "1.2.3", "--store", url, "--state", tmp_path / "state", **variables
+    )
+    assert (done.returncode, done.stdout[:11]) == (0, "0 volume(s)"), done.stderr
+    variables["SAMMOE_STORE"] = "s3://no-such-bucket/x"
+    refused = sammoe("purge", "--study", "1.2.3", "--state", tmp_path / "state", **variables)
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+
+
 def test_without_a_bucket_the_command_says_so_in_a_line(
     bundle: Path, s3_server: S3Server, tmp_path: Path
 ) -> None:

@@ -124,7 +124,7 @@ async def delete_result(call: Caller, result_id: str) -> Response:
     "/v1/results/{result_id}/mask",
     operation_id="getResultMask",
     responses=file(200, "the label map on the volume's own grid, as Accept says", NIFTI, NRRD)
-    | refusals(404, 406, 409, 429),
+    | refusals(404, 406, 409, 413, 429),
 )
 async def get_result_mask(
     call: QueryCaller, result_id: str, query: Annotated[StructureQuery, Query()]
@@ -165,7 +165,7 @@ async def get_result_seg(
 @router.get(
     "/v1/results/{result_id}/rtstruct",
     operation_id="getResultRtstruct",
-    responses=file(200, "the DICOM RTSTRUCT", DICOM) | refusals(404, 406, 409, 429),
+    responses=file(200, "the DICOM RTSTRUCT", DICOM) | refusals(404, 406, 409, 413, 429),
 )
 async def get_result_rtstruct(call: Caller, result_id: str) -> Response:
     """DICOM RT Structure Set: outlines on each slice, as treatment planning takes them.

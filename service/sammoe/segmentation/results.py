@@ -1,5 +1,6 @@
 """Results: named structures of one volume, and what their files are made of."""
 
+import math
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Final, Literal, TypeVar
 
 from sammoe.bundle import Bundle, Manifest
 from sammoe.engine import WorkerPool
-from sammoe.errors import Conflict, NoDicomSource, NotFound
+from sammoe.errors import Conflict, NoDicomSource, NotFound, TooLarge
 from sammoe.store import (
     GIVEN,
     CodeRecord,
@@ -39,6 +40,9 @@ from sammoe.volume.structures import (
 
 MAX_ENTRIES: Final = 255
 """Entries of one result: so many numbers a label map of bytes has."""
+
+_MOST_VOLUMES: Final = 4
+"""What the boxes around a result's masks may take, in volumes: all are in memory at once."""
 
 _COLOURS: Final[tuple[Colour, ...]] = (
     (230, 85, 80),
@@ -280,7 +284,15 @@ class Results:
     def _compose(self, principal: str, name: str) -> Composed:
         record = self._store.results.get(principal, name)
         volume = self._store.volumes.get(principal, record.volume_id)
-        drawn = [self._drawn(record, place) for place in range(len(record.entries))]
+        drawn, left = [], _MOST_VOLUMES * math.prod(volume.shape)
+        for place in range(len(record.entries)):
+            drawn.append(self._drawn(record, place))
+            left -= drawn[-1][0].mask.size
+            if left < 0:
+                raise TooLarge(
+                    f"The masks' boxes are together larger than {_MOST_VOLUMES} times the volume:"
+                    " split the result."
+                )
         masks = merged([mask for mask, _ in drawn], volume.shape, record.merge)
         structures = (
             Structure(

@@ -1,0 +1,60 @@
+"""Leases: signs of life beside prompts, ends that stay ends, records that nobody can read."""
+
+import pytest
+
+from sammoe.errors import LeaseGone, NoLeaseFree, NotFound
+from sammoe.segmentation import Leases, LeaseTerms, Workspace
+from sammoe.store import DrawnRecord, LocalStore, VolumeRecord
+from tests.unit.segmentation.conftest import OWNER
+
+DRAWN = DrawnRecord(segmentation="x")
+
+
+async def test_a_sign_of_life_takes_no_prompt_back(workspace: Workspace) -> None:
+    leases = Leases(workspace, LeaseTerms(liveness=1e-9))
+    token = await leases.claim(OWNER)
+    name = token[:26]
+    record = workspace.store.leases.get(name)
+    await leases.use(record, drawn=DRAWN)
+    # The heartbeat of a viewer that had read the record before.
+    workspace.store.leases.touch(name)
+    kept = workspace.store.leases.get(name)
+    assert kept.drawn == DRAWN
+    assert kept.seen > record.seen
+
+
+async def test_what_has_ended_does_not_come_back(
+    workspace: Workspace, volume: VolumeRecord
+) -> None:
+    leases = Leases(workspace)
+    record = await leases.find(OWNER, await leases.claim(OWNER))
+    record = await leases.use(record, volume_id=volume.id)
+    await leases.end(record)
+    with pytest.raises(LeaseGone):
+        await leases.use(record, drawn=DRAWN)
+    workspace.store.leases.touch(record.id)
+    assert workspace.store.leases.ids() == []
+    with pytest.raises(NotFound):
+        await workspace.get_volume(OWNER, volume.id)
+    await leases.end(record)
+
+
+async def test_a_lease_goes_with_its_scan(workspace: Workspace, volume: VolumeRecord) -> None:
+    leases = Leases(workspace)
+    token = await leases.claim(OWNER)
+    await leases.use(await leases.find(OWNER, token), volume_id=volume.id)
+    await workspace.delete_volume(OWNER, volume.id)
+    with pytest.raises(LeaseGone):
+        await leases.find(OWNER, token)
+
+
+async def test_a_lease_that_can_not_be_read_stops_nobody(
+    workspace: Workspace, store: LocalStore, volume: VolumeRecord
+) -> None:
+    leases = Leases(workspace, LeaseTerms(leases=1))
+    record = await leases.find(OWNER, await leases.claim(OWNER))
+    store.leases._files.write(f"leases/{record.id}.json", [b'{"schema_version": 99}'])
+    await leases.claim(OWNER)
+    await workspace.delete_volume(OWNER, volume.id)
+    with pytest.raises(NoLeaseFree):
+        await leases.claim(OWNER)
