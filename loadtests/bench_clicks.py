@@ -236,9 +236,14 @@ def add_volume(http: httpx.Client, template: Any, number: int) -> str:
 
 
 def click(http: httpx.Client, volume: str) -> httpx.Response:
-    """One positive click; the packed mask comes back."""
+    """One positive click in one window; the packed mask comes back.
+
+    Random weights paint a window full, so their mask would be followed into its neighbours, which
+    the bare calls do not look at.
+    """
     i, j, k = CLICK
-    body = {"points": [{"position": [i, j, k], "label": 1}], "space": "voxel"}
+    points = [{"position": [i, j, k], "label": 1}]
+    body = {"points": points, "space": "voxel", "extend": False}
     headers = {"Content-Type": "application/json", "Accept": PACKED}
     url = f"/v1/volumes/{volume}/segmentations"
     return http.post(url, content=json.dumps(body), headers=headers).raise_for_status()

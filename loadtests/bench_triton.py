@@ -71,6 +71,7 @@ from sammoe.export.graphs import DecoderGraph, example_prompt
 from sammoe.export.parts import expert_part
 from sammoe.export.release import official_windows
 from sammoe.export.tracing import trace
+from sammoe.store import rounded
 from sammoe.volume.crop import crop
 from sammoe.volume.packed import pack
 from sammoe.volume.paste import paste
@@ -160,7 +161,8 @@ def bare_click(bundle: Bundle, scan: bytes) -> Callable[[], bytes]:
         best = int(scores.argmax())
         expert = sessions[decoder_name(NAMES[best])].run(["logits"], feed)[0][0, 0]
         logits = fuse(general, expert, float(scores[best]), "probability")
-        return pack(paste(logits, window, volume.geometry), volume.geometry)
+        # As the service, which keeps what it answers in float16.
+        return pack(paste(rounded(logits), window, volume.geometry), volume.geometry)
 
     return run
 
