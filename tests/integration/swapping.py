@@ -185,3 +185,21 @@ def add_volume(url: str) -> str:
         timeout=START_SECONDS,
     )
     return str(answer.raise_for_status().json()["id"])
+
+
+def swap_there_and_back(
+    users: Users, urls: Sequence[str], folder: Path, bundles: Sequence[Bundle]
+) -> None:
+    """Exchange the first bundle with the second and back while users work; all must go well."""
+    users.start()
+    try:
+        publish(bundles[1], folder)
+        wait_for_switch(urls, folder)
+        rollback(folder)
+        wait_for_switch(urls, folder)
+    finally:
+        users.stop()
+    assert not users.failed
+    assert users.untold == 0
+    assert {seen.bundle for seen in users.first} == {bundle.digest for bundle in bundles}
+    assert users.wrong(bundles) == []

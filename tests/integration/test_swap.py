@@ -12,9 +12,9 @@ from tests.integration.swapping import (
     Users,
     add_volume,
     publish,
-    rollback,
     serve_folder,
     served_digest,
+    swap_there_and_back,
     two_bundles,
     wait_for_switch,
 )
@@ -41,19 +41,7 @@ def urls(folder: Path, tmp_path: Path) -> Iterator[list[str]]:
 def test_users_do_not_notice_a_swap(
     urls: list[str], folder: Path, bundles: tuple[Bundle, Bundle]
 ) -> None:
-    users = Users(urls * 2, add_volume(urls[0]))
-    users.start()
-    try:
-        publish(bundles[1], folder)
-        wait_for_switch(urls, folder)
-        rollback(folder)
-        wait_for_switch(urls, folder)
-    finally:
-        users.stop()
-    assert not users.failed
-    assert users.untold == 0
-    assert {seen.bundle for seen in users.first} == {bundle.digest for bundle in bundles}
-    assert users.wrong(bundles) == []
+    swap_there_and_back(Users(urls * 2, add_volume(urls[0])), urls, folder, bundles)
     metrics = httpx.get(f"{urls[0]}/metrics").text
     assert 'sammoe_bundle_swaps_total{outcome="switched"} 2.0' in metrics
     assert f'digest="{bundles[0].digest}"' in metrics
