@@ -11,6 +11,8 @@ WORKERS ?= 2
 BIN := .venv/bin
 COMPILE = $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
 	--no-emit-index-url --no-emit-find-links
+# What the service's image installs.
+SERVING = --extra triton --extra s3 --extra viewers --extra oidc --extra tracing
 
 # Spinning OpenMP threads steal the time of the process beside them.
 export OMP_WAIT_POLICY ?= passive
@@ -53,11 +55,11 @@ bench-gpu: ## encoder and decoder on this machine's GPU; PYTHON needs torch and 
 	@PYTHONPATH=service $(NEEDS_PYTHON) -m loadtests.bench_gpu
 
 lock: environment ## pin the newest packages that pyproject.toml allows
-	$(COMPILE) --extra triton --extra s3 --extra viewers --extra demo --extra dev \
+	$(COMPILE) $(SERVING) --extra demo --extra dev \
 		-o requirements/dev.lock pyproject.toml
-	$(COMPILE) --extra triton --extra s3 --extra viewers --extra demo -c requirements/dev.lock \
+	$(COMPILE) $(SERVING) --extra demo -c requirements/dev.lock \
 		-o requirements/demo.lock pyproject.toml
-	$(COMPILE) --extra triton --extra s3 --extra viewers -c requirements/demo.lock \
+	$(COMPILE) $(SERVING) -c requirements/demo.lock \
 		-o requirements/serve.lock pyproject.toml
 	$(COMPILE) -o requirements/triton.lock requirements/triton.in
 	$(COMPILE) -o requirements/tensorrt.lock requirements/tensorrt.in
