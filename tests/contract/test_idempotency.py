@@ -3,6 +3,7 @@ import asyncio
 import httpx
 import pytest
 
+from sammoe.errors import StoreUnavailable
 from sammoe.segmentation import Workspace
 from tests import scans
 from tests.contract.service import NIFTI, PACKED, Service, point, refusal
@@ -110,3 +111,37 @@ async def test_the_answer_outlives_the_process(workspace: Workspace) -> None:
         first = await service.click(volume, headers=KEY)
     async with Service.over(workspace) as service:
         assert same(first, await service.click(volume, headers=KEY))
+
+
+@pytest.mark.parametrize("what", ["segmentations", "results", "masks"])
+async def test_nothing_is_made_twice_when_a_process_dies_before_its_answer_is_kept(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    async with Service.over(workspace) as service:
+        volume = await service.volume()
+        first = await service.segmentation(volume)
+        entry = {"segmentation": first, "label": "liver"}
+        mask = await service.http.get(f"/v1/segmentations/{first}/mask", headers={"Accept": NIFTI})
+
+        async def send() -> httpx.Response:
+            if what == "segmentations":
+                return await service.click(volume, headers=KEY, **point(31, 30, 20))
+            if what == "results":
+                path, body = f"/v1/volumes/{volume}/results", {"entries": [entry]}
+                return await service.http.post(path, json=body, headers=KEY)
+            path = f"/v1/volumes/{volume}/masks"
+            return await service.http.post(path, files={"file": mask.content}, headers=KEY)
+
+        with monkeypatch.context() as dying:
+            dying.setattr(workspace.store.responses, "put", fail)
+            assert refusal(await send()) == (503, "store_unavailable")
+        again = await send()
+        assert again.status_code == 201
+        kind = "results" if what == "results" else "segmentations"
+        path = f"/v1/volumes/{volume}/{kind}"
+        made = [one["id"] for one in (await service.http.get(path)).json()["items"]]
+        assert [name for name in made if name != first] == [again.json()["id"]]
+
+
+def fail(*_: object) -> None:
+    raise StoreUnavailable("the store is away")

@@ -4,7 +4,9 @@ A key belongs to its principal and is kept for 24 hours, or as long as the setti
 key with the same request is answered with the first one's bytes and ``Idempotent-Replayed: true``;
 with another request it is a conflict. Of two that come at once the second waits for the first;
 where they come to two processes, both do the work, and both give the answer of the faster. Only
-answers of success are kept: what was refused or failed may be tried again under its key.
+answers of success are kept: what was refused or failed may be tried again under its key. What a
+request makes has the id that its key was promised, so that nothing is made twice when a process
+dies before its answer is kept.
 """
 
 import hashlib
@@ -32,10 +34,11 @@ async def answer_once(
     workspace: Workspace,
     request: Request,
     principal: str,
-    make: Callable[[], Awaitable[Made]],
+    make: Callable[[str], Awaitable[Made]],
     *,
     content: bytes,
     form: str,
+    volume_id: str | None = None,
 ) -> Response:
     """What ``make`` answers, or what it answered when this request came first.
 
@@ -49,6 +52,8 @@ async def answer_once(
         Whose key it is.
     make
         Does the work; called at most once. Without a key it is simply called.
+    volume_id
+        The volume that something is made on, under the id that ``make`` is called with.
     content
         The body, or for an upload the digest of the file's bytes.
     form
@@ -63,20 +68,21 @@ async def answer_once(
     """
     key = request.headers.get(HEADER)
     if key is None:
-        return (await make())[0]
+        return (await make(workspace.store.new_id(volume_id or "")))[0]
     if not _KEY.fullmatch(key):
         raise RequestRefused(f"{HEADER} must be 1 to 255 visible ASCII characters.")
     made: Response | None = None
     mine: StoredResponse | None = None
 
-    async def handle() -> StoredResponse:
+    async def handle(name: str) -> StoredResponse:
         nonlocal made, mine
-        made, volume = await make()
+        made, volume = await make(name)
         headers = {k: v for k, v in made.headers.items() if k != "content-length"}
         mine = StoredResponse(made.status_code, headers, bytes(made.body), volume)
         return mine
 
-    kept = await workspace.answer_once(principal, key, _digest(request, content, form), handle)
+    digest = _digest(request, content, form)
+    kept = await workspace.answer_once(principal, key, digest, handle, volume_id)
     if made is not None and kept is mine:
         return made
     # Kept before, or by another process that did the same work at the same time and was faster.

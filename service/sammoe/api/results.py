@@ -47,14 +47,14 @@ async def add_result(call: Caller, volume_id: str) -> Response:
     form = call.form()
     asked, body = await read_json(call.request, ResultIn, call.services.settings.json_limit)
 
-    async def make() -> Made:
+    async def make(name: str) -> Made:
         record = await call.workspace.results.create(
-            call.principal, volume_id, asked.drafts(), asked.merge
+            call.principal, volume_id, asked.drafts(), asked.merge, name
         )
         answer = json_answer(ResultOut.of(record), 201, f"/v1/results/{record.id}")
         return answer, record.volume_id
 
-    return await call.once(make, content=body, form=form)
+    return await call.create(volume_id, make, content=body, form=form)
 
 
 @router.get(

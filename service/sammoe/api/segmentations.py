@@ -79,7 +79,9 @@ async def segment(call: Caller, volume_id: str) -> Response:
     form = choose_steps(call.request.headers.get("accept"), ANSWERS)
     asked, body = await read_json(call.request, SegmentationIn, call.services.settings.json_limit)
 
-    async def work(render: Render | None, progress: Progress | None = None) -> Segmented:
+    async def work(
+        render: Render | None, progress: Progress | None = None, name: str | None = None
+    ) -> Segmented:
         made = await call.workspace.segment(
             call.principal,
             volume_id,
@@ -91,6 +93,7 @@ async def segment(call: Caller, volume_id: str) -> Response:
             refined=asked.candidate,
             render=render,
             progress=progress,
+            name=name,
         )
         _count(call, made)
         return made
@@ -99,15 +102,15 @@ async def segment(call: Caller, volume_id: str) -> Response:
         volume = await call.workspace.get_volume(call.principal, volume_id)
         return stream(call, volume, work)
 
-    async def make() -> Made:
-        made = await work(_RENDER.get(form))
+    async def make(name: str) -> Made:
+        made = await work(_RENDER.get(form), name=name)
         response = await _answered(call, made, form)
         total_ms = 1000 * (time.perf_counter() - started)
         timings = made.timings
         response.headers[SERVER_TIMING] = server_timing(timings.phases_ms, timings.cache, total_ms)
         return response, volume_id
 
-    return await call.once(make, content=body, form=form)
+    return await call.create(volume_id, make, content=body, form=form)
 
 
 @router.post(
@@ -131,14 +134,14 @@ async def add_mask(
     folder, limit = call.workspace.temporary_folder, call.services.settings.upload_limit
     async with received(call.request, folder, limit) as upload:
 
-        async def make() -> Made:
+        async def make(name: str) -> Made:
             record, volume = await call.workspace.add_mask(
-                call.principal, volume_id, upload.path, label=query.label
+                call.principal, volume_id, upload.path, label=query.label, name=name
             )
             place = f"/v1/segmentations/{record.id}"
             return json_answer(SegmentationOut.of(record, volume), 201, place), volume_id
 
-        return await call.once(make, content=upload.digest.encode(), form=form)
+        return await call.create(volume_id, make, content=upload.digest.encode(), form=form)
 
 
 @router.get(

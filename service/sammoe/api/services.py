@@ -49,8 +49,34 @@ class Call:
         self, make: Callable[[], Awaitable[Made]], *, content: bytes = b"", form: str = JSON
     ) -> Response:
         """The answer of ``make``, once for an Idempotency-Key; see :func:`answer_once`."""
+        return await self._answer(lambda _: make(), content, form)
+
+    async def create(
+        self,
+        volume_id: str,
+        make: Callable[[str], Awaitable[Made]],
+        *,
+        content: bytes,
+        form: str = JSON,
+    ) -> Response:
+        """As `once`, of a ``make`` that makes a record on a volume, under the id it is given."""
+        return await self._answer(make, content, form, volume_id)
+
+    async def _answer(
+        self,
+        make: Callable[[str], Awaitable[Made]],
+        content: bytes,
+        form: str,
+        volume_id: str | None = None,
+    ) -> Response:
         return await answer_once(
-            self.workspace, self.request, self.principal, make, content=content, form=form
+            self.workspace,
+            self.request,
+            self.principal,
+            make,
+            content=content,
+            form=form,
+            volume_id=volume_id,
         )
 
 

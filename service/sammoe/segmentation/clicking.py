@@ -53,6 +53,7 @@ class Click:
     choice: Choice
     extent: Extent = field(default_factory=Extent)
     refined: str = ANSWER
+    name: str | None = None
 
 
 class Clicker:
@@ -147,7 +148,7 @@ class Clicker:
         pasted_at = time.perf_counter()
         ends = _ends(request, grown, pasted)
         record = SegmentationRecord(
-            id=self._store.new_id(volume.id),
+            id=click.name or self._store.new_id(volume.id),
             owner=click.principal,
             created=now(),
             volume_id=volume.id,

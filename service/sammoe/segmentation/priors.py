@@ -49,17 +49,22 @@ def given_mask(
     path: Path,
     label: int | None,
     limits: ReadLimits,
+    name: str | None = None,
 ) -> tuple[SegmentationRecord, VolumeRecord]:
     """Read a mask and keep it as a segmentation; see `Workspace.add_mask`. Blocks."""
     volume = store.volumes.get(principal, volume_id)
     mask = _mask(store, volume, path, label, limits)
-    return keep_mask(store, bundle, volume, mask), volume
+    return keep_mask(store, bundle, volume, mask, name), volume
 
 
 def keep_mask(
-    store: Store, bundle: Bundle, volume: VolumeRecord, mask: NDArray[np.bool_]
+    store: Store,
+    bundle: Bundle,
+    volume: VolumeRecord,
+    mask: NDArray[np.bool_],
+    name: str | None = None,
 ) -> SegmentationRecord:
-    """Keep a mask on the volume's grid as a segmentation. Blocks.
+    """Keep a mask on the volume's grid as a segmentation, of that id if one is given. Blocks.
 
     Raises
     ------
@@ -76,7 +81,7 @@ def keep_mask(
     field = joined(answers)
     pasted = field.paste(volume.geometry)
     record = SegmentationRecord(
-        id=store.new_id(volume.id),
+        id=name or store.new_id(volume.id),
         owner=volume.owner,
         created=now(),
         volume_id=volume.id,

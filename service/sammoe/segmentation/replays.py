@@ -12,6 +12,7 @@ class Replays:
     """Answers requests once per principal and key."""
 
     def __init__(self, store: Store, pool: WorkerPool) -> None:
+        self._store = store
         self._responses = store.responses
         self._pool = pool
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
@@ -21,12 +22,21 @@ class Replays:
         principal: str,
         key: str,
         request_digest: str,
-        handle: Callable[[], Awaitable[StoredResponse]],
+        handle: Callable[[str], Awaitable[StoredResponse]],
+        volume_id: str | None = None,
     ) -> StoredResponse:
         """Return the answer that is kept, else ask ``handle`` and keep what it returns.
 
         A second request with the key waits for the first. An error is not kept: the request may be
         tried again.
+
+        Parameters
+        ----------
+        handle
+            Does the work; what it makes gets the id that it is called with.
+        volume_id
+            On which volume something is made. The promise is kept then, so that whoever asks again
+            after this process died makes it no second time.
 
         Raises
         ------
@@ -41,8 +51,19 @@ class Replays:
             )
             if found.value is not None:
                 return found.value
-            response = await handle()
+            response = await handle(await self._promise(principal, key, request_digest, volume_id))
             kept = await self._pool.run(
                 lambda: self._responses.put(principal, key, request_digest, response)
             )
             return kept.value
+
+    async def _promise(
+        self, principal: str, key: str, request_digest: str, volume_id: str | None
+    ) -> str:
+        if volume_id is None:
+            return self._store.new_id()
+        name = self._store.new_id(volume_id)
+        ran = await self._pool.run(
+            lambda: self._responses.promise(principal, key, request_digest, volume_id, name)
+        )
+        return ran.value

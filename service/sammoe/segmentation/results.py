@@ -133,9 +133,14 @@ class Results:
         self._scans = scans
 
     async def create(
-        self, principal: str, volume_id: str, entries: Sequence[Entry], merge: Merge
+        self,
+        principal: str,
+        volume_id: str,
+        entries: Sequence[Entry],
+        merge: Merge,
+        name: str | None = None,
     ) -> ResultRecord:
-        """Keep a new result.
+        """Keep a new result, unless the one of the id ``name`` is there already.
 
         Raises
         ------
@@ -144,7 +149,7 @@ class Results:
         Conflict
             A segmentation belongs to another volume.
         """
-        return await self._short(lambda: self._create(principal, volume_id, entries, merge))
+        return await self._short(lambda: self._create(principal, volume_id, entries, merge, name))
 
     async def replace(
         self, principal: str, name: str, entries: Sequence[Entry], merge: Merge
@@ -225,12 +230,17 @@ class Results:
         return (await self._clicks.run(call)).value
 
     def _create(
-        self, principal: str, volume_id: str, entries: Sequence[Entry], merge: Merge
+        self,
+        principal: str,
+        volume_id: str,
+        entries: Sequence[Entry],
+        merge: Merge,
+        name: str | None,
     ) -> ResultRecord:
         volume = self._store.volumes.get(principal, volume_id)
         created = now()
         record = ResultRecord(
-            id=self._store.new_id(volume.id),
+            id=name or self._store.new_id(volume.id),
             owner=principal,
             created=created,
             volume_id=volume.id,
@@ -239,8 +249,7 @@ class Results:
             merge=merge,
             entries=self._entries(principal, volume.id, entries, ()),
         )
-        self._store.results.add(record)
-        return record
+        return self._store.results.add(record)
 
     def _entries(
         self,

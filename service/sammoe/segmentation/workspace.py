@@ -384,6 +384,7 @@ class Workspace:
         refined: Candidate = ANSWER,
         render: Render | None = None,
         progress: Progress | None = None,
+        name: str | None = None,
     ) -> Segmented:
         """Segment, or refine ``parent``: its clicks count too, and its mask is the prior.
 
@@ -400,6 +401,8 @@ class Workspace:
             Told what is known before each further level of windows.
         render
             Makes the caller's bytes of the mask, in a worker, while the record is being written.
+        name
+            Id of the new segmentation, where one was promised.
 
         Raises
         ------
@@ -414,7 +417,7 @@ class Workspace:
             The engine is busy, failed, or answered nonsense.
         """
         choice, extent = Choice(expert, tau), extent or Extent()
-        click = Click(principal, volume_id, prompt, parent, choice, extent, refined)
+        click = Click(principal, volume_id, prompt, parent, choice, extent, refined, name)
         with self._served.used() as served:
             if parent is not None and refined != ANSWER:
                 await served.candidates.make(principal, parent, refined)
@@ -474,7 +477,13 @@ class Workspace:
         return await self._short(lambda: self._mask(principal, name, candidate))
 
     async def add_mask(
-        self, principal: str, volume_id: str, path: Path, *, label: int | None = None
+        self,
+        principal: str,
+        volume_id: str,
+        path: Path,
+        *,
+        label: int | None = None,
+        name: str | None = None,
     ) -> tuple[SegmentationRecord, VolumeRecord]:
         """Keep a mask that somebody brings, as a segmentation that can be refined.
 
@@ -484,6 +493,8 @@ class Workspace:
             NIfTI or NRRD on the volume's own grid, or a DICOM SEG made on its series.
         label
             Which voxels belong to it; None: all that are not 0.
+        name
+            Id of the new segmentation, where one was promised.
 
         Raises
         ------
@@ -494,7 +505,7 @@ class Workspace:
         """
         bundle, limits = self.bundle, self._limits.read
         ran = await self._scans.run(
-            lambda: given_mask(self.store, bundle, principal, volume_id, path, label, limits)
+            lambda: given_mask(self.store, bundle, principal, volume_id, path, label, limits, name)
         )
         return ran.value
 
@@ -525,10 +536,11 @@ class Workspace:
         principal: str,
         key: str,
         request_digest: str,
-        handle: Callable[[], Awaitable[StoredResponse]],
+        handle: Callable[[str], Awaitable[StoredResponse]],
+        volume_id: str | None = None,
     ) -> StoredResponse:
         """Answer a request with an Idempotency-Key; see `Replays.answer`."""
-        return await self._replays.answer(principal, key, request_digest, handle)
+        return await self._replays.answer(principal, key, request_digest, handle, volume_id)
 
     async def _short(self, call: Callable[[], T]) -> T:
         return (await self._clicks.run(call)).value

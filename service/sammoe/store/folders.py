@@ -17,7 +17,8 @@
         volumes/<id>/source                     of a volume that came from DICOM: DicomSource.pack
         volumes/<id>/segmentations/<id>.seg
         volumes/<id>/results/<id>.json
-        volumes/<id>/responses/<SHA-256>        which answers are about the volume, empty
+        volumes/<id>/responses/<SHA-256>        which answers are about the volume; empty, or the id
+                                                promised to what the request makes
 
 A volume is there as long as its ``volume.json`` is, which is written last and removed first.
 """

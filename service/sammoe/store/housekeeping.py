@@ -95,9 +95,13 @@ class Housekeeping:
                 return False
             return True
         for entry in entries:
-            segmentation = entry.path.endswith(".seg")
-            name = entry.path.removesuffix(".seg")
-            if segmentation and _made_before(name, moment, self._limits.segmentations):
+            if entry.path.endswith(".seg"):
+                name = entry.path.removesuffix(".seg")
+                gone = _made_before(name, moment, self._limits.segmentations)
+            else:
+                promise = entry.path.startswith(f"{folder}/responses/")
+                gone = promise and _too_old(entry, moment, self._limits.responses)
+            if gone:
                 self._files.remove(entry.path)
         return False
 

@@ -408,6 +408,13 @@ class ResponseRecord(Record):
     headers: dict[str, str]
 
 
+class PromiseRecord(Record):
+    """The id that a request under an Idempotency-Key gives to what it makes."""
+
+    request_digest: str
+    name: str
+
+
 class CodeRecord(_Closed):
     """A coded concept; the fields of `sammoe.volume.structures.Code`."""
 

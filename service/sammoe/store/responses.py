@@ -2,15 +2,17 @@
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sammoe.errors import IdempotencyConflict, NotFound
 from sammoe.store.files import Files, storage_errors
 from sammoe.store.folders import owner_folder, volume_folder
 from sammoe.store.frames import frame, read_frame
+from sammoe.store.ids import check_id
 from sammoe.store.limits import StoreLimits
-from sammoe.store.records import ResponseRecord, now
+from sammoe.store.records import PromiseRecord, ResponseRecord, now
 from sammoe.store.usage import Usage
 from sammoe.store.volumes import Volumes
 
@@ -59,6 +61,42 @@ class Responses:
             )
         return StoredResponse(record.status, record.headers, bytes(body), record.volume_id)
 
+    def promise(
+        self, principal: str, key: str, request_digest: str, volume_id: str, name: str
+    ) -> str:
+        """Promise an id to what a request is about to make on a volume, before it does.
+
+        Where the process dies between the record and its answer, the next request under the key
+        makes the same record again, and no second one.
+
+        Returns
+        -------
+        ``name``, or the id that this request was promised before.
+
+        Raises
+        ------
+        NotFound
+            There is no such volume.
+        """
+        record = PromiseRecord(
+            owner=principal, created=now(), request_digest=request_digest, name=name
+        )
+        marker = _marker(principal, key, check_id(volume_id, "volume"))
+        pieces = [record.model_dump_json().encode()]
+        with storage_errors():
+            self._volumes.check(principal, volume_id)
+            if self._files.create(marker, pieces):
+                return name
+            with suppress(FileNotFoundError):
+                # Empty: of an answer that made nothing.
+                if text := self._files.read(marker):
+                    kept = PromiseRecord.parse(text)
+                    if kept.request_digest == request_digest and not self._too_old(kept.created):
+                        return kept.name
+            # That request failed, or its answer is too old: the key is free for this one.
+            self._files.write(marker, pieces)
+        return name
+
     def put(
         self, principal: str, key: str, request_digest: str, response: StoredResponse
     ) -> StoredResponse:
@@ -87,9 +125,8 @@ class Responses:
             self._usage.take(principal, "responses", sum(len(piece) for piece in pieces))
             marker = None
             if response.volume_id is not None:
-                folder = volume_folder(principal, response.volume_id)
-                marker = f"{folder}/responses/{path.rpartition('/')[2]}"
-                self._files.write(marker, [])
+                marker = _marker(principal, key, response.volume_id)
+                self._files.create(marker, [])  # unless it holds the promise
             while not self._files.create(path, pieces):
                 kept = self.get(principal, key, request_digest)
                 if kept is not None:
@@ -108,8 +145,7 @@ class Responses:
 
     def _counts(self, record: ResponseRecord) -> bool:
         """Whether an answer still holds: it is not too old, and its volume is there."""
-        seconds = self._keep_seconds
-        if seconds is not None and now() - record.created > timedelta(seconds=seconds):
+        if self._too_old(record.created):
             return False
         if record.volume_id is not None:
             try:
@@ -118,7 +154,18 @@ class Responses:
                 return False
         return True
 
+    def _too_old(self, created: datetime) -> bool:
+        seconds = self._keep_seconds
+        return seconds is not None and now() - created > timedelta(seconds=seconds)
+
 
 def _path(principal: str, key: str) -> str:
-    name = hashlib.sha256(key.encode()).hexdigest()
-    return f"{owner_folder(principal)}/responses/{name}"
+    return f"{owner_folder(principal)}/responses/{_name(key)}"
+
+
+def _marker(principal: str, key: str, volume_id: str) -> str:
+    return f"{volume_folder(principal, volume_id)}/responses/{_name(key)}"
+
+
+def _name(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()

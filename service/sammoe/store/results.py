@@ -21,8 +21,8 @@ class Results:
         self._files = files
         self._volumes = volumes
 
-    def add(self, record: ResultRecord) -> None:
-        """Keep a new result; it is stored durably when this returns.
+    def add(self, record: ResultRecord) -> ResultRecord:
+        """Keep a new result, unless it is there; return what is stored durably.
 
         Raises
         ------
@@ -31,13 +31,14 @@ class Results:
         """
         path = _path(record.owner, check_id(record.volume_id, "volume"), record.id)
         with storage_errors():
-            self._files.write(path, [_text(record)])
+            made = self._files.create(path, [_text(record)])
             try:
                 # Only now: a deletion from here on finds what was written.
                 self._volumes.check(record.owner, record.volume_id)
             except NotFound:
                 self._files.remove(path)
                 raise
+        return record if made else self.get(record.owner, record.id)
 
     def change(
         self, principal: str, name: str, change: Callable[[ResultRecord], ResultRecord]

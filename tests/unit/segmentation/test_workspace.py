@@ -220,7 +220,7 @@ class Handler:
         self.calls = 0
         self.failures = failures
 
-    async def __call__(self) -> StoredResponse:
+    async def __call__(self, name: str) -> StoredResponse:
         self.calls += 1
         await asyncio.sleep(0)
         if self.calls <= self.failures:

@@ -92,13 +92,14 @@ def test_what_is_too_old_counts_as_deleted_before_it_is(
 def test_what_is_too_old_goes(store: LocalStore, root: Path, later: list[float]) -> None:
     volume = add_volume(store)
     store.segmentations.put(segmentation_record(store, volume), fields())
-    store.responses.put(OWNER, "key", "digest", StoredResponse(200, {}, b""))
+    store.responses.promise(OWNER, "key", "digest", volume.id, store.new_id(volume.id))
+    store.responses.put(OWNER, "key", "digest", StoredResponse(200, {}, b"", volume.id))
     store.housekeeping.run()
-    assert len(kept(root)) == 6
+    assert len(kept(root)) == 7
     later[0] = 0.6 * DAY
     store.housekeeping.run()
     assert store.responses.get(OWNER, "key", "digest") is None
-    assert not list(root.glob("owners/*/responses"))
+    assert not list(root.glob("owners/**/responses/*"))
     assert list(root.rglob("*.seg"))
     later[0] = 1.1 * DAY
     store.housekeeping.run()

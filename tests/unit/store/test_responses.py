@@ -88,3 +88,50 @@ def test_of_many_answers_at_once_all_get_one(store: LocalStore, root: Path) -> N
     assert len({answer.body for answer in kept}) == 1
     assert store.responses.get("alice", "key", "digest") == kept[0]
     other.close()
+
+
+def promise(store: LocalStore, volume_id: str, digest: str = "digest", name: str = "") -> str:
+    name = name or store.new_id(volume_id)
+    return store.responses.promise(OWNER, "key", digest, volume_id, name)
+
+
+def test_the_same_request_is_promised_the_same_id(store: LocalStore, root: Path) -> None:
+    volume = add_volume(store)
+    first = promise(store, volume.id)
+    other = LocalStore(root)
+    assert promise(other, volume.id) == first
+    other.close()
+    store.responses.put(OWNER, "key", "digest", replace(ANSWER, volume_id=volume.id))
+    assert promise(store, volume.id) == first
+
+
+def test_another_request_is_promised_another_id(store: LocalStore) -> None:
+    volume = add_volume(store)
+    first = promise(store, volume.id)
+    second = promise(store, volume.id, "another")
+    assert second != first
+    assert promise(store, volume.id, "another") == second
+
+
+def test_a_promise_is_as_old_as_an_answer(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume = add_volume(store)
+    first = promise(store, volume.id)
+    made = now()
+    monkeypatch.setattr(responses, "now", lambda: made + timedelta(hours=24, seconds=1))
+    assert promise(store, volume.id) != first
+
+
+def test_nothing_is_promised_where_there_is_no_volume(store: LocalStore, root: Path) -> None:
+    for name in (store.new_id(), "../x"):
+        with pytest.raises(NotFound):
+            promise(store, name, name=store.new_id())
+    assert list(root.glob("owners/**/responses")) == []
+
+
+def test_an_answer_that_made_nothing_leaves_the_key_free(store: LocalStore) -> None:
+    volume = add_volume(store)
+    store.responses.put(OWNER, "key", "digest", replace(ANSWER, volume_id=volume.id))
+    name = store.new_id(volume.id)
+    assert promise(store, volume.id, name=name) == name
