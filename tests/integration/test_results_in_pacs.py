@@ -80,7 +80,8 @@ def result_of(http: httpx.Client, orthanc: OrthancServer, images: Series) -> dic
 def masks_of(http: httpx.Client, result: dict[str, Any]) -> tuple[NDArray[np.uint8], Geometry]:
     """The result's label map as the service serves it."""
     answer = http.get(f"/v1/results/{result['id']}/mask", headers={"Accept": "application/x-nrrd"})
-    return read_nrrd(BytesIO(answer.content), ReadLimits())
+    grid = read_nrrd(BytesIO(answer.content), ReadLimits())
+    return grid.voxels, grid.geometry
 
 
 def stored(orthanc: OrthancServer, modality: str) -> list[bytes]:

@@ -78,7 +78,8 @@ def test_files_keep_mask_and_affine(data: st.DataObject, geometry: Geometry) -> 
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))
     mask = rng.random(geometry.shape) > 0.5
     for written, read in ((write_nifti, read_nifti), (write_nrrd, read_nrrd)):
-        voxels, back = read(io.BytesIO(written(mask, geometry)), ReadLimits())
-        assert np.array_equal(voxels, mask)
+        back = read(io.BytesIO(written(mask, geometry)), ReadLimits())
+        assert np.array_equal(back.voxels, mask)
+        assert back.notes == ()
         # NIfTI-1 stores float32.
-        np.testing.assert_allclose(back.affine, geometry.affine, rtol=1e-6, atol=1e-4)
+        np.testing.assert_allclose(back.geometry.affine, geometry.affine, rtol=1e-6, atol=1e-4)

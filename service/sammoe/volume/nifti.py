@@ -23,7 +23,9 @@ from sammoe.errors import (
     VolumeInvalid,
 )
 from sammoe.volume.geometry import Geometry
+from sammoe.volume.grid import Grid
 from sammoe.volume.limits import ReadLimits
+from sammoe.volume.notes import ReadingNote, orientation_assumed, orientation_contradictory
 from sammoe.volume.stream import Stream, open_stream, read_exactly
 from sammoe.volume.voxels import to_native
 
@@ -46,6 +48,8 @@ _TYPES: Final = {
 }
 """Real scalar datatypes by NIfTI code; colour, complex, bits and 128-bit floats are left out."""
 _MM_PER_UNIT: Final = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
+_SAME_AXIS: Final = math.cos(math.radians(30))
+"""sform and qform that are turned by less mean one thing, as those of registered scans do."""
 _MAX_EXTENSIONS: Final = 1 << 24
 """Bytes of header extensions that are skipped; DICOM dumps of scanners stay far below."""
 
@@ -57,13 +61,13 @@ def is_nifti(start: bytes) -> bool:
     return start[at : at + 2] in (b"n+", b"ni")
 
 
-def read_nifti(file: BinaryIO, limits: ReadLimits) -> tuple[NDArray[Any], Geometry]:
+def read_nifti(file: BinaryIO, limits: ReadLimits) -> Grid:
     """Read a NIfTI file.
 
     Returns
     -------
-    Voxels [i, j, k], first axis fastest in memory, native byte order: the stored integer type if
-    the header does not scale it, else float32; and their geometry.
+    Voxels first axis fastest in memory, native byte order: the stored integer type if the header
+    does not scale it, else float32.
 
     Raises
     ------
@@ -86,9 +90,10 @@ def read_nifti(file: BinaryIO, limits: ReadLimits) -> tuple[NDArray[Any], Geomet
     nbytes = limits.admit(shape, dtype.itemsize)
     slope, inter = _scaling(header)
     geometry = Geometry(shape, _affine(header))
+    notes = _notes(header, geometry)
     _skip_extensions(stream, start[size:], _voxel_offset(header, size) - size - 4, order)
     stored = np.frombuffer(read_exactly(stream, nbytes), dtype.newbyteorder(order))
-    return to_native(stored.reshape(shape, order="F"), slope, inter), geometry
+    return Grid(to_native(stored.reshape(shape, order="F"), slope, inter), geometry, notes)
 
 
 def _header_size(start: bytes) -> tuple[int, _Order]:
@@ -172,9 +177,8 @@ def _affine(header: Any) -> NDArray[np.float64]:
     and head, the first voxel lies at the origin.
     """
     affine = np.eye(4)
-    sform = np.array([header["srow_x"], header["srow_y"], header["srow_z"]], dtype=np.float64)
-    if header["sform_code"] > 0 and sform[:, :3].any():
-        affine[:3] = sform
+    if _has_sform(header):
+        affine[:3] = _sform(header)
     else:
         size = np.array(header["pixdim"][1:4], dtype=np.float64)
         if header["dim"][0] == 2 and size[2] == 0:
@@ -187,6 +191,35 @@ def _affine(header: Any) -> NDArray[np.float64]:
             affine[:3, 3] = [header[f"qoffset_{axis}"] for axis in "xyz"]
     affine[:3] *= _MM_PER_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)
     return affine
+
+
+def _has_sform(header: Any) -> bool:
+    return bool(header["sform_code"] > 0 and _sform(header)[:, :3].any())
+
+
+def _sform(header: Any) -> NDArray[np.float64]:
+    return np.array([header["srow_x"], header["srow_y"], header["srow_z"]], dtype=np.float64)
+
+
+def _notes(header: Any, geometry: Geometry) -> tuple[ReadingNote, ...]:
+    """What is odd about the orientation: not said at all, or said twice and not the same."""
+    if header["qform_code"] <= 0:
+        return () if _has_sform(header) else (orientation_assumed(),)
+    if not _has_sform(header):
+        return ()
+    try:
+        rotation = _rotation(header)
+    except AffineInvalid:
+        return ()  # it is not used, and nobody else can use it
+    axes = geometry.affine[:3, :3] / geometry.spacing
+    if (axes * rotation).sum(axis=0).min() > _SAME_AXIS:
+        return ()
+    turned = np.eye(4)
+    turned[:3, :3] = rotation
+    by_qform = Geometry(geometry.shape, turned).orientation
+    if by_qform == geometry.orientation:
+        return ()
+    return (orientation_contradictory(geometry.orientation, by_qform),)
 
 
 def _rotation(header: Any) -> NDArray[np.float64]:

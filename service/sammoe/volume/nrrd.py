@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from sammoe.errors import HeaderInvalid, UnsupportedFormat, VolumeInvalid
 from sammoe.volume.geometry import Geometry
+from sammoe.volume.grid import Grid
 from sammoe.volume.limits import ReadLimits
+from sammoe.volume.notes import orientation_assumed
 from sammoe.volume.stream import GzipStream, RawStream, Stream, read_exactly
 from sammoe.volume.voxels import to_native
 
@@ -60,13 +62,13 @@ _SPATIAL_KINDS: Final = {"domain", "space", "none", "???"}
 _ALIASES: Final = {"datafile": "data file", "lineskip": "line skip", "byteskip": "byte skip"}
 
 
-def read_nrrd(file: BinaryIO, limits: ReadLimits) -> tuple[NDArray[Any], Geometry]:
+def read_nrrd(file: BinaryIO, limits: ReadLimits) -> Grid:
     """Read an NRRD file.
 
     Returns
     -------
-    Voxels [i, j, k], first axis fastest in memory, native byte order: the stored integer type
-    (64-bit integers and doubles as float32); and their geometry.
+    Voxels first axis fastest in memory, native byte order: the stored integer type (64-bit integers
+    and doubles as float32).
 
     Raises
     ------
@@ -85,7 +87,8 @@ def read_nrrd(file: BinaryIO, limits: ReadLimits) -> tuple[NDArray[Any], Geometr
     nbytes = limits.admit((i, j, k), dtype.itemsize)
     geometry = Geometry((i, j, k), _affine(fields, directions))
     data = read_exactly(_STREAMS[encoding](file), nbytes)
-    return to_native(np.frombuffer(data, dtype).reshape((i, j, k), order="F")), geometry
+    voxels = to_native(np.frombuffer(data, dtype).reshape((i, j, k), order="F"))
+    return Grid(voxels, geometry, () if directions is not None else (orientation_assumed(),))
 
 
 def _header(file: BinaryIO) -> dict[str, str]:

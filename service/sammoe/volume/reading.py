@@ -10,6 +10,7 @@ from sammoe.errors import UnsupportedFormat
 from sammoe.volume.dicom.files import is_archive, is_dicom
 from sammoe.volume.dicom.isolation import read_isolated
 from sammoe.volume.geometry import Geometry
+from sammoe.volume.grid import Grid
 from sammoe.volume.limits import ReadLimits
 from sammoe.volume.modality import guess_modality
 from sammoe.volume.nifti import is_nifti, read_nifti
@@ -60,8 +61,8 @@ def read_volume(
         if modality == "auto":
             return found
         return replace(found, modality=Modality(modality), modality_source=ModalitySource.USER)
-    voxels, geometry = read_grid(source, filename=filename, limits=limits)
-    return volume_of(voxels, geometry, modality)
+    grid = read_grid(source, filename=filename, limits=limits)
+    return replace(volume_of(grid.voxels, grid.geometry, modality), notes=grid.notes)
 
 
 def volume_of(
@@ -85,8 +86,8 @@ def volume_of(
 
 def read_grid(
     source: Path | bytes, *, filename: str | None = None, limits: ReadLimits = ReadLimits()
-) -> tuple[NDArray[Any], Geometry]:
-    """Voxels [i, j, k] of any content, as of a label map, and where they lie; see `read_volume`."""
+) -> Grid:
+    """Voxels of any content, as of a label map; see `read_volume`."""
     if isinstance(source, bytes):
         return _read(as_file(source), filename, limits)
     with source.open("rb") as file:
@@ -101,9 +102,7 @@ def _holds_dicom(path: Path) -> bool:
     return is_archive(start) or (is_dicom(start) and not is_nifti(start))
 
 
-def _read(
-    file: BinaryIO, filename: str | None, limits: ReadLimits
-) -> tuple[NDArray[Any], Geometry]:
+def _read(file: BinaryIO, filename: str | None, limits: ReadLimits) -> Grid:
     start = open_stream(file).read(_START)
     file.seek(0)
     if start.startswith(MAGIC) and file.read(len(MAGIC)) == MAGIC:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sammoe.errors import HeaderInvalid
-from sammoe.volume.dicom.notes import ReadingNote
 from sammoe.volume.dicom.source import DicomSource
 from sammoe.volume.geometry import Geometry
+from sammoe.volume.notes import ReadingNote
 
 
 class Modality(StrEnum):

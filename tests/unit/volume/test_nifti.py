@@ -26,7 +26,8 @@ from tests.unit.volume.files import AFFINE, VOXELS, nifti
 
 
 def read(data: bytes, limits: ReadLimits = ReadLimits()) -> tuple[NDArray[Any], Geometry]:
-    return read_nifti(io.BytesIO(data), limits)
+    grid = read_nifti(io.BytesIO(data), limits)
+    return grid.voxels, grid.geometry
 
 
 nifti_image: Any = nibabel.Nifti1Image

@@ -24,7 +24,8 @@ from tests.unit.volume.shapes import axis_affine
 
 
 def read(data: bytes, limits: ReadLimits = ReadLimits()) -> tuple[NDArray[Any], Geometry]:
-    return read_nrrd(io.BytesIO(data), limits)
+    grid = read_nrrd(io.BytesIO(data), limits)
+    return grid.voxels, grid.geometry
 
 
 @pytest.mark.parametrize("encoding", ["raw", "gzip", "gz"])

@@ -117,3 +117,39 @@ def test_real_scans_are_read_as_nibabel_reads_them(real_data: Path) -> None:
         assert np.array_equal(volume.voxels, np.asanyarray(image.dataobj)), path.name
         assert volume.geometry.affine == pytest.approx(image.affine, abs=1e-5), path.name
         assert volume.modality == expected_modality(path), path.name
+
+
+HALF_TURN = (0.0, 0.0, 1.0)
+"""Quaternion about the head-foot axis: x and y change their signs, as from RAS to LPS."""
+
+
+@pytest.mark.parametrize(
+    ("data", "codes"),
+    [
+        (nifti(), []),
+        (nifti(qform_code=1, srow=np.eye(4)[:3].ravel()), []),
+        (nifti(sform_code=0, qform_code=1), []),
+        (nifti(sform_code=0), ["orientation_assumed"]),
+        (nifti(srow=[0] * 12), ["orientation_assumed"]),
+        (nifti(qform_code=1, quatern=HALF_TURN), ["orientation_contradictory"]),
+        (nifti(qform_code=1), ["orientation_contradictory"]),  # a mirror image: LAS and RAS
+        (nifti(qform_code=1, quatern=(3, 4, 5)), []),  # no rotation, and not used
+        (nrrd(), []),
+        (
+            nrrd(changes={"space": None, "space directions": None, "space origin": None}),
+            ["orientation_assumed"],
+        ),
+    ],
+)
+def test_what_a_file_leaves_open_about_left_and_right_is_said(
+    data: bytes, codes: list[str]
+) -> None:
+    assert [note.code for note in read_volume(data, modality="MR").notes] == codes
+
+
+def test_a_scan_that_was_registered_by_a_small_turn_contradicts_nothing() -> None:
+    angle = np.radians(25)
+    turned = np.eye(4)
+    turned[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    data = nifti(qform_code=1, srow=turned[:3].ravel())
+    assert read_volume(data, modality="MR").notes == ()

@@ -99,7 +99,8 @@ class Case:
         return masks
 
     def _read_labels(self, path: Path, image: Volume) -> NDArray[Any]:
-        voxels, geometry = _read(path, read_grid)
+        labels = _read(path, read_grid)
+        geometry = labels.geometry
         if geometry.shape != image.geometry.shape:
             raise DataSetInvalid(
                 f"{path} has {geometry.shape} voxels, its image {image.geometry.shape}"
@@ -110,9 +111,9 @@ class Case:
             raise DataSetInvalid(
                 f"{path} lies elsewhere than its image, by up to {np.abs(apart).max():.1f} mm"
             )
-        if not np.array_equal(voxels, np.rint(voxels)):
+        if not np.array_equal(labels.voxels, np.rint(labels.voxels)):
             raise DataSetInvalid(f"{path} holds values that are no whole numbers: not a label map")
-        return voxels
+        return labels.voxels
 
 
 @dataclass(frozen=True)

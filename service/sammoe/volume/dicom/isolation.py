@@ -25,10 +25,10 @@ from typing import Any, Final
 import numpy as np
 
 from sammoe.errors import DicomInvalid, SammoeError
-from sammoe.volume.dicom.notes import ReadingNote
 from sammoe.volume.dicom.source import DicomSource
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.limits import ReadLimits
+from sammoe.volume.notes import ReadingNote
 from sammoe.volume.volume import Modality, ModalitySource, Volume
 
 _SECONDS: Final = 600.0

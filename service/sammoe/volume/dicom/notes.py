@@ -1,14 +1,6 @@
-"""What a reader handled, in words: stable codes, and numbers but nothing of the patient's."""
+"""What a DICOM reader handled, in words: numbers, but nothing of the patient's."""
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class ReadingNote:
-    """Something odd about a scan that the reader handled: a stable code, and words for people."""
-
-    code: str
-    detail: str
+from sammoe.volume.notes import ReadingNote
 
 
 def files_left_out(count: int) -> ReadingNote:

@@ -20,8 +20,8 @@ from sammoe.volume.dicom import notes
 from sammoe.volume.dicom.files import starts_as_dicom
 from sammoe.volume.dicom.header import read_instance
 from sammoe.volume.dicom.instance import Instance
-from sammoe.volume.dicom.notes import ReadingNote
 from sammoe.volume.limits import ReadLimits
+from sammoe.volume.notes import ReadingNote
 
 _SUFFIX: Final = ".dcm"
 _MAX_HEADERS: Final = 1 << 28

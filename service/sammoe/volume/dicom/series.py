@@ -17,13 +17,13 @@ from sammoe.volume.dicom import notes
 from sammoe.volume.dicom.files import files_of
 from sammoe.volume.dicom.grid import fit_grid, tilt_degrees
 from sammoe.volume.dicom.instance import Instance
-from sammoe.volume.dicom.notes import ReadingNote
 from sammoe.volume.dicom.pixels import Allocate, Slice, read_values
 from sammoe.volume.dicom.selection import select
 from sammoe.volume.dicom.source import DicomSource, SliceSource
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.limits import ReadLimits
 from sammoe.volume.modality import guess_modality
+from sammoe.volume.notes import ReadingNote
 from sammoe.volume.volume import Modality, ModalitySource, Volume
 from sammoe.volume.voxels import check_voxels
 
