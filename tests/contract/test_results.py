@@ -65,6 +65,7 @@ async def test_a_result_is_kept_as_it_was_said(service: Service) -> None:
         "tracking_uid": said["tracking_uid"],
         "number": 1,
         "segmentation": first,
+        "candidate": "fused",
         "label": "Léšion 1",
         "code": code,
         "category": kind,
@@ -80,6 +81,27 @@ async def test_a_code_alone_is_that_of_an_anatomical_structure(service: Service)
     made = await add(service, volume, entry(first, code={"value": "78961009", "meaning": "Spleen"}))
     assert made["entries"][0]["code"]["scheme"] == "SCT"
     assert made["entries"][0]["category"]["value"] == "123037004"
+
+
+async def test_an_entry_can_be_another_candidate(service: Service) -> None:
+    volume = await service.volume()
+    name = await service.segmentation(volume, expert=EXPERT, **point(*HERE))
+    wanted = entry(name, candidate="general")
+    path = f"/v1/volumes/{volume}/results"
+    early = await service.http.post(path, json={"entries": [wanted]})
+    assert refusal(early) == (404, "candidate_unavailable")
+    assert pointers(early) == ["/entries/0/candidate"]
+
+    masks = {
+        candidate: await voxels(service, f"/v1/segmentations/{name}/mask?candidate={candidate}")
+        for candidate in ("fused", "general")
+    }
+    assert (masks["fused"] != masks["general"]).any()
+    made = await add(service, volume, wanted, entry(name))
+    assert [kept["candidate"] for kept in made["entries"]] == ["general", "fused"]
+    for number, candidate in enumerate(("general", "fused"), 1):
+        found = await voxels(service, f"/v1/results/{made['id']}/mask?structure={number}")
+        assert (found == masks[candidate]).all()
 
 
 async def test_results_are_listed_newest_first_in_pages(service: Service) -> None:

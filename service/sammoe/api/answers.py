@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from sammoe.api.schemas import Box, PointIn
-from sammoe.segmentation import DicomForm, StoredFile
+from sammoe.segmentation import Candidate, DicomForm, StoredFile
 from sammoe.segmentation.doubts import MODALITY_UNKNOWN
 from sammoe.store.records import ResultRecord, SegmentationRecord, VolumeRecord, WindowRecord
 from sammoe.volume.measure import Measures
@@ -225,6 +225,7 @@ class EntryOut(BaseModel):
 
     number: int = Field(description="what the voxels of a label map say")
     segmentation: str
+    candidate: Candidate = Field(description="which of its masks")
     label: str
     code: CodeOut
     category: CodeOut
@@ -257,6 +258,7 @@ class ResultOut(BaseModel):
                 EntryOut(
                     number=number,
                     segmentation=entry.segmentation,
+                    candidate=entry.candidate,
                     label=entry.label,
                     code=CodeOut.model_validate(entry.code),
                     category=CodeOut.model_validate(entry.category),

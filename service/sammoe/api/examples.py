@@ -177,6 +177,7 @@ RESULT: Final[dict[str, Any]] = {
         {
             "number": 1,
             "segmentation": _FIRST_ID,
+            "candidate": "fused",
             "label": "Spleen",
             "code": _SPLEEN,
             "category": {

@@ -181,6 +181,9 @@ class EntryIn(Closed):
     """One structure of a result."""
 
     segmentation: str = Field(description="id of a segmentation of this volume")
+    candidate: Candidate = Field(
+        default="fused", description="which of its masks; one but the answer was fetched before"
+    )
     label: str = Field(min_length=1, max_length=64, pattern=_TEXT, description="for people")
     code: CodeIn | None = Field(
         default=None, description="what it is; none: as the expert says that drew it, else tissue"
@@ -196,7 +199,7 @@ class EntryIn(Closed):
         """The entry as the use cases take it."""
         code = None if self.code is None else self.code.code()
         category = None if self.category is None else self.category.code()
-        return Entry(self.segmentation, self.label, code, category, self.colour)
+        return Entry(self.segmentation, self.label, code, category, self.colour, self.candidate)
 
 
 class ResultIn(Closed):

@@ -8,8 +8,9 @@ from functools import partial
 from typing import Final, Literal, TypeVar
 
 from sammoe.bundle import Bundle, Manifest
-from sammoe.engine import WorkerPool
-from sammoe.errors import Conflict, NoDicomSource, NotFound, TooLarge
+from sammoe.engine import AUTO, GENERAL, WorkerPool
+from sammoe.errors import CandidateMissing, Conflict, NoDicomSource, NotFound, TooLarge
+from sammoe.segmentation.parents import ANSWER, Candidate, field_of
 from sammoe.store import (
     GIVEN,
     CodeRecord,
@@ -76,7 +77,7 @@ T = TypeVar("T")
 class Entry:
     """What a principal says about one structure of a result; None: by the segmentation.
 
-    ``segmentation``: an id; the rest as in `Structure`.
+    ``segmentation``: an id; ``candidate``: which of its masks; the rest as in `Structure`.
     """
 
     segmentation: str
@@ -84,6 +85,7 @@ class Entry:
     code: Code | None = None
     category: Code | None = None
     colour: Colour | None = None
+    candidate: Candidate = ANSWER
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +115,7 @@ class Results:
     bundle
         Gives the bundle that answers now.
     mask
-        Gives the mask of a principal's segmentation, by its id, with its volume.
+        Gives a mask of a principal's segmentation, by its id and candidate, with its volume.
     clicks, scans
         Workers for records, and for masks of many structures.
     """
@@ -122,7 +124,7 @@ class Results:
         self,
         store: Store,
         bundle: Callable[[], Bundle],
-        mask: Callable[[str, str], tuple[Pasted, VolumeRecord]],
+        mask: Callable[[str, str, Candidate], tuple[Pasted, VolumeRecord]],
         clicks: WorkerPool,
         scans: WorkerPool,
     ) -> None:
@@ -146,6 +148,8 @@ class Results:
         ------
         NotFound
             There is no such volume or segmentation.
+        CandidateMissing
+            A candidate was never asked for, or can not be made.
         Conflict
             A segmentation belongs to another volume.
         """
@@ -261,14 +265,16 @@ class Results:
         left = list(earlier)
         made = []
         for place, entry in enumerate(entries):
-            segmentation = self._segmentation(principal, volume_id, entry.segmentation, place)
+            segmentation = self._segmentation(principal, volume_id, entry, place)
             same = next((kept for kept in left if kept.label == entry.label), None)
             if same is not None:
                 left.remove(same)
-            code, category = _codes(entry, segmentation, self._bundle().manifest)
+            decoder = _decoder(segmentation, entry.candidate)
+            code, category = _codes(entry, decoder, self._bundle().manifest)
             made.append(
                 EntryRecord(
                     segmentation=segmentation.id,
+                    candidate=entry.candidate,
                     label=entry.label,
                     code=CodeRecord.model_validate(code),
                     category=CodeRecord.model_validate(category),
@@ -279,15 +285,19 @@ class Results:
         return tuple(made)
 
     def _segmentation(
-        self, principal: str, volume_id: str, name: str, place: int
+        self, principal: str, volume_id: str, entry: Entry, place: int
     ) -> SegmentationRecord:
         pointer = f"/entries/{place}/segmentation"
         try:
-            record = self._store.segmentations.get(principal, name)
+            record, fields = self._store.segmentations.with_fields(principal, entry.segmentation)
         except NotFound as error:
             raise NotFound(error.detail, pointer=pointer) from None
         if record.volume_id != volume_id:
             raise Conflict("This is a segmentation of another volume.", pointer=pointer)
+        try:
+            field_of(record, fields, entry.candidate)
+        except CandidateMissing as error:
+            raise CandidateMissing(error.detail, pointer=f"/entries/{place}/candidate") from None
         return record
 
     def _compose(self, principal: str, name: str) -> Composed:
@@ -340,10 +350,10 @@ class Results:
         return DicomFile(source.study, identity.series_uid, identity.sop_uid, content)
 
     def _drawn(self, record: ResultRecord, place: int) -> tuple[Pasted, Algorithm | None]:
-        name = record.entries[place].segmentation
+        entry = record.entries[place]
         try:
-            found = self._store.segmentations.get(record.owner, name)
-            mask, _ = self._mask(record.owner, name)
+            found = self._store.segmentations.get(record.owner, entry.segmentation)
+            mask, _ = self._mask(record.owner, entry.segmentation, entry.candidate)
         except NotFound:
             raise Conflict(
                 f"The segmentation of structure {place + 1} was deleted: change the result.",
@@ -351,14 +361,28 @@ class Results:
             ) from None
         if found.route.used == GIVEN:
             return mask, None
-        return mask, Algorithm(found.route.used, found.bundle_digest)
+        return mask, Algorithm(_decoder(found, entry.candidate), found.bundle_digest)
 
 
-def _codes(entry: Entry, segmentation: SegmentationRecord, manifest: Manifest) -> tuple[Code, Code]:
+def _decoder(segmentation: SegmentationRecord, candidate: Candidate) -> str:
+    """Whose mask a candidate is: ``general``, or an expert's name.
+
+    ``expert`` where the gate was asked for it after the click, for that is not written down.
+    """
+    if candidate == ANSWER:
+        return segmentation.route.used
+    if candidate == GENERAL:
+        return GENERAL
+    named = segmentation.choice.expert
+    expert = segmentation.route.top if named in {AUTO, GENERAL} else named
+    return candidate if expert is None else expert
+
+
+def _codes(entry: Entry, decoder: str, manifest: Manifest) -> tuple[Code, Code]:
     """What a structure is, and what kind of thing: as said, else as the expert's manifest says."""
     code = entry.code
     if code is None:
-        found = (expert for expert in manifest.experts if expert.name == segmentation.route.used)
+        found = (expert for expert in manifest.experts if expert.name == decoder)
         codes = next((expert.codes for expert in found), ())
         code = Code(codes[0].value, codes[0].meaning, codes[0].scheme) if codes else TISSUE
     default = TISSUE if code == TISSUE else ANATOMICAL_STRUCTURE

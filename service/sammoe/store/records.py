@@ -9,6 +9,7 @@ from typing import ClassVar, Final, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import Field as Member
 
 from sammoe.errors import StoreUnavailable
 from sammoe.store.frames import damaged
@@ -426,9 +427,19 @@ class CodeRecord(_Closed):
 
 
 class EntryRecord(_Closed):
-    """One structure of a result; ``segmentation`` is an id, the rest as in `Structure`."""
+    """One structure of a result; ``segmentation`` is an id, the rest as in `Structure`.
+
+    Attributes
+    ----------
+    candidate
+        Which of the segmentation's masks it is. The answer is not written down, so that records of
+        before, and the UIDs that are made of them, stay as they are.
+    """
 
     segmentation: str
+    candidate: Literal["fused", "general", "expert"] = Member(
+        default="fused", exclude_if=lambda candidate: candidate == "fused"
+    )
     label: str
     code: CodeRecord
     category: CodeRecord
