@@ -4,8 +4,9 @@ Run from the project's root::
 
     OMP_WAIT_POLICY=passive python -m loadtests.bench_swaps
 
-Front ends (real ``sammoe serve`` processes) share a state folder, a Redis and a Triton server; with
-``--local`` each runs the models itself. Threads click and refine without a pause while
+Front ends (real ``sammoe serve`` processes) share a store, whose record of the active bundle they
+follow, a Redis and a Triton server; with ``--local`` each runs the models itself, with ``--bucket``
+the store is in a bucket (moto's S3 server). Threads click and refine without a pause while
 ``sammoe bundle publish`` and ``rollback`` exchange a bundle of one expert with one of two, some in
 quick succession, some after the old models were unloaded. Bundles of arithmetic: the plumbing alone
 counts. Exits 1 when a request failed, an answer is not that of the bundle that it names, or a
@@ -24,6 +25,7 @@ from tqdm import tqdm
 
 from sammoe.segmentation import WatchTimes
 from tests.integration.redis_server import RedisServer
+from tests.integration.s3_server import BUCKET, S3Server
 from tests.integration.serving import serving
 from tests.integration.swapping import (
     Users,
@@ -46,6 +48,7 @@ def main() -> int:
     parser.add_argument("--front-ends", type=int, default=3, help="default 3")
     parser.add_argument("--users", type=int, default=2, help="of each front end (default 2)")
     parser.add_argument("--local", action="store_true", help="without Triton")
+    parser.add_argument("--bucket", action="store_true", help="with the store in a bucket")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         root = Path(name)
@@ -53,12 +56,17 @@ def main() -> int:
         folder = serve_folder(bundles[0], root / "served")
         redis = RedisServer(root)
         stack.callback(redis.kill)
-        flags = []
+        flags, store = [], {"SAMMOE_STATE": str(root / "state")}
+        if args.bucket:
+            bucket = S3Server(root)
+            stack.callback(bucket.kill)
+            store = bucket.environment | {"SAMMOE_STORE": f"s3://{BUCKET}/swaps"}
         if not args.local:
             triton = stack.enter_context(running(folder, root / "triton.log"))
             flags = ["--triton-url", triton.url]
+        variables = store | {"SAMMOE_REDIS_URL": redis.url}
         servers = [
-            stack.enter_context(serving(folder, root / "state", *flags, SAMMOE_REDIS_URL=redis.url))
+            stack.enter_context(serving(folder, root / "state", *flags, **variables))
             for _ in range(args.front_ends)
         ]
         urls = [server.url for server in servers]
@@ -68,9 +76,9 @@ def main() -> int:
             seconds = []
             for number in tqdm(range(args.swaps), desc="swaps", unit="swap"):
                 if number == 0:
-                    publish(bundles[1], folder)
+                    publish(bundles[1], folder, **store)
                 else:
-                    rollback(folder)
+                    rollback(folder, **store)
                 began = time.monotonic()
                 wait_for_switch(urls, folder)
                 seconds.append(time.monotonic() - began)

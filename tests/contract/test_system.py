@@ -50,6 +50,13 @@ async def test_alive_and_ready(service: Service) -> None:
         assert (answer.status_code, answer.text) == (200, word)
 
 
+async def test_readiness_tells_that_another_bundle_should_answer(service: Service) -> None:
+    service.app.state.services.workspace.swaps.awaited = "0123456789abcdef"
+    answer = await service.http.get("/readyz")
+    assert (answer.status_code, answer.text) == (200, "ready, bundle 0123456789ab awaited\n")
+    assert "sammoe_bundle_awaited 1.0" in (await service.http.get("/metrics")).text
+
+
 async def test_metrics_count_what_happened_under_bounded_labels(service: Service) -> None:
     volume = await service.volume()
     await service.click(volume)

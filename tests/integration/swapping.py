@@ -33,15 +33,15 @@ def serve_folder(bundle: Bundle, folder: Path) -> Path:
     return folder
 
 
-def publish(bundle: Bundle, folder: Path) -> None:
-    """``sammoe bundle publish``."""
-    done = sammoe("bundle", "publish", bundle.path, "--to", folder)
+def publish(bundle: Bundle, folder: Path, **environment: str) -> None:
+    """``sammoe bundle publish``; the environment may name a store."""
+    done = sammoe("bundle", "publish", bundle.path, "--to", folder, **environment)
     assert done.returncode == 0, done.stderr
 
 
-def rollback(folder: Path) -> None:
-    """``sammoe bundle rollback``."""
-    done = sammoe("bundle", "rollback", folder)
+def rollback(folder: Path, **environment: str) -> None:
+    """``sammoe bundle rollback``; the environment may name a store."""
+    done = sammoe("bundle", "rollback", folder, **environment)
     assert done.returncode == 0, done.stderr
 
 
@@ -188,14 +188,21 @@ def add_volume(url: str) -> str:
 
 
 def swap_there_and_back(
-    users: Users, urls: Sequence[str], folder: Path, bundles: Sequence[Bundle]
+    users: Users,
+    urls: Sequence[str],
+    folder: Path,
+    bundles: Sequence[Bundle],
+    **environment: str,
 ) -> None:
-    """Exchange the first bundle with the second and back while users work; all must go well."""
+    """Exchange the first bundle with the second and back while users work; all must go well.
+
+    The environment names the store whose record the front ends follow, if they follow one.
+    """
     users.start()
     try:
-        publish(bundles[1], folder)
+        publish(bundles[1], folder, **environment)
         wait_for_switch(urls, folder)
-        rollback(folder)
+        rollback(folder, **environment)
         wait_for_switch(urls, folder)
     finally:
         users.stop()

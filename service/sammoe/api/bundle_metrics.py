@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from prometheus_client import Metric
-from prometheus_client.core import CounterMetricFamily, InfoMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 
 from sammoe.segmentation import Workspace
@@ -29,6 +29,11 @@ class BundleMetrics(Collector):
             "sammoe_bundle",
             "The bundle that answers.",
             value={"name": bundle.manifest.name, "digest": bundle.digest},
+        )
+        yield GaugeMetricFamily(
+            "sammoe_bundle_awaited",
+            "1 while another bundle is active than the one that answers.",
+            value=swaps.awaited is not None,
         )
         swapped = CounterMetricFamily(
             "sammoe_bundle_swaps",

@@ -41,13 +41,18 @@ async def get_liveness() -> Response:
 async def get_readiness(request: Request) -> Response:
     """The models are loaded and warm, and the store can be written. Needs no key.
 
-    Without the Redis that shares embeddings the service is ready too, and says so.
+    Without the Redis that shares embeddings, and while the bundle that is active can not be had,
+    the service is ready too, and says so.
     """
     services: Services = request.app.state.services
-    await services.workspace.check_ready()
-    shared = services.workspace.shared
-    alone = shared is not None and shared.counters.away
-    return Response("ready, without Redis\n" if alone else "ready\n", media_type="text/plain")
+    workspace = services.workspace
+    await workspace.check_ready()
+    words = ["ready"]
+    if workspace.shared is not None and workspace.shared.counters.away:
+        words.append("without Redis")
+    if workspace.swaps.awaited is not None:
+        words.append(f"bundle {workspace.swaps.awaited[:12]} awaited")
+    return Response(", ".join(words) + "\n", media_type="text/plain")
 
 
 @router.get(

@@ -68,12 +68,17 @@ def load_bundle(path: Path, *, verify: bool = True, name: str = MANIFEST_NAME) -
     return Bundle(path, manifest, hashlib.sha256(text).hexdigest())
 
 
-def manifest_digest(path: Path) -> str | None:
+def manifest_digest(path: Path, name: str = MANIFEST_NAME) -> str | None:
     """Digest of the bundle that a folder says it holds, of which nothing is checked; None where
     that can not be read.
+
+    Parameters
+    ----------
+    name
+        Of the manifest's file.
     """
     try:
-        return hashlib.sha256((path / MANIFEST_NAME).read_bytes()).hexdigest()
+        return hashlib.sha256((path / name).read_bytes()).hexdigest()
     except OSError:
         return None
 

@@ -1,8 +1,9 @@
 """Publishing a bundle into a folder that is served, and going back.
 
 The folder holds the models of two releases side by side, for their folders are named after their
-digests; ``bundle.json`` says which one counts, and is replaced in one step. Whatever stops a
-publish, the folder holds a complete bundle: the old one or the new one.
+digests; ``bundle.json`` says which one counts where no store says otherwise (see
+`sammoe.store.published`), and is replaced in one step. Whatever stops a publish, the folder holds a
+complete bundle: the old one or the new one.
 """
 
 import re
@@ -10,7 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from sammoe.bundle.bundle import MANIFEST_NAME, Bundle, load_bundle
+from sammoe.bundle.bundle import MANIFEST_NAME, Bundle, load_bundle, manifest_digest
 from sammoe.bundle.digests import file_digest
 from sammoe.bundle.writer import add_model, put
 from sammoe.errors import BundleInvalid
@@ -23,7 +24,15 @@ _MODEL_FOLDER = re.compile(
 )
 
 
-def publish(bundle: Bundle, target: Path) -> Bundle:
+def manifest_of(target: Path, digest: str) -> str | None:
+    """Name of the manifest by which a folder holds a release; None where it does not."""
+    for name in (MANIFEST_NAME, PREVIOUS_NAME):
+        if manifest_digest(target, name) == digest:
+            return name
+    return None
+
+
+def publish(bundle: Bundle, target: Path, active: str | None = None) -> Bundle:
     """Put a bundle in the place of the one in ``target``, which is kept for :func:`rollback`.
 
     Parameters
@@ -32,6 +41,9 @@ def publish(bundle: Bundle, target: Path) -> Bundle:
         Loaded with every file checked.
     target
         A folder that holds a bundle, is empty or is to be made.
+    active
+        Digest of the release that is served and thus kept, if that is not the one of
+        ``bundle.json``.
 
     Returns
     -------
@@ -57,15 +69,21 @@ def publish(bundle: Bundle, target: Path) -> Bundle:
                 shutil.rmtree(target / found)
                 raise BundleInvalid(f"{bundle.path / folder} was changed: publish it again")
     if not current.is_file() or current.read_bytes() != new:
-        if _folders(target, MANIFEST_NAME):  # one that is damaged is no bundle to go back to
-            put(target / PREVIOUS_NAME, current.read_bytes())
+        before = (manifest_of(target, active) if active else None) or MANIFEST_NAME
+        if _folders(target, before):  # one that is damaged is no bundle to go back to
+            put(target / PREVIOUS_NAME, (target / before).read_bytes())
         put(current, new)
     _tidy(target)
     return load_bundle(target)
 
 
-def rollback(target: Path) -> Bundle:
+def rollback(target: Path, digest: str | None = None) -> Bundle:
     """Exchange the bundle in ``target`` with the one before; a second rollback goes forth again.
+
+    Parameters
+    ----------
+    digest
+        Of the release to go back to, where it is known; it may be the one of ``bundle.json``.
 
     Raises
     ------
@@ -73,12 +91,16 @@ def rollback(target: Path) -> Bundle:
         There is none before, or it is damaged; what is served is as it was.
     """
     current, previous = target / MANIFEST_NAME, target / PREVIOUS_NAME
+    if digest is not None and manifest_digest(target) == digest:
+        return load_bundle(target)
     if not previous.is_file():
         raise BundleInvalid(f"{target} keeps no bundle from before: nothing was published over it")
-    load_bundle(target, name=PREVIOUS_NAME)
-    now, before = current.read_bytes(), previous.read_bytes()
-    put(current, before)
-    put(previous, now)
+    before = load_bundle(target, name=PREVIOUS_NAME)
+    if digest not in {None, before.digest}:
+        raise BundleInvalid(f"{target} does not hold bundle {digest:.12}: publish it again")
+    old, new = current.read_bytes(), previous.read_bytes()
+    put(current, new)
+    put(previous, old)
     return load_bundle(target)
 
 

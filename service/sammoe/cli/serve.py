@@ -88,21 +88,23 @@ async def _serve(
         progress.begin("loading the bundle and warming up")
         start = _engines(settings)
         engine = await start(await asyncio.to_thread(load_bundle, folder), None)
-    async with open_workspace(
-        engine,
-        settings.state,
-        settings.embedding_cache,
-        redis_url,
-        settings.store,
-        _limits(settings),
-        servers,
-    ) as workspace:
+    async with (
+        open_workspace(
+            engine,
+            settings.state,
+            settings.embedding_cache,
+            redis_url,
+            settings.store,
+            _limits(settings),
+            servers,
+        ) as workspace,
+        BundleWatch(workspace, start).running(),
+    ):
         await asyncio.to_thread(prepare)
         app = create_app(workspace, settings, keys)
         print(greeting(settings, keys, workspace.bundle, listener), flush=True)
         leases = app.state.services.leases
         async with (
-            BundleWatch(workspace, start).running(),
             leases.running(),
             monailabel_port(app, settings),
             Upkeep(workspace).running(),

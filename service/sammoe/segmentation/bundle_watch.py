@@ -1,7 +1,8 @@
-"""Following what is published into the bundle's folder, without an interruption.
+"""Following which bundle is active, without an interruption.
 
-The folder is shared by all front ends, and by the Triton server where there is one; its
-``bundle.json``, which is replaced in one step, is the one record of which bundle is active (see
+One record in the store that all front ends share names the active bundle (see
+`sammoe.store.published`); where there is none, ``bundle.json`` in the bundle's own folder does,
+which is replaced in one step. The files lie in that folder, which a Triton server reads, too (see
 `sammoe.bundle.releases`). Model folders are named after their digests, so what both bundles have is
 loaded once, and whoever switches a moment later than others can not meet a wrong pair.
 """
@@ -14,9 +15,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from sammoe.bundle import Bundle, load_bundle, manifest_digest
+from sammoe.bundle.releases import manifest_of
 from sammoe.engine import Engine
 from sammoe.engine.verifying import verify
-from sammoe.errors import BundleInvalid, EngineError
+from sammoe.errors import BundleInvalid, EngineError, StoreUnavailable
 from sammoe.segmentation.workspace import Workspace
 from sammoe.telemetry import log_failure
 
@@ -35,7 +37,7 @@ class WatchTimes:
     Attributes
     ----------
     look
-        Between two looks at the folder.
+        Between two looks at the record.
     retry
         Before a bundle that was refused is tried again.
     ready
@@ -55,12 +57,13 @@ class BundleWatch:
     """Lets a workspace answer with what is published, once it has passed its self-test.
 
     A bundle that is damaged, fails its self-test or can not be started changes nothing; it is
-    logged, counted in `Workspace.swaps`, and tried again later, for its files may be mended.
+    logged, counted in `Workspace.swaps`, and tried again later, for its files may be mended. One
+    whose files have not come yet is waited for.
 
     Parameters
     ----------
     workspace
-        Its bundle's folder is watched.
+        Its store and its bundle's folder are watched.
     start
         Makes the engine of a new bundle. The watch closes the engines that it takes out of use.
     """
@@ -69,6 +72,8 @@ class BundleWatch:
         self._workspace = workspace
         self._start = start
         self._times = times or WatchTimes()
+        self._blind = False
+        self._missed: str | None = None
         self._refused: str | None = None
         self._retry_at = 0.0
         self._starting: Engine | None = None
@@ -76,7 +81,8 @@ class BundleWatch:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Watch while the context lasts."""
+        """Watch while the context lasts; what is active when it begins answers from the first."""
+        await self._look()
         task = asyncio.create_task(self._run())
         try:
             yield
@@ -86,13 +92,23 @@ class BundleWatch:
             await self._close_retired()
 
     async def look(self) -> None:
-        """Switch to the folder's bundle, if it is another one and fit."""
+        """Switch to the active bundle, if it is another one, there, and fit."""
         active = self._workspace.bundle
-        digest = await asyncio.to_thread(manifest_digest, active.path)
-        if digest in {None, active.digest} or self._waits(digest):
+        digest = await asyncio.to_thread(self._published, active)
+        if digest is None:
             return
+        self._workspace.swaps.awaited = None if digest == active.digest else digest
+        if digest == active.digest or self._waits(digest):
+            return
+        name = await asyncio.to_thread(manifest_of, active.path, digest)
+        if name is None:
+            self._miss(digest, active)
+            return
+        self._missed = None
         try:
-            bundle = await asyncio.to_thread(load_bundle, active.path)
+            bundle = await asyncio.to_thread(load_bundle, active.path, name=name)
+            if bundle.digest != digest:
+                return  # replaced since
             engine = await self._start(bundle, self._workspace.engine)
             self._starting = engine
             try:
@@ -107,6 +123,7 @@ class BundleWatch:
         old = self._workspace.engine
         await self._workspace.switch(engine)
         self._starting = None
+        self._workspace.swaps.awaited = None
         _log.warning("bundle %s answers in place of %s", bundle.digest[:12], active.digest[:12])
         task = asyncio.create_task(self._retire(old))
         self._retired[task] = old
@@ -114,15 +131,40 @@ class BundleWatch:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(self._times.look)
-            try:
-                await self.look()
-            except Exception as error:  # a fault of ours, which must not end the watching
-                log_failure("bundle-watch", error)
+            await self._look()
 
-    def _waits(self, digest: str | None) -> bool:
+    async def _look(self) -> None:
+        try:
+            await self.look()
+        except Exception as error:  # a fault of ours, which must not end the watching
+            log_failure("bundle-watch", error)
+
+    def _published(self, active: Bundle) -> str | None:
+        """Digest of the bundle that should answer; None where that can not be learnt now."""
+        try:
+            record = self._workspace.store.published.look().record
+        except StoreUnavailable as error:
+            if not self._blind:
+                _log.warning("which bundle is active can not be read: %s", error)
+            self._blind = True
+            return None
+        self._blind = False
+        return manifest_digest(active.path) if record is None else record.active.digest
+
+    def _miss(self, digest: str, active: Bundle) -> None:
+        if digest != self._missed:
+            _log.error(
+                "bundle %.12s is active and %s does not hold it: %.12s goes on answering",
+                digest,
+                active.path,
+                active.digest,
+            )
+        self._missed = digest
+
+    def _waits(self, digest: str) -> bool:
         return digest == self._refused and asyncio.get_running_loop().time() < self._retry_at
 
-    def _refuse(self, digest: str | None, error: BundleInvalid | EngineError) -> None:
+    def _refuse(self, digest: str, error: BundleInvalid | EngineError) -> None:
         if digest != self._refused:
             self._workspace.swaps.refused += 1
             _log.error("bundle %.12s is refused, nothing has changed: %s", digest, error)

@@ -83,11 +83,14 @@ class WorkspaceLimits:
 
 
 @dataclass
-class SwapCounters:
-    """``switched``: times that another bundle took over; ``refused``: that one was not fit to."""
+class Swaps:
+    """``switched``: times that another bundle took over; ``refused``: that one was not fit to;
+    ``awaited``: digest of the active bundle, while another answers.
+    """
 
     switched: int = 0
     refused: int = 0
+    awaited: str | None = None
 
 
 class Workspace:
@@ -106,7 +109,7 @@ class Workspace:
     results
         What a principal can do with results.
     swaps
-        How often another bundle took over, and how often one was refused.
+        How often another bundle took over or was refused, and which one should answer and does not.
     forgetting
         Keeps copies in step with deletions.
     """
@@ -124,7 +127,7 @@ class Workspace:
         self.store = store
         self.cache = cache
         self.shared = shared
-        self.swaps = SwapCounters()
+        self.swaps = Swaps()
         self.pacs = pacs or Pacs(())
         self._limits = limits
         self._clicks = WorkerPool(

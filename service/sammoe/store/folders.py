@@ -4,6 +4,7 @@
 
     store.json                                  the form's version
     tmp/                                        see sammoe.store.scratch; not in a bucket
+    published.json                              the active bundle; see sammoe.store.published
     ready                                       written to see whether it can be
     housekeeping                                who tidies up next; see sammoe.store.housekeeping
     deleted/<id>                                a volume that is being forgotten

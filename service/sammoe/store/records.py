@@ -36,17 +36,15 @@ class _Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Record(_Closed):
-    """What every record has: ``owner`` is the principal, ``created`` is UTC.
+class Versioned(_Closed):
+    """What every record has: the version of its form.
 
-    ``versions``: those of the record's form that this code reads.
+    ``versions``: those that this code reads.
     """
 
     versions: ClassVar[tuple[int, ...]] = (SCHEMA_VERSION,)
 
     schema_version: int = SCHEMA_VERSION
-    owner: str
-    created: datetime
 
     @field_validator("schema_version")
     @classmethod
@@ -75,6 +73,13 @@ class Record(_Closed):
                         f" {cls.versions[-1]}: use the version of sammoe that wrote it, or newer."
                     ) from error
             raise damaged() from error
+
+
+class Record(Versioned):
+    """What somebody's record has: ``owner`` is the principal, ``created`` is UTC."""
+
+    owner: str
+    created: datetime
 
 
 def now() -> datetime:
@@ -466,3 +471,19 @@ class ResultRecord(Record):
     revision: int
     merge: Merge
     entries: tuple[EntryRecord, ...]
+
+
+class ReleaseRecord(_Closed):
+    """A bundle, when it was made the active one (UTC), and by whom: a user on a machine."""
+
+    digest: str
+    name: str
+    since: datetime
+    by: str
+
+
+class PublishedRecord(Versioned):
+    """The active bundle, and those before it, newest first."""
+
+    active: ReleaseRecord
+    before: tuple[ReleaseRecord, ...] = ()

@@ -12,6 +12,7 @@ from sammoe.store.housekeeping import Housekeeping
 from sammoe.store.ids import Ids
 from sammoe.store.leases import Leases
 from sammoe.store.limits import StoreLimits
+from sammoe.store.published import Published
 from sammoe.store.records import SCHEMA_VERSION
 from sammoe.store.responses import Responses
 from sammoe.store.results import Results
@@ -32,6 +33,8 @@ class Store:
         The records.
     deletions, housekeeping, studies
         What is going, what should go, and what belongs to a patient's study.
+    published
+        Which bundle is active.
 
     Raises
     ------
@@ -52,6 +55,7 @@ class Store:
         self.segmentations = Segmentations(files, self.volumes, limits, usage)
         self.results = Results(files, self.volumes)
         self.responses = Responses(files, self.volumes, limits, usage)
+        self.published = Published(files)
         self.studies = Studies(files, self.deletions)
         self.housekeeping = Housekeeping(files, limits, self.deletions)
 

@@ -22,4 +22,5 @@ def test_users_do_not_notice_a_swap_on_triton(environment: None, tmp_path: Path)
         serving(folder, state, "--triton-url", triton.url) as two,
     ):
         urls = [one.url, two.url]
-        swap_there_and_back(Users(urls, add_volume(one.url)), urls, folder, bundles)
+        users = Users(urls, add_volume(one.url))
+        swap_there_and_back(users, urls, folder, bundles, SAMMOE_STATE=str(state))

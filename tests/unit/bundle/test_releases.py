@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sammoe.bundle import Bundle, load_bundle
-from sammoe.bundle.releases import PREVIOUS_NAME, publish, rollback
+from sammoe.bundle.releases import PREVIOUS_NAME, manifest_of, publish, rollback
 from sammoe.errors import BundleInvalid
 from tests.unit.bundle.bundles import EXPERT, write_bundle
 
@@ -213,3 +213,27 @@ def test_a_rollback_stopped_anywhere_leaves_a_bundle(
                 pass
         assert load_bundle(served).digest in {first.digest, second.digest}
     assert step == 3
+
+
+def test_what_is_served_is_kept_though_another_was_copied_since(
+    first: Bundle, second: Bundle, served: Path, tmp_path: Path
+) -> None:
+    for bundle in (first, second):
+        publish(bundle, served)
+    third = publish(release(tmp_path / "third", 3), served, active=first.digest)
+
+    assert manifest_of(served, first.digest) == PREVIOUS_NAME
+    assert manifest_of(served, second.digest) is None
+    assert rollback(served, first.digest).digest == first.digest
+    assert rollback(served, first.digest).digest == first.digest
+    with pytest.raises(BundleInvalid, match=f"does not hold bundle {second.digest[:12]}"):
+        rollback(served, second.digest)
+    assert rollback(served).digest == third.digest
+
+
+def test_what_is_served_elsewhere_need_not_be_here(
+    first: Bundle, second: Bundle, served: Path
+) -> None:
+    publish(first, served)
+    publish(second, served, active="0" * 64)
+    assert rollback(served).digest == first.digest

@@ -1,14 +1,18 @@
 """``sammoe bundle publish`` and ``rollback``, on bundles that run."""
 
+import getpass
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from sammoe.bundle import Bundle, load_bundle, write_manifest
+from sammoe.bundle import Bundle, load_bundle, releases, write_manifest
 from sammoe.cli import main
 from sammoe.engine.verifying import verify_bundle
+from sammoe.store import LocalStore, PublishedRecord
 from tests.bundles import with_self_test, write_test_bundle
 
 
@@ -46,6 +50,97 @@ def test_publish_and_rollback(
     assert f"{served}: balls, digest {one.digest[:12]}" in capsys.readouterr().out
     assert load_bundle(served).digest == one.digest
     assert verify_bundle(load_bundle(served)) < 0.01
+
+
+def active(state: Path) -> PublishedRecord | None:
+    """The record of a store."""
+    store = LocalStore(state)
+    try:
+        return store.published.look().record
+    finally:
+        store.close()
+
+
+def test_the_record_of_a_store_follows(
+    one: Bundle, two: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served, state = tmp_path / "served", tmp_path / "state"
+    where = ["--state", str(state)]
+
+    assert main(["bundle", "publish", str(one.path), "--to", str(served)]) == 0
+    assert "active" not in capsys.readouterr().out
+    assert not state.exists()
+    assert main(["bundle", "publish", str(two.path), "--to", str(served), *where]) == 0
+    assert "difference); active now\n" in capsys.readouterr().out
+    for before, now_active in ((two, one), (one, two), (two, one)):
+        assert main(["bundle", "rollback", str(served), *where]) == 0
+        told = f"as before; active in place of {before.digest[:12]}\n"
+        assert told in capsys.readouterr().out
+        record = active(state)
+        assert record is not None
+        assert record.active.digest == load_bundle(served).digest == now_active.digest
+        assert [one.digest for one in record.before] == [before.digest]
+    assert main(["bundle", "publish", str(one.path), "--to", str(served), *where]) == 0
+    assert f"UTC, by {getpass.getuser()}@{socket.gethostname()}\n" in capsys.readouterr().out
+    assert active(state) == record
+
+
+def nameless() -> str:
+    """As in a container whose user is a number."""
+    raise KeyError(os.getuid())
+
+
+def test_the_environment_names_the_store(
+    one: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAMMOE_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr("getpass.getuser", nameless)
+    assert main(["bundle", "publish", str(one.path), "--to", str(tmp_path / "served")]) == 0
+    record = active(tmp_path / "state")
+    assert record is not None
+    assert record.active.digest == one.digest
+    assert record.active.by == f"{os.getuid()}@{socket.gethostname()}"
+
+
+def test_who_publishes_while_another_does_is_refused(
+    one: Bundle,
+    two: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    served, where = tmp_path / "served", ["--state", str(tmp_path / "state")]
+    main(["bundle", "publish", str(one.path), "--to", str(served), *where])
+    publish = releases.publish
+
+    def slowly(bundle: Bundle, target: Path, active: str | None = None) -> Bundle:
+        monkeypatch.setattr(releases, "publish", publish)
+        main(["bundle", "publish", str(two.path), "--to", str(tmp_path / "elsewhere"), *where])
+        return publish(bundle, target, active)
+
+    monkeypatch.setattr(releases, "publish", slowly)
+    third = with_self_test(write_test_bundle(tmp_path / "third", experts=("cord",)))
+    assert main(["bundle", "publish", str(third.path), "--to", str(served), *where]) == 2
+    assert "Somebody else has changed the active bundle" in capsys.readouterr().err
+    record = active(tmp_path / "state")
+    assert record is not None
+    assert record.active.digest == two.digest
+    # The one that was active when all this began is kept, whatever bundle.json names by now.
+    assert releases.manifest_of(served, one.digest) is not None
+
+
+def test_a_record_names_what_the_folder_does_not_hold(
+    one: Bundle, two: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--state", str(tmp_path / "state")]
+    for bundle, folder in ((one, "here"), (two, "there")):
+        main(["bundle", "publish", str(bundle.path), "--to", str(tmp_path / folder), *where])
+    assert main(["bundle", "rollback", str(tmp_path / "there"), *where]) == 2
+    assert "keeps no bundle from before" in capsys.readouterr().err
+    record = active(tmp_path / "state")
+    assert record is not None
+    assert record.active.digest == two.digest
+    assert main(["bundle", "rollback", str(tmp_path / "here"), *where]) == 0
 
 
 def test_a_bundle_that_fails_its_self_test_is_not_published(

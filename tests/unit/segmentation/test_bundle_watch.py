@@ -11,7 +11,7 @@ from sammoe.engine import Engine
 from sammoe.engine.local import EngineOptions, LocalEngine
 from sammoe.errors import Conflict, EngineError, ExpertGone, ExpertUnknown
 from sammoe.segmentation import BundleWatch, Point, Prompt, WatchTimes, Workspace
-from sammoe.store import EmbeddingCache, LocalStore, VolumeRecord
+from sammoe.store import EmbeddingCache, LocalStore, ReleaseRecord, VolumeRecord, now
 from tests.bundles import with_self_test, write_test_bundle
 from tests.scans import INSIDE
 from tests.unit.segmentation.conftest import OWNER
@@ -203,6 +203,79 @@ async def test_a_bundle_that_is_not_fit_changes_nothing(
 
     manifest.write_text(good)
     model.write_bytes(graph)
+    await watch.look()
+    assert workspace.bundle.digest == grown.digest
+
+
+def activate(workspace: Workspace, bundle: Bundle) -> None:
+    """Let the store's record name a bundle."""
+    published = workspace.store.published
+    release = ReleaseRecord(digest=bundle.digest, name="any", since=now(), by="ann@desk")
+    published.activate(release, published.look())
+
+
+async def test_the_stores_record_counts_and_not_the_folders(
+    workspace: Workspace, watch: BundleWatch, grown: Bundle, plain: Bundle
+) -> None:
+    served = workspace.bundle.path
+    activate(workspace, plain)
+    releases.publish(grown, served)
+    await watch.look()
+    assert workspace.bundle.digest == plain.digest
+    for bundle in (grown, plain, grown):
+        activate(workspace, bundle)
+        await watch.look()
+        assert workspace.bundle.digest == bundle.digest
+        assert workspace.swaps.awaited is None
+
+
+async def test_what_answers_first_is_what_the_record_names(
+    workspace: Workspace, engines: Engines, grown: Bundle, plain: Bundle
+) -> None:
+    releases.publish(grown, workspace.bundle.path)
+    releases.rollback(workspace.bundle.path)
+    activate(workspace, grown)
+    async with BundleWatch(workspace, engines, WatchTimes(look=60.0)).running():
+        assert workspace.bundle.digest == grown.digest
+
+
+async def test_a_bundle_whose_files_have_not_come_is_awaited(
+    workspace: Workspace,
+    watch: BundleWatch,
+    grown: Bundle,
+    plain: Bundle,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    activate(workspace, grown)
+    for _ in range(3):
+        await watch.look()
+    assert (workspace.bundle.digest, workspace.swaps.awaited) == (plain.digest, grown.digest)
+    assert len([r for r in caplog.records if "does not hold it" in r.getMessage()]) == 1
+    assert workspace.swaps.refused == 0
+
+    releases.publish(grown, workspace.bundle.path)
+    await watch.look()
+    assert (workspace.bundle.digest, workspace.swaps.awaited) == (grown.digest, None)
+
+
+async def test_a_record_that_can_not_be_read_changes_nothing(
+    workspace: Workspace,
+    watch: BundleWatch,
+    grown: Bundle,
+    plain: Bundle,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    releases.publish(grown, workspace.bundle.path)
+    activate(workspace, plain)
+    record = tmp_path / "state" / "published.json"
+    good = record.read_text()
+    record.write_text(good[:-9])
+    for _ in range(3):
+        await watch.look()
+    assert workspace.bundle.digest == plain.digest
+    assert len([r for r in caplog.records if "can not be read" in r.getMessage()]) == 1
+    record.write_text(good.replace(plain.digest, grown.digest))
     await watch.look()
     assert workspace.bundle.digest == grown.digest
 

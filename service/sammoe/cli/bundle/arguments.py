@@ -85,7 +85,7 @@ def upgrade(parser: argparse.ArgumentParser) -> None:
 
 
 def publish(parser: argparse.ArgumentParser) -> None:
-    """``NEW --to FOLDER``."""
+    """``NEW --to FOLDER``, and the store whose front ends shall follow."""
     parser.add_argument("new", type=Path, metavar="NEW", help="the bundle to publish")
     parser.add_argument(
         "--to",
@@ -94,11 +94,23 @@ def publish(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="where bundles are served from; what it holds is kept for rollback",
     )
+    _add_store(parser)
 
 
 def rollback(parser: argparse.ArgumentParser) -> None:
-    """``FOLDER``."""
+    """``FOLDER``, and the store whose front ends shall follow."""
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="where a bundle was published")
+    _add_store(parser)
+
+
+def _add_store(parser: argparse.ArgumentParser) -> None:
+    store = parser.add_argument_group(
+        "the record that front ends follow",
+        "Where one of these is given, as for serve, the store's record of the active bundle is"
+        " changed, too. Front ends whose store has no record follow the folder alone.",
+    )
+    store.add_argument("--state", type=Path, help="the state folder [env SAMMOE_STATE]")
+    store.add_argument("--store", metavar="URL", help="the bucket [env SAMMOE_STORE]")
 
 
 def _add_folders(parser: argparse.ArgumentParser) -> None:

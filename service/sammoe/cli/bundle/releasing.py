@@ -1,11 +1,23 @@
-"""``sammoe bundle upgrade``, ``publish`` and ``rollback``; none needs torch."""
+"""``sammoe bundle upgrade``, ``publish`` and ``rollback``; none needs torch.
+
+Files first, the record last: front ends follow the record, and find there what it names.
+"""
 
 import argparse
+import getpass
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from sammoe.bundle import assembling, load_bundle, releases
+from sammoe.bundle import Bundle, assembling, load_bundle, releases
+from sammoe.cli.assembly import open_store
 from sammoe.cli.bundles import find_bundle
 from sammoe.cli.progress import steps
 from sammoe.engine.verifying import verify_bundle
+from sammoe.settings import Settings
+from sammoe.store import ReleaseRecord, Store, now
+from sammoe.store.published import Seen
 
 
 def upgrade(args: argparse.Namespace) -> int:
@@ -21,24 +33,72 @@ def upgrade(args: argparse.Namespace) -> int:
 
 def publish(args: argparse.Namespace) -> int:
     """Check every file, load the bundle, run its self-test; only then put it in place."""
-    with steps(3) as progress:
+    with _store(args) as store, steps(3) as progress:
+        seen = None if store is None else store.published.look()
         progress.begin("checking files")
         bundle = load_bundle(args.new)
         progress.begin("running the self-test")
         share = verify_bundle(bundle)
         progress.begin("copying")
-        published = releases.publish(bundle, args.to)
+        active = _active(seen)
+        published = releases.publish(bundle, args.to, None if active is None else active.digest)
+        told = _tell(store, seen, published)
     print(
         f"{args.to}: {published.manifest.name}, digest {published.digest[:12]}; self-test passed"
-        f" ({share:.0%} of the allowed difference)"
+        f" ({share:.0%} of the allowed difference){told}"
     )
     return 0
 
 
 def rollback(args: argparse.Namespace) -> int:
     """Exchange the bundle with the one before."""
-    with steps(1) as progress:
+    with _store(args) as store, steps(1) as progress:
+        seen = None if store is None else store.published.look()
         progress.begin("checking files")
-        bundle = releases.rollback(args.folder)
-    print(f"{args.folder}: {bundle.manifest.name}, digest {bundle.digest[:12]}, as before")
+        before = () if seen is None or seen.record is None else seen.record.before
+        bundle = releases.rollback(args.folder, before[0].digest if before else None)
+        told = _tell(store, seen, bundle)
+    print(f"{args.folder}: {bundle.manifest.name}, digest {bundle.digest[:12]}, as before{told}")
     return 0
+
+
+@contextmanager
+def _store(args: argparse.Namespace) -> Iterator[Store | None]:
+    """The store that is named by an option or a variable, if any is."""
+    given = {"state": args.state, "store": args.store}
+    settings = Settings.load({name: value for name, value in given.items() if value is not None})
+    if settings.model_fields_set.isdisjoint(given):
+        yield None
+        return
+    store = open_store(settings.state, settings.store)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _active(seen: Seen | None) -> ReleaseRecord | None:
+    return None if seen is None or seen.record is None else seen.record.active
+
+
+def _tell(store: Store | None, seen: Seen | None, bundle: Bundle) -> str:
+    """Let the front ends of a store follow; what to say about it."""
+    if store is None or seen is None:
+        return ""
+    active = _active(seen)
+    if active is not None and active.digest == bundle.digest:
+        return f"; active since {active.since:%Y-%m-%d %H:%M} UTC, by {active.by}"
+    release = ReleaseRecord(
+        digest=bundle.digest, name=bundle.manifest.name, since=now(), by=_operator()
+    )
+    store.published.activate(release, seen)
+    return "; active now" if active is None else f"; active in place of {active.digest[:12]}"
+
+
+def _operator() -> str:
+    """The user of this machine's, and the machine."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
