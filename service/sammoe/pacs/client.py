@@ -1,20 +1,23 @@
 """What is asked of DICOMweb servers: a series' files (WADO-RS), and which there are (QIDO-RS)."""
 
 import asyncio
-import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
-from sammoe.errors import PacsError, PacsUnavailable, PacsUnknown, TooLarge
-from sammoe.pacs.connection import Answer, Connection, check_status
+from sammoe.errors import PacsError, PacsUnavailable, PacsUnknown
+from sammoe.pacs.connection import Connection, check_status
+from sammoe.pacs.lists import parsed, read, value
 from sammoe.pacs.parts import RelatedParts
 from sammoe.pacs.servers import PacsServer
 from sammoe.store.arriving import Arrived, arriving
+
+T = TypeVar("T")
 
 _FILES: Final = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _JSON: Final = "application/dicom+json"
@@ -156,8 +159,9 @@ class Pacs:
             async with gate:
                 wanted = {"Modality": query.modality} if query.modality else {}
                 wanted["includefield"] = _INSTANCES
-                listed = await _list(connection, f"/studies/{study}/series", wanted)
-            return [found for one in listed if (found := _found(one, study, day)) is not None]
+                return await _list(
+                    connection, f"/studies/{study}/series", wanted, partial(_series, study, day)
+                )
 
         lists = await asyncio.gather(*(of(study, day) for study, day in studies.items()))
         items = tuple(
@@ -175,22 +179,12 @@ class Pacs:
             wanted["ModalitiesInStudy"] = query.modality
         if query.since or query.until:
             wanted["StudyDate"] = f"{_day(query.since)}-{_day(query.until)}"
-        listed = await _list(connection, "/studies", wanted)
-        studies = {}
-        for one in listed:
-            uid, day = _value(one, _STUDY), _date(_value(one, _STUDY_DATE))
-            if isinstance(uid, str):
-                studies[uid] = day
-        return studies
+        return await _list(connection, "/studies", wanted, _days)
 
     async def _instances(self, connection: Connection, study: str, series: str) -> int | None:
         """How many images a series has, where the server says it."""
         wanted = {"SeriesInstanceUID": series, "includefield": _INSTANCES}
-        for one in await _list(connection, f"/studies/{study}/series", wanted):
-            if _value(one, _SERIES) == series:
-                count = _value(one, _INSTANCES)
-                return count if isinstance(count, int) else None
-        return None
+        return await _list(connection, f"/studies/{study}/series", wanted, partial(_count, series))
 
 
 async def _files(connection: Connection, path: str) -> AsyncGenerator[tuple[int, bytes], None]:
@@ -202,8 +196,10 @@ async def _files(connection: Connection, path: str) -> AsyncGenerator[tuple[int,
             yield numbered
 
 
-async def _list(connection: Connection, path: str, wanted: Mapping[str, str]) -> list[Any]:
-    """The answer to a search: a JSON array, or nothing."""
+async def _list(
+    connection: Connection, path: str, wanted: Mapping[str, str], take: Callable[[list[Any]], T]
+) -> T:
+    """What ``take`` makes, beside the event loop, of the answer to a search: an array, or none."""
     query = urlencode(wanted).encode()
     try:
         async with (
@@ -211,48 +207,54 @@ async def _list(connection: Connection, path: str, wanted: Mapping[str, str]) ->
             connection.open("GET", path, query=query, headers={"Accept": _JSON}) as answer,
         ):
             check_status(answer)
-            text = await _read(answer)
+            text = await read(answer, _MAX_JSON)
     except TimeoutError:
         raise PacsUnavailable(f"A list did not come within {_LIST_SECONDS:.0f} s.") from None
-    if not text:
-        return []
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        found = None
+    return await asyncio.to_thread(lambda: take(_listed(text)))
+
+
+def _listed(text: bytes) -> list[Any]:
+    found = parsed(text) if text else []
     if not isinstance(found, list):
         raise PacsError("The DICOMweb server answered a search with something else than JSON.")
     return found
 
 
-async def _read(answer: Answer) -> bytes:
-    body = bytearray()
-    async for piece in answer.aiter_bytes():
-        body += piece
-        if len(body) > _MAX_JSON:
-            raise TooLarge(f"The DICOMweb server's list has more than {_MAX_JSON} bytes.")
-    return bytes(body)
+def _days(listed: list[Any]) -> dict[str, date | None]:
+    """Studies, and when they were made."""
+    studies = {}
+    for one in listed:
+        uid = value(one, _STUDY)
+        if isinstance(uid, str):
+            studies[uid] = _date(value(one, _STUDY_DATE))
+    return studies
+
+
+def _count(series: str, listed: list[Any]) -> int | None:
+    """How many images are told of a series."""
+    for one in listed:
+        if value(one, _SERIES) == series:
+            count = value(one, _INSTANCES)
+            return count if isinstance(count, int) else None
+    return None
+
+
+def _series(study: str, day: date | None, listed: list[Any]) -> list[SeriesFound]:
+    return [found for one in listed if (found := _found(one, study, day)) is not None]
 
 
 def _found(one: Any, study: str, day: date | None) -> SeriesFound | None:
-    series, modality = _value(one, _SERIES), _value(one, _MODALITY)
-    count = _value(one, _INSTANCES)
+    series, modality = value(one, _SERIES), value(one, _MODALITY)
+    count = value(one, _INSTANCES)
     if not isinstance(series, str):
         return None
     return SeriesFound(
         study=study,
         series=series,
         modality=modality if isinstance(modality, str) else "",
-        study_date=_date(_value(one, _STUDY_DATE)) or day,
+        study_date=_date(value(one, _STUDY_DATE)) or day,
         instances=count if isinstance(count, int) else None,
     )
-
-
-def _value(one: Any, tag: str) -> Any:
-    """The first value of an attribute in DICOM's JSON; None where it is missing."""
-    element = one.get(tag) if isinstance(one, dict) else None
-    values = element.get("Value") if isinstance(element, dict) else None
-    return values[0] if isinstance(values, Sequence) and values else None
 
 
 def _date(text: Any) -> date | None:

@@ -1,14 +1,14 @@
 """Sending instances to a DICOMweb server (STOW-RS, PS3.18, 10.5), and what it says of each."""
 
 import asyncio
-import json
 import secrets
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from sammoe.errors import PacsError, PacsUnavailable
+from sammoe.errors import PacsError, PacsUnavailable, TooLarge
 from sammoe.pacs.connection import Answer, Connection, check_status
+from sammoe.pacs.lists import items, parsed, read, value
 
 _JSON: Final = "application/dicom+json"
 _MAX_JSON: Final = 1 << 20
@@ -98,8 +98,9 @@ async def _look(connection: Connection, path: str, instance: str) -> None:
         async with connection.open("GET", path, query=query, headers={"Accept": _JSON}) as answer:
             if answer.status_code not in (200, 204, 404):
                 return  # it can not be searched in this way
-            found = await _read(answer) if answer.status_code == 200 else []
-        if any(_value(one, _SOP_INSTANCE) == instance for one in found or ()):
+            found = await _read(answer) if answer.status_code == 200 else None
+        listed = found if isinstance(found, list) else []
+        if any(value(one, _SOP_INSTANCE) == instance for one in listed):
             return
     raise PacsError(
         "The DICOMweb server says that it stored the file, and does not find it: perhaps a rule of"
@@ -109,46 +110,30 @@ async def _look(connection: Connection, path: str, instance: str) -> None:
 
 async def _read(answer: Answer) -> Any:
     """The answer's JSON; None where it has none that can be read."""
-    body = bytearray()
-    async for piece in answer.aiter_bytes():
-        body += piece
-        if len(body) > _MAX_JSON:
-            raise PacsError("The DICOMweb server's answer is too long.")
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
+        text = await read(answer, _MAX_JSON)
+    except TooLarge:
+        raise PacsError("The DICOMweb server's answer is too long.") from None
+    return await asyncio.to_thread(parsed, text)
 
 
 def _outcome(said: Any, instance: str, *, taken: bool) -> Outcome:
     if isinstance(said, list):
         said = said[0] if said else None
-    failed = [one for one in _items(said, _FAILED) if _value(one, _INSTANCE) in (instance, None)]
-    for item in (*failed, *_items(said, _OTHERS)):
+    failed = [one for one in items(said, _FAILED) if value(one, _INSTANCE) in (instance, None)]
+    for item in (*failed, *items(said, _OTHERS)):
         reason = _number(item, _FAILURE)
         if reason == _ALREADY_THERE:
             return Outcome()
         return Outcome(failure=_NO_REASON if reason is None else reason)
-    for item in _items(said, _REFERENCED):
-        if _value(item, _INSTANCE) == instance:
+    for item in items(said, _REFERENCED):
+        if value(item, _INSTANCE) == instance:
             return Outcome(warning=_number(item, _WARNING))
     if not taken:
         return Outcome(failure=_NO_REASON)
     raise PacsError("The DICOMweb server did not say whether it stored the file; look there.")
 
 
-def _items(said: Any, tag: str) -> list[Any]:
-    """The values of an element in DICOM's JSON; none where it is missing, or no such thing."""
-    element = said.get(tag) if isinstance(said, dict) else None
-    values = element.get("Value") if isinstance(element, dict) else None
-    return values if isinstance(values, list) else []
-
-
-def _value(item: Any, tag: str) -> Any:
-    values = _items(item, tag)
-    return values[0] if values else None
-
-
 def _number(item: Any, tag: str) -> int | None:
-    value = _value(item, tag)
-    return value if isinstance(value, int) else None
+    number = value(item, tag)
+    return number if isinstance(number, int) else None

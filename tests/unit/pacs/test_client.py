@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import date
@@ -21,6 +22,7 @@ from sammoe.errors import (
 )
 from sammoe.pacs import Pacs, PacsServer, SeriesQuery, connection
 from sammoe.pacs.connection import _may_be_server
+from sammoe.pacs.lists import parsed
 
 STUDY, SERIES = "1.2.3", "1.2.3.4"
 RELATED = 'multipart/related; type="application/dicom"; boundary=b'
@@ -211,6 +213,22 @@ async def test_a_list_that_is_none_is_refused(answer: bytes) -> None:
     async with answering(lambda head: answer) as (pacs, _):
         with pytest.raises(PacsError):
             await pacs.find_series(SeriesQuery(study=STUDY))
+
+
+async def test_lists_are_taken_apart_beside_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads = []
+
+    def noted(text: bytes) -> object:
+        threads.append(threading.get_ident())
+        return parsed(text)
+
+    monkeypatch.setattr("sammoe.pacs.client.parsed", noted)
+    async with answering(lambda head: COUNTED) as (pacs, _):
+        page = await pacs.find_series(SeriesQuery(study=STUDY))
+    assert [one.series for one in page.items] == [SERIES]
+    assert threading.get_ident() not in threads
 
 
 async def test_a_list_has_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,7 +79,8 @@ async def test_a_success_that_does_not_name_the_file_is_none(body: bytes) -> Non
 
 
 async def test_a_file_that_is_not_found_afterwards_is_not_stored() -> None:
-    for found in (NOT_THERE, http(b"[]", JSON), http(b"", JSON, "404 Not Found"), http(b"?", JSON)):
+    odd = (b"[]", b"?", b"7", b"true", b"[7]", b'{"a": 1}', b'[{"00080018": {"Value": [{}]}}]')
+    for found in (NOT_THERE, http(b"", JSON, "404 Not Found"), *(http(body, JSON) for body in odd)):
         with pytest.raises(PacsError, match="does not find it"):
             await outcome(http(STORED, JSON), found)
 
