@@ -80,7 +80,7 @@ async def segment(call: Caller, volume_id: str) -> Response:
     asked, body = await read_json(call.request, SegmentationIn, call.services.settings.json_limit)
 
     async def work(render: Render | None, progress: Progress | None = None) -> Segmented:
-        made = await call.workspace.segment(
+        return await call.workspace.segment(
             call.principal,
             volume_id,
             asked.prompt(),
@@ -92,8 +92,6 @@ async def segment(call: Caller, volume_id: str) -> Response:
             render=render,
             progress=progress,
         )
-        _count(call, made)
-        return made
 
     if form == EVENTS:
         volume = await call.workspace.get_volume(call.principal, volume_id)
@@ -222,13 +220,6 @@ async def get_mask(
     pasted, volume = await call.workspace.mask(call.principal, segmentation_id, query.candidate)
     content = await asyncio.to_thread(_RENDER[form], pasted, volume.geometry)
     return Response(content, headers=_mask_headers(form))
-
-
-def _count(call: Call, made: Segmented) -> None:
-    route, timings = made.record.route, made.timings
-    call.services.telemetry.segmentation(
-        route.used, fused=route.fused, phases_ms=timings.phases_ms, cache=timings.cache
-    )
 
 
 async def _answered(call: Call, made: Segmented, form: str) -> Response:
