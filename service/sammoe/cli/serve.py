@@ -13,7 +13,7 @@ from sammoe import __version__
 from sammoe.api import KeyRing, check_exposure, create_app
 from sammoe.bundle import Bundle, load_bundle
 from sammoe.cli import INTERRUPTED
-from sammoe.cli.assembly import Start, local_engines, open_workspace, triton_engines
+from sammoe.cli.assembly import Start, local_engines, open_workspace, traces, triton_engines
 from sammoe.cli.beside import check_certificate, monailabel_port
 from sammoe.cli.bundles import find_bundle
 from sammoe.cli.listening import listen, server_config
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     check_exposure(settings, keys)
     check_certificate(settings)
     servers = servers_from(settings)
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     for number, code in ((signal.SIGTERM, 0), (signal.SIGINT, INTERRUPTED)):
         signal.signal(number, _leave_with(code))
     with (
@@ -99,9 +99,10 @@ async def _serve(
             servers,
         ) as workspace,
         BundleWatch(workspace, start).running(),
+        traces(settings.tracing_url) as tracer,
     ):
         await asyncio.to_thread(prepare)
-        app = create_app(workspace, settings, keys)
+        app = create_app(workspace, settings, keys, tracer)
         print(greeting(settings, keys, workspace.bundle, listener), flush=True)
         leases = app.state.services.leases
         async with (
