@@ -3,6 +3,7 @@
 Plain ASGI, because a middleware that wraps the body costs more than a cached click's routing.
 """
 
+import asyncio
 import re
 import time
 from http import HTTPStatus
@@ -12,14 +13,18 @@ from uuid import uuid4
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sammoe.api.admission import Admission, Place
 from sammoe.api.problems import internal_problem, problem_response
-from sammoe.errors import Overloaded, SammoeError
+from sammoe.errors import SammoeError
 from sammoe.telemetry import UNMATCHED, Telemetry, log_failure, log_request
 
 REQUEST_ID: Final = "X-Request-Id"
 
 CLIENT_CLOSED: Final = 499
 """Status in metrics and logs of a request whose client went away; nobody receives it."""
+
+_UNREAD_SECONDS: Final = 60.0
+"""How long a client may take nothing of an answer that waits for it."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
@@ -40,30 +45,28 @@ class RequestContext:
     telemetry
         Where requests are counted.
     limit
-        Requests at once; more are refused with 503 before anything of them is read. ``/livez`` is
-        always answered.
+        Requests at once; more are refused with 503 before anything of them is read. See
+        `Admission`.
     """
 
     def __init__(self, app: ASGIApp, telemetry: Telemetry, limit: int) -> None:
         self._app = app
         self._telemetry = telemetry
-        self._limit = limit
-        self._in_flight = 0
+        self._admission = Admission(limit)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send)
+        place = Place(self._admission, scope)
+        exchange = _Exchange(scope, receive, send, place)
         scope.setdefault("state", {})["request_id"] = exchange.request_id
         started = time.perf_counter()
-        self._in_flight += 1
-        self._telemetry.in_flight.set(self._in_flight)
         try:
             await self._answer(scope, exchange)
         finally:
-            self._in_flight -= 1
-            self._telemetry.in_flight.set(self._in_flight)
+            place.leave()
+            self._telemetry.in_flight.set(self._admission.requests)
             seconds = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", UNMATCHED)
             self._telemetry.request(scope["method"], route, exchange.status, seconds)
@@ -71,8 +74,8 @@ class RequestContext:
 
     async def _answer(self, scope: Scope, exchange: "_Exchange") -> None:
         try:
-            if self._in_flight > self._limit and scope["path"] != "/livez":
-                raise Overloaded(f"{self._limit} requests are under way: try again in a moment.")
+            exchange.place.take()
+            self._telemetry.in_flight.set(self._admission.requests)
             await self._app(scope, exchange.receive, exchange.send)
             return
         except ClientDisconnect:
@@ -93,7 +96,8 @@ class RequestContext:
 class _Exchange:
     """One request and its answer: passes messages through and notes what they say."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, place: Place) -> None:
+        self.place = place
         self._receive = receive
         self._send = send
         self.request_id = _request_id(scope)
@@ -105,6 +109,7 @@ class _Exchange:
         message = await self._receive()
         if not message.get("more_body", False):
             self._body_pending = False
+            self.place.body_came()
         return message
 
     async def send(self, message: Message) -> None:
@@ -119,7 +124,12 @@ class _Exchange:
                 headers = [h for h in headers if h[0].lower() != b"connection"]
                 headers.append((b"connection", b"close"))
             message = {**message, "headers": headers}
-        await self._send(message)
+        try:
+            async with asyncio.timeout(_UNREAD_SECONDS):
+                await self._send(message)
+        except TimeoutError:
+            # The server breaks the connection; a client that hangs shall not hold a place.
+            raise ClientDisconnect from None
 
 
 def _request_id(scope: Scope) -> str:

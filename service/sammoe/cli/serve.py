@@ -96,6 +96,7 @@ async def _serve(
         settings.store,
         _limits(settings),
         servers,
+        settings.encodes_per_minute,
     ) as workspace:
         await asyncio.to_thread(prepare)
         app = create_app(workspace, settings, keys)
