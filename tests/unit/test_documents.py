@@ -8,7 +8,10 @@ import pytest
 from sammoe.settings import Settings, env_name, flag
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "clients/python/README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 CLIENTS = {"SAMMOE_API_KEY"}
 """Of those who call the service."""

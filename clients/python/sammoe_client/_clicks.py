@@ -1,0 +1,92 @@
+"""What a click says."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+Space = Literal["voxel", "ras", "lps"]
+"""What coordinates are: voxel index (i, j, k), 0 being the centre of the first voxel; or mm."""
+
+CandidateName = Literal["fused", "general", "expert"]
+"""Which mask of a segmentation; ``fused`` is the answer, whatever it was made of."""
+
+
+class Place(TypedDict, total=False):
+    """Where the structure is.
+
+    Members
+    -------
+    points
+        [n, 3] coordinates of clicks, or one click.
+    label
+        1: the points are on the structure, 0: beside it; or one such number for each. Default 1.
+    box
+        [2, 3]: first and last corner, both inside.
+    space
+        What coordinates are; default ``voxel``.
+    spacing
+        mm, one of those in the capabilities: at which scale the networks look.
+    """
+
+    points: ArrayLike
+    label: int | Sequence[int]
+    box: ArrayLike
+    space: Space
+    spacing: float
+
+
+class Click(Place, total=False):
+    """Where the structure is, and how to answer.
+
+    Members
+    -------
+    expert
+        ``auto`` (default): the mixture decides; ``general``, or an expert's name: that one alone.
+    tau
+        The gate's threshold, in place of the bundle's.
+    extend
+        Whether the mask is followed where it goes on beyond a window; default True.
+    max_windows
+        How many windows may be looked at; default 8.
+    """
+
+    expert: str
+    tau: float
+    extend: bool
+    max_windows: int
+
+
+def members(click: Mapping[str, Any]) -> dict[str, Any]:
+    """A click as the API takes it.
+
+    Raises
+    ------
+    ValueError
+        Coordinates are not threes of numbers, or labels do not fit the points.
+    """
+    given = {**click}
+    label, space = given.pop("label", 1), given.pop("space", "voxel")
+    if "points" in given:
+        places = _coordinates(given["points"], "points")
+        labels = [label] * len(places) if isinstance(label, int) else [int(one) for one in label]
+        if len(labels) != len(places):
+            raise ValueError(f"there are {len(places)} points and {len(labels)} labels")
+        given["points"] = [
+            {"position": place, "label": int(one)}
+            for place, one in zip(places, labels, strict=True)
+        ]
+    if "box" in given:
+        given["box"] = _coordinates(given["box"], "box")
+    if given.keys() & {"points", "box"}:
+        given["space"] = space
+    return given
+
+
+def _coordinates(given: ArrayLike, name: str) -> list[list[float]]:
+    array = np.atleast_2d(np.asarray(given, np.float64))
+    if array.ndim != 2 or array.shape[1] != 3 or not np.isfinite(array).all():
+        raise ValueError(f"{name} are threes of finite numbers")
+    rows: list[list[float]] = array.tolist()
+    return rows
