@@ -140,6 +140,10 @@ class Settings(BaseSettings):
         default=None,
         description="host:port of the gRPC port of a Triton server, which then runs the models",
     )
+    triton_shared_memory: Literal["off", "system", "cuda"] = Field(
+        default="off",
+        description="memory to hand large inputs to a Triton on this machine: off, system or cuda",
+    )
     monailabel_port: int | None = Field(
         default=None,
         ge=0,

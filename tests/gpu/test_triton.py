@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tritonclient.grpc.aio import InferenceServerClient
 
 from sammoe.bundle import Bundle
-from sammoe.engine import decoder_inputs
+from sammoe.engine import Choice, decoder_inputs
+from sammoe.engine.triton import TritonEngine, TritonOptions
 from tests.bundles import CHANNELS, GRID
 from tests.integration.triton.conftest import environment, make_bundle
 from tests.integration.triton.server import TritonServer, running
@@ -60,6 +62,33 @@ def test_an_embedding_in_cuda_memory_is_answered_like_one_that_was_sent(
     assert shared[0].tobytes() == sent[0].tobytes()
     assert shared[1] == sent[1]
     assert shared[1]["fused"]
+
+
+@pytest.mark.gpu
+async def test_the_engine_shares_cuda_memory(
+    triton: TritonServer, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by ``--triton-shared-memory cuda``: the same bytes, and the server has the regions."""
+    try:
+        import_module("tritonclient.utils.cuda_shared_memory")
+    except (ImportError, RuntimeError):
+        pytest.skip(f"{NO_GPU_FOR} Triton's client: pip install 'tritonclient[cuda]'")
+    monkeypatch.setattr("sammoe.engine.triton_shared.SMALL_BYTES", 1000)
+    plain = TritonEngine(bundle, triton.url)
+    sharer = TritonEngine(bundle, triton.url, TritonOptions(shared_memory="cuda"))
+    inputs = decoder_inputs([[8.0, 14, 17]], [1], None, None, bundle.manifest.window_rule())
+    values = np.random.default_rng(1).standard_normal((1, CHANNELS, GRID, GRID, GRID))
+    embedding = values.astype(np.float16)
+    for choice in (Choice(), Choice("general"), Choice("lesion")):
+        one, two = [await e.decode(embedding, inputs, choice) for e in (plain, sharer)]
+        assert two.route == one.route
+        for name, logits in one.candidates.items():
+            assert two.candidates[name].tobytes() == logits.tobytes()
+    async with InferenceServerClient(triton.url) as client:
+        assert (await client.get_cuda_shared_memory_status()).regions
+        await sharer.close()
+        assert not (await client.get_cuda_shared_memory_status()).regions
+    await plain.close()
 
 
 def answer(

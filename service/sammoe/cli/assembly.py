@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sammoe.bundle import Bundle, load_bundle
 from sammoe.engine import Engine
@@ -15,6 +16,9 @@ from sammoe.segmentation import Workspace, WorkspaceLimits
 from sammoe.store import EmbeddingCache, LocalStore, SharedEmbeddings, Store, StoreLimits
 from sammoe.store.files import storage_errors
 from sammoe.telemetry import Tracer
+
+if TYPE_CHECKING:
+    from sammoe.engine.triton_shared import SharedMemory
 
 _REMOTE_WORKERS = 16
 
@@ -51,13 +55,15 @@ def local_engines(threads: int = 0) -> Start:
     return start
 
 
-def triton_engines(url: str) -> Start:
+def triton_engines(url: str, shared_memory: "SharedMemory" = "off") -> Start:
     """Starts engines on the Triton server at ``url``, which need not be up yet.
 
     Parameters
     ----------
     url
         ``host:port`` of the server's gRPC port; its model repository is the bundle's folder.
+    shared_memory
+        In which memory the server is given large inputs, if it is on this machine.
 
     Raises
     ------
@@ -65,14 +71,14 @@ def triton_engines(url: str) -> Start:
         Triton's client is not installed.
     """
     try:
-        from sammoe.engine.triton import TritonEngine
+        from sammoe.engine.triton import TritonEngine, TritonOptions
     except ModuleNotFoundError as error:
         raise SettingsInvalid(
             f"--triton-url needs {error.name}: pip install 'sam-med3d-moe[triton]'"
         ) from error
 
     async def start(bundle: Bundle, like: Engine | None) -> Engine:
-        return TritonEngine(bundle, url)
+        return TritonEngine(bundle, url, TritonOptions(shared_memory=shared_memory))
 
     return start
 

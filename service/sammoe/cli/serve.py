@@ -132,7 +132,7 @@ def _keeping(seconds: float, quota_mib: int) -> Keeping:
 
 def _engines(settings: Settings) -> Start:
     if settings.triton_url is not None:
-        return triton_engines(settings.triton_url)
+        return triton_engines(settings.triton_url, settings.triton_shared_memory)
     return local_engines(settings.threads)
 
 

@@ -20,6 +20,7 @@ from sammoe.engine.inputs import DecoderInputs, decoder_inputs
 from sammoe.engine.protocol import Decoded
 from sammoe.engine.route import Route
 from sammoe.engine.triton_connection import Connection, ModelOut, ServerGone, model_out
+from sammoe.engine.triton_shared import SharedMemory, shared_inputs
 from sammoe.engine.watchdog import Watchdog
 from sammoe.engine.workers import Load
 from sammoe.errors import (
@@ -49,12 +50,15 @@ class TritonOptions:
         How long a call may take in all, a retry included.
     encodes, decodes
         How many may be under way at the server; beyond that the engine is busy.
+    shared_memory
+        In which memory a server on this machine is given large inputs.
     """
 
     encode_seconds: float = 60.0
     decode_seconds: float = 10.0
     encodes: int = 17
     decodes: int = 66
+    shared_memory: SharedMemory = "off"
 
 
 class TritonEngine:
@@ -76,6 +80,8 @@ class TritonEngine:
     ------
     BundleInvalid
         The bundle has no selector.
+    SettingsInvalid
+        The memory that is to be shared needs what is not installed.
     """
 
     def __init__(self, bundle: Bundle, url: str, options: TritonOptions | None = None) -> None:
@@ -91,7 +97,7 @@ class TritonEngine:
         self._familiarity = None if reference is None else Familiarity(reference)
         self._encodes = _Places("encoder", options.encodes, options.encode_seconds)
         self._decodes = _Places("decoder", options.decodes, options.decode_seconds)
-        self._connection = Connection(url)
+        self._connection = Connection(url, shared_inputs(options.shared_memory))
         self._watchdog = Watchdog(self._connection, manifest.folders.values())
         self._answered = -READY_SECONDS
         self._closed = False

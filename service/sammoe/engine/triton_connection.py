@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
@@ -10,6 +11,7 @@ from tritonclient.grpc import InferInput
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
+from sammoe.engine.triton_shared import Place, RegionUnknown, SharedInputs
 from sammoe.errors import DeadlineExceeded, EngineBusy, EngineError, EngineOutputInvalid
 from sammoe.telemetry import carrier, span
 
@@ -68,10 +70,13 @@ class Connection:
     ----------
     url
         ``host:port`` of the server's gRPC port.
+    shared
+        Memory for large inputs, if the server is on this machine; closed with the channel.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, shared: SharedInputs | None = None) -> None:
         self._client = InferenceServerClient(url, channel_args=list(_CHANNEL))
+        self._shared = shared
 
     async def infer(
         self, model: str, inputs: Mapping[str, NDArray[Any]], seconds: float
@@ -87,7 +92,21 @@ class Connection:
         EngineOutputInvalid
             A model that it asks answered with NaN or Inf.
         """
-        tensors = [_tensor(name, value) for name, value in inputs.items()]
+        inputs = {name: np.ascontiguousarray(value) for name, value in inputs.items()}
+        if self._shared is not None:
+            with suppress(RegionUnknown):  # the server has been started since, and is told anew
+                async with self._shared.holding(self._client, inputs) as places:
+                    return await self._infer(model, inputs, places, seconds)
+        return await self._infer(model, inputs, {}, seconds)
+
+    async def _infer(
+        self,
+        model: str,
+        inputs: Mapping[str, NDArray[Any]],
+        places: Mapping[str, Place],
+        seconds: float,
+    ) -> dict[str, NDArray[Any]]:
+        tensors = [_tensor(name, value, places.get(name)) for name, value in inputs.items()]
         with span("triton", model=model):
             try:
                 result = await self._client.infer(
@@ -134,6 +153,8 @@ class Connection:
 
     async def close(self) -> None:
         """Close the channel; calls under way fail."""
+        if self._shared is not None:
+            await self._shared.close(self._client)
         await self._client.close()
 
 
@@ -142,6 +163,8 @@ def failure(error: InferenceServerException) -> EngineError:
     text, status = str(error.message() or ""), str(error.status() or "")
     if invalid := text.partition(f"{EngineOutputInvalid.code}: ")[2]:
         return EngineOutputInvalid(invalid.strip())
+    if "shared memory region" in text:
+        return RegionUnknown(f"Triton failed: {_first_line(text)}")
     if out := model_out(text):
         return out
     if "DEADLINE_EXCEEDED" in status:
@@ -162,9 +185,12 @@ def model_out(text: str) -> ModelOut | None:
     return None
 
 
-def _tensor(name: str, value: NDArray[Any]) -> InferInput:
+def _tensor(name: str, value: NDArray[Any], place: Place | None) -> InferInput:
     tensor = InferInput(name, list(value.shape), np_to_triton_dtype(value.dtype))
-    tensor.set_data_from_numpy(np.ascontiguousarray(value))
+    if place is None:
+        tensor.set_data_from_numpy(value)
+    else:
+        tensor.set_shared_memory(place.region, place.size, place.offset)
     return tensor
 
 

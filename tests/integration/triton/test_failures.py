@@ -23,6 +23,7 @@ from tests.integration.triton.test_answers import (
     prompt,
     ready,
 )
+from tests.integration.triton.test_shared_memory import SYSTEM, regions
 
 pytestmark = pytest.mark.integration
 
@@ -123,13 +124,18 @@ def loads(server: TritonServer, model: str) -> int:
 
 
 async def test_a_killed_server_is_told_at_once_and_found_again(
-    tmp_path: Path, environment: None
+    tmp_path: Path, environment: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("sammoe.engine.triton_shared.SMALL_BYTES", 1000)
     bundle = make_bundle(tmp_path / "repository", experts=())
     # Its models are described as TensorRT plans, for which the stand-in runs the same graphs.
     with running(bundle.path, tmp_path / "log", "--config", "tensorrt") as server:
         engine, local = TritonEngine(bundle, server.url), LocalEngine(bundle)
+        sharer = TritonEngine(bundle, server.url, SYSTEM)
         inputs = prompt("click", bundle, CORD)
+        before = await sharer.decode(embedding(), inputs, Choice())
+        known = await regions(server)
+        assert known
         assert_equal(
             await local.decode(embedding(), inputs, Choice()),
             await engine.decode(embedding(), inputs, Choice()),
@@ -147,7 +153,14 @@ async def test_a_killed_server_is_told_at_once_and_found_again(
         async with asyncio.timeout(PATIENCE):
             await ready(engine)
         assert (await engine.decode(embedding(), inputs, Choice())).candidates
-        await engine.close()
+        # The new server knows nothing of the memory that was shared with the old one.
+        for _ in range(2):
+            assert_equal(before, await sharer.decode(embedding(), inputs, Choice()))
+        again = await regions(server)
+        assert again
+        assert not again & known
+        await asyncio.gather(engine.close(), sharer.close())
+        assert await regions(server) == set()
         assert server.stop() == 0
         assert server.shared_memory() == []
         assert not list(bundle.path.rglob("__pycache__"))
