@@ -31,6 +31,7 @@ _REDIS_FORM = (
 _STORE = re.compile(
     r"(s3|s3a|gs|az|abfs)://[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?"
 )
+_COLLECTOR = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~/-]*)?")
 _HOST_AND_PORT = re.compile(r"[A-Za-z0-9.:\[\]_-]+:[0-9]+")
 
 
@@ -176,6 +177,14 @@ class Settings(BaseSettings):
         default="info", description="one of debug, info, warning, error"
     )
 
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="form of log lines: text, or json, one object a line"
+    )
+    tracing_url: str | None = Field(
+        default=None,
+        description="collector that traces are sent to (OTLP over HTTP): http://collector:4318",
+    )
+
     @field_validator("allowed_origins")
     @classmethod
     def _no_wildcard(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
@@ -206,6 +215,13 @@ class Settings(BaseSettings):
     def _triton(cls, url: str | None) -> str | None:
         if url is not None and not _HOST_AND_PORT.fullmatch(url):
             raise ValueError("it is HOST:PORT, the server's gRPC port, as in triton.internal:8001")
+        return url
+
+    @field_validator("tracing_url")
+    @classmethod
+    def _collector(cls, url: str | None) -> str | None:
+        if url is not None and not _COLLECTOR.fullmatch(url):
+            raise ValueError("it is http://HOST:PORT or https://HOST:PORT, perhaps with a path")
         return url
 
     def redis(self) -> str | None:

@@ -1,5 +1,6 @@
 """The application: routers, layers around them, and the parts that they work with."""
 
+from functools import partial
 from typing import Final
 
 from fastapi import FastAPI
@@ -24,18 +25,24 @@ from sammoe.api.cache_metrics import CacheMetrics
 from sammoe.api.context import REQUEST_ID, RequestContext
 from sammoe.api.dialects import dialects
 from sammoe.api.examples import SEGMENTATION_ID
+from sammoe.api.health_metrics import HealthMetrics
 from sammoe.api.idempotency import HEADER as IDEMPOTENCY_KEY
 from sammoe.api.idempotency import REPLAYED
 from sammoe.api.services import Services
 from sammoe.api.timing import HEADER as SERVER_TIMING
-from sammoe.segmentation import Leases, LeaseTerms, Workspace
+from sammoe.segmentation import Leases, LeaseTerms, Segmented, Workspace
 from sammoe.settings import Settings
-from sammoe.telemetry import Telemetry
+from sammoe.telemetry import Routed, Telemetry, Tracer
 
 _CORS_SECONDS: Final = 600
 
 
-def create_app(workspace: Workspace, settings: Settings, keys: KeyRing | None = None) -> FastAPI:
+def create_app(
+    workspace: Workspace,
+    settings: Settings,
+    keys: KeyRing | None = None,
+    tracer: Tracer | None = None,
+) -> FastAPI:
     """The HTTP API over a workspace.
 
     Parameters
@@ -47,22 +54,25 @@ def create_app(workspace: Workspace, settings: Settings, keys: KeyRing | None = 
         whether that is loopback decides which Host headers are refused.
     keys
         API keys and their principals; default: those of the settings.
+    tracer
+        What collects spans; used, not owned. None: nothing does.
     """
     keys = KeyRing.from_settings(settings) if keys is None else keys
     telemetry = Telemetry()
-    telemetry.registry.register(CacheMetrics(workspace))
-    telemetry.registry.register(BundleMetrics(workspace))
+    for collector in (BundleMetrics, CacheMetrics, HealthMetrics):
+        telemetry.registry.register(collector(workspace))
+    workspace.observe(partial(_count, telemetry))
     app = FastAPI(
         title=openapi.TITLE,
         version=__version__,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=_layers(settings, telemetry),
+        middleware=_layers(settings, telemetry, tracer),
     )
     terms = LeaseTerms(leases=settings.viewer_leases, idle=settings.viewer_idle_seconds)
     leases = Leases(workspace, terms)
-    app.state.services = Services(workspace, settings, keys, leases, telemetry)
+    app.state.services = Services(workspace, settings, keys, leases, telemetry, tracer)
     routers = (
         volumes.router,
         segmentations.router,
@@ -94,7 +104,7 @@ def create_monailabel_app(app: FastAPI) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=_layers(services.settings, services.telemetry),
+        middleware=_layers(services.settings, services.telemetry, services.tracer),
     )
     beside.state.services = services
     beside.include_router(monailabel.router)
@@ -102,10 +112,17 @@ def create_monailabel_app(app: FastAPI) -> FastAPI:
     return beside
 
 
-def _layers(settings: Settings, telemetry: Telemetry) -> list[Middleware]:
+def _count(telemetry: Telemetry, made: Segmented) -> None:
+    route, timings = made.record.route, made.timings
+    routed = Routed(route.used, route.fused, route.check, route.s_top)
+    telemetry.segmentation(routed, phases_ms=timings.phases_ms, cache=timings.cache)
+
+
+def _layers(settings: Settings, telemetry: Telemetry, tracer: Tracer | None) -> list[Middleware]:
     """From the outside in."""
+    limit = settings.limit_concurrency
     layers = [
-        Middleware(RequestContext, telemetry=telemetry, limit=settings.limit_concurrency),
+        Middleware(RequestContext, telemetry=telemetry, limit=limit, tracer=tracer),
         Middleware(Doorkeeper, settings=settings),
     ]
     if settings.allowed_origins:

@@ -40,6 +40,12 @@ class CacheMetrics(Collector):
             _add(looked, "redis", shared.counters)
             yield from _redis(shared.counters)
         yield looked
+        made = memory.counters if shared is None else shared.counters
+        yield CounterMetricFamily(
+            "sammoe_encodes",
+            "Encodes that this process began, for clicks and ahead of them.",
+            value=made.misses - made.joined,
+        )
         yield GaugeMetricFamily(
             "sammoe_embedding_memory_bytes",
             "Embeddings kept in memory.",

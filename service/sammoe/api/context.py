@@ -1,4 +1,4 @@
-"""The outermost layer: request id, metrics, one log line, and an answer to every exception.
+"""The outermost layer: request id, metrics, trace, one log line, an answer to every exception.
 
 Plain ASGI, because a middleware that wraps the body costs more than a cached click's routing.
 """
@@ -12,14 +12,27 @@ from uuid import uuid4
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sammoe.api.problems import internal_problem, problem_response
+from sammoe.api.problems import PROBLEM, fail, refuse
 from sammoe.errors import Overloaded, SammoeError
-from sammoe.telemetry import UNMATCHED, Telemetry, log_failure, log_request
+from sammoe.telemetry import (
+    UNMATCHED,
+    Telemetry,
+    Tracer,
+    about,
+    known_method,
+    log_failure,
+    log_request,
+    tracing,
+)
+from sammoe.telemetry.tracing import Span
 
 REQUEST_ID: Final = "X-Request-Id"
 
 CLIENT_CLOSED: Final = 499
 """Status in metrics and logs of a request whose client went away; nobody receives it."""
+
+_UNTRACED: Final = frozenset({"/livez", "/readyz", "/metrics"})
+"""Probes, which would bury what people do."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
@@ -42,12 +55,17 @@ class RequestContext:
     limit
         Requests at once; more are refused with 503 before anything of them is read. ``/livez`` is
         always answered.
+    tracer
+        What collects spans, if anything does.
     """
 
-    def __init__(self, app: ASGIApp, telemetry: Telemetry, limit: int) -> None:
+    def __init__(
+        self, app: ASGIApp, telemetry: Telemetry, limit: int, tracer: Tracer | None = None
+    ) -> None:
         self._app = app
         self._telemetry = telemetry
         self._limit = limit
+        self._tracer = tracer
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,18 +74,37 @@ class RequestContext:
             return
         exchange = _Exchange(scope, receive, send)
         scope.setdefault("state", {})["request_id"] = exchange.request_id
-        started = time.perf_counter()
-        self._in_flight += 1
-        self._telemetry.in_flight.set(self._in_flight)
-        try:
-            await self._answer(scope, exchange)
-        finally:
-            self._in_flight -= 1
-            self._telemetry.in_flight.set(self._in_flight)
-            seconds = time.perf_counter() - started
-            route = getattr(scope.get("route"), "path", UNMATCHED)
-            self._telemetry.request(scope["method"], route, exchange.status, seconds)
-            log_request(exchange.request_id, scope["method"], route, exchange.status, seconds)
+        tracer = None if scope["path"] in _UNTRACED else self._tracer
+        with about(exchange.request_id), tracing(tracer, scope["headers"]) as span:
+            started = time.perf_counter()
+            self._in_flight += 1
+            self._telemetry.in_flight.inc()
+            try:
+                await self._answer(scope, exchange)
+            finally:
+                self._in_flight -= 1
+                self._telemetry.in_flight.dec()
+                self._tell(scope, exchange, span, time.perf_counter() - started)
+
+    def _tell(self, scope: Scope, exchange: "_Exchange", span: Span, seconds: float) -> None:
+        """Count, trace and log a request that has been answered."""
+        method, route = scope["method"], getattr(scope.get("route"), "path", UNMATCHED)
+        status, code = exchange.status, scope["state"].get(PROBLEM)
+        self._telemetry.request(method, route, status, seconds)
+        if code is not None:
+            self._telemetry.refusal(code)
+        span.name(f"{known_method(method)} {route}")
+        span.note(
+            **{
+                "http.request.method": known_method(method),
+                "http.route": route,
+                "http.response.status_code": status,
+                "sammoe.request_id": exchange.request_id,
+            }
+        )
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            span.fail(code or str(status))
+        log_request(exchange.request_id, method, route, status, seconds)
 
     async def _answer(self, scope: Scope, exchange: "_Exchange") -> None:
         try:
@@ -79,14 +116,14 @@ class RequestContext:
             exchange.status = CLIENT_CLOSED
             return
         except SammoeError as error:
-            response = problem_response(error, exchange.request_id)
+            response = refuse(error, scope["state"])
         except Exception as error:
             log_failure(exchange.request_id, error)
             if exchange.answering:
                 # Half an answer is out: the server breaks the connection, which tells the client.
                 exchange.status = HTTPStatus.INTERNAL_SERVER_ERROR
                 return
-            response = internal_problem(exchange.request_id)
+            response = fail(scope["state"])
         await response(scope, exchange.receive, exchange.send)
 
 

@@ -4,7 +4,7 @@ Every answer of status 400 and above has this one shape. ``code`` is stable, ``d
 people, and neither repeats a value that the client sent: a value could name a patient.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, MutableMapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -20,6 +20,9 @@ MEDIA_TYPE: Final = "application/problem+json"
 
 MAX_ERRORS: Final = 32
 """At most so many faults of one request are listed."""
+
+PROBLEM: Final = "problem_code"
+"""Name in a request's state under which metrics and traces find the code of its problem."""
 
 _RETRY_SECONDS: Final = "1"
 _KEY_CHARACTERS: Final = 64
@@ -136,9 +139,9 @@ def problem_response(error: SammoeError, request_id: str, *, status: int | None 
     ``status``: in place of the error's own, where a client of another protocol expects that.
     """
     status = error.status if status is None else status
-    code, title = error.code, _title(type(error))
+    code, title = _code(error), _title(type(error))
     if isinstance(error, _Protocol):
-        status, code, title = error.http, error.http.name.lower(), f"{error.http.phrase}."
+        status, title = error.http, f"{error.http.phrase}."
     faults: tuple[FieldProblem, ...] = ()
     if isinstance(error, InvalidFields):
         faults = error.faults
@@ -166,22 +169,33 @@ def internal_problem(request_id: str) -> Response:
     return problem_response(_Protocol(HTTPStatus.INTERNAL_SERVER_ERROR), request_id)
 
 
+def refuse(
+    error: SammoeError, state: MutableMapping[str, Any], *, status: int | None = None
+) -> Response:
+    """`problem_response` to the request of this state, which notes the code for metrics."""
+    state[PROBLEM] = _code(error)
+    return problem_response(error, state["request_id"], status=status)
+
+
+def fail(state: MutableMapping[str, Any]) -> Response:
+    """`internal_problem`, as `refuse`."""
+    return refuse(_Protocol(HTTPStatus.INTERNAL_SERVER_ERROR), state)
+
+
 def install(app: FastAPI) -> None:
     """Answer the product's and the framework's exceptions as problems."""
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, SammoeError)
-        return problem_response(error, request.state.request_id)
+        return refuse(error, request.scope["state"])
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return problem_response(InvalidFields.from_parameters(error), request.state.request_id)
+        return refuse(InvalidFields.from_parameters(error), request.scope["state"])
 
     async def unrouted(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        response = problem_response(
-            _Protocol(HTTPStatus(error.status_code)), request.state.request_id
-        )
+        response = refuse(_Protocol(HTTPStatus(error.status_code)), request.scope["state"])
         response.headers.update(error.headers or {})
         return response
 
@@ -198,6 +212,10 @@ def _headers(status: int) -> dict[str, str]:
     if status in {HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUEST_TIMEOUT}:
         return {"Connection": "close"}
     return {}
+
+
+def _code(error: SammoeError) -> str:
+    return error.http.name.lower() if isinstance(error, _Protocol) else error.code
 
 
 def _title(kind: type[SammoeError]) -> str:

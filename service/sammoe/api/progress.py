@@ -15,7 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from sammoe.api.answers import SegmentationOut
 from sammoe.api.idempotency import HEADER as IDEMPOTENCY_KEY
 from sammoe.api.negotiation import EVENTS
-from sammoe.api.problems import internal_problem, problem_response
+from sammoe.api.problems import fail, refuse
 from sammoe.api.services import Call
 from sammoe.errors import RequestRefused, SammoeError
 from sammoe.segmentation import Grown, Progress, Render, Segmented
@@ -54,14 +54,14 @@ async def _events(call: Call, volume: VolumeRecord, work: Work) -> AsyncIterator
 
 def _last(call: Call, volume: VolumeRecord, task: asyncio.Future[Segmented]) -> bytes:
     """The answer, or why there is none."""
-    request_id = call.request.state.request_id
+    state = call.request.scope["state"]
     try:
         made = task.result()
     except SammoeError as error:
-        return _event("problem", json.loads(bytes(problem_response(error, request_id).body)))
+        return _event("problem", json.loads(bytes(refuse(error, state).body)))
     except Exception as error:
-        log_failure(request_id, error)
-        return _event("problem", json.loads(bytes(internal_problem(request_id).body)))
+        log_failure(state["request_id"], error)
+        return _event("problem", json.loads(bytes(fail(state).body)))
     found = SegmentationOut.of(made.record, volume).model_dump(mode="json")
     return _event("segmentation", {"segmentation": found, "mask": _text(made.rendered or b"")})
 

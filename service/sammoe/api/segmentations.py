@@ -82,7 +82,7 @@ async def segment(call: Caller, volume_id: str) -> Response:
     async def work(
         render: Render | None, progress: Progress | None = None, name: str | None = None
     ) -> Segmented:
-        made = await call.workspace.segment(
+        return await call.workspace.segment(
             call.principal,
             volume_id,
             asked.prompt(),
@@ -95,8 +95,6 @@ async def segment(call: Caller, volume_id: str) -> Response:
             progress=progress,
             name=name,
         )
-        _count(call, made)
-        return made
 
     if form == EVENTS:
         volume = await call.workspace.get_volume(call.principal, volume_id)
@@ -225,13 +223,6 @@ async def get_mask(
     pasted, volume = await call.workspace.mask(call.principal, segmentation_id, query.candidate)
     content = await asyncio.to_thread(_RENDER[form], pasted, volume.geometry)
     return Response(content, headers=_mask_headers(form))
-
-
-def _count(call: Call, made: Segmented) -> None:
-    route, timings = made.record.route, made.timings
-    call.services.telemetry.segmentation(
-        route.used, fused=route.fused, phases_ms=timings.phases_ms, cache=timings.cache
-    )
 
 
 async def _answered(call: Call, made: Segmented, form: str) -> Response:

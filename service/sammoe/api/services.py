@@ -14,7 +14,7 @@ from sammoe.api.negotiation import JSON, choose
 from sammoe.api.problems import InvalidFields
 from sammoe.segmentation import Leases, Workspace
 from sammoe.settings import Settings
-from sammoe.telemetry import Telemetry
+from sammoe.telemetry import Telemetry, Tracer
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class Services:
     keys: KeyRing
     leases: Leases
     telemetry: Telemetry
+    tracer: Tracer | None = None
 
 
 @dataclass(frozen=True, slots=True)

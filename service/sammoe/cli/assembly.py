@@ -13,6 +13,7 @@ from sammoe.pacs import Pacs, PacsServer
 from sammoe.segmentation import Workspace, WorkspaceLimits
 from sammoe.store import EmbeddingCache, LocalStore, SharedEmbeddings, Store, StoreLimits
 from sammoe.store.files import storage_errors
+from sammoe.telemetry import Tracer
 
 _REMOTE_WORKERS = 16
 
@@ -127,6 +128,31 @@ async def open_workspace(
         workspace = Workspace(engine, store, cache, workers, shared=shared, pacs=pacs)
         stack.push_async_callback(workspace.close)
         yield workspace
+
+
+@asynccontextmanager
+async def traces(url: str | None) -> AsyncIterator[Tracer | None]:
+    """What collects spans, while the context lasts; None where no collector is named.
+
+    Raises
+    ------
+    SettingsInvalid
+        What tracing needs is not installed.
+    """
+    if url is None:
+        yield None
+        return
+    try:
+        from sammoe.telemetry.otlp import OtlpTracer
+    except ModuleNotFoundError as error:
+        raise SettingsInvalid(
+            f"--tracing-url needs {error.name}: pip install 'sam-med3d-moe[tracing]'"
+        ) from error
+    tracer = OtlpTracer(url)
+    try:
+        yield tracer
+    finally:
+        await asyncio.to_thread(tracer.close)
 
 
 def _options(threads: int) -> EngineOptions:

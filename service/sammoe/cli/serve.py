@@ -13,7 +13,7 @@ from sammoe import __version__
 from sammoe.api import KeyRing, check_exposure, create_app
 from sammoe.bundle import Bundle, load_bundle
 from sammoe.cli import INTERRUPTED
-from sammoe.cli.assembly import Start, local_engines, open_workspace, triton_engines
+from sammoe.cli.assembly import Start, local_engines, open_workspace, traces, triton_engines
 from sammoe.cli.beside import check_certificate, monailabel_port
 from sammoe.cli.bundles import find_bundle
 from sammoe.cli.listening import listen, server_config
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     check_exposure(settings, keys)
     check_certificate(settings)
     servers = servers_from(settings)
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     for number, code in ((signal.SIGTERM, 0), (signal.SIGINT, INTERRUPTED)):
         signal.signal(number, _leave_with(code))
     with (
@@ -88,17 +88,20 @@ async def _serve(
         progress.begin("loading the bundle and warming up")
         start = _engines(settings)
         engine = await start(await asyncio.to_thread(load_bundle, folder), None)
-    async with open_workspace(
-        engine,
-        settings.state,
-        settings.embedding_cache,
-        redis_url,
-        settings.store,
-        _limits(settings),
-        servers,
-    ) as workspace:
+    async with (
+        open_workspace(
+            engine,
+            settings.state,
+            settings.embedding_cache,
+            redis_url,
+            settings.store,
+            _limits(settings),
+            servers,
+        ) as workspace,
+        traces(settings.tracing_url) as tracer,
+    ):
         await asyncio.to_thread(prepare)
-        app = create_app(workspace, settings, keys)
+        app = create_app(workspace, settings, keys, tracer)
         print(greeting(settings, keys, workspace.bundle, listener), flush=True)
         leases = app.state.services.leases
         async with (

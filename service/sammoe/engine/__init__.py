@@ -21,7 +21,7 @@ from sammoe.engine.selector import (
     prompt_kind,
     select,
 )
-from sammoe.engine.workers import Ran, WorkerPool
+from sammoe.engine.workers import Load, Ran, WorkerPool
 
 __all__ = [
     "AUTO",
@@ -32,6 +32,7 @@ __all__ = [
     "Decoded",
     "DecoderInputs",
     "Engine",
+    "Load",
     "Ran",
     "Route",
     "Selection",

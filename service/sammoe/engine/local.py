@@ -19,7 +19,7 @@ from sammoe.engine.protocol import Decoded
 from sammoe.engine.route import Route
 from sammoe.engine.runtime import Graph, OutputSpec
 from sammoe.engine.selector import decide, prompt_kind, select
-from sammoe.engine.workers import WorkerPool
+from sammoe.engine.workers import Load, WorkerPool
 from sammoe.errors import EngineError
 from sammoe.volume.volume import Modality
 
@@ -108,6 +108,16 @@ class LocalEngine:
     def bundle(self) -> Bundle:
         """The bundle that is run."""
         return self._bundle
+
+    @property
+    def loads(self) -> Mapping[str, Load]:
+        """See `Engine.loads`."""
+        return {"encoder": self._encoders.load, "decoder": self._decoders.load}
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """See `Engine.missing`: none, for all were loaded before it was made."""
+        return frozenset()
 
     async def encode(self, image: NDArray[np.float32]) -> NDArray[np.float16]:
         """See `Engine.encode`."""

@@ -11,6 +11,7 @@ from sammoe.bundle import Bundle
 from sammoe.engine.choice import Choice
 from sammoe.engine.inputs import DecoderInputs
 from sammoe.engine.route import Route
+from sammoe.engine.workers import Load
 from sammoe.volume.volume import Modality
 
 
@@ -41,6 +42,16 @@ class Engine(Protocol):
     @property
     def bundle(self) -> Bundle:
         """The bundle that is run."""
+        ...
+
+    @property
+    def loads(self) -> Mapping[str, Load]:
+        """How busy ``encoder`` and ``decoder`` are."""
+        ...
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """Folders of the bundle's models that can not be run now, as far as is known."""
         ...
 
     async def encode(self, image: NDArray[np.float32]) -> NDArray[np.float16]:

@@ -21,6 +21,7 @@ from sammoe.engine.protocol import Decoded
 from sammoe.engine.route import Route
 from sammoe.engine.triton_connection import Connection, ModelOut, ServerGone, model_out
 from sammoe.engine.watchdog import Watchdog
+from sammoe.engine.workers import Load
 from sammoe.errors import BundleInvalid, EngineBusy, EngineError, EngineOutputInvalid
 from sammoe.volume.volume import Modality
 
@@ -96,8 +97,13 @@ class TritonEngine:
 
     @property
     def missing(self) -> frozenset[str]:
-        """Folders of the bundle's models that the server can not run now, as far as is known."""
-        return self._watchdog.down
+        """See `Engine.missing`: all of them where the server can not be reached."""
+        return self._watchdog.models if self._watchdog.gone else self._watchdog.down
+
+    @property
+    def loads(self) -> Mapping[str, Load]:
+        """See `Engine.loads`; what waits at the server counts as running."""
+        return {"encoder": self._encodes.load, "decoder": self._decodes.load}
 
     async def encode(self, image: NDArray[np.float32]) -> NDArray[np.float16]:
         """See `Engine.encode`."""
@@ -244,6 +250,11 @@ class _Places:
         self._empty.set()
         self._count = count
         self.seconds = seconds
+
+    @property
+    def load(self) -> Load:
+        """How many are taken."""
+        return Load(self._count - self._free, 0, self._count)
 
     @contextmanager
     def one(self) -> Iterator[None]:

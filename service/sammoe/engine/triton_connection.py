@@ -11,6 +11,7 @@ from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from sammoe.errors import EngineBusy, EngineError, EngineOutputInvalid
+from sammoe.telemetry import carrier, span
 
 LOAD_SECONDS: Final = 120.0
 """Deadline for loading a model."""
@@ -87,12 +88,17 @@ class Connection:
             A model that it asks answered with NaN or Inf.
         """
         tensors = [_tensor(name, value) for name, value in inputs.items()]
-        try:
-            result = await self._client.infer(
-                model, tensors, client_timeout=seconds, timeout=int(seconds * 1e6)
-            )
-        except InferenceServerException as error:
-            raise failure(error) from error
+        with span("triton", model=model):
+            try:
+                result = await self._client.infer(
+                    model,
+                    tensors,
+                    client_timeout=seconds,
+                    timeout=int(seconds * 1e6),
+                    headers=carrier() or None,
+                )
+            except InferenceServerException as error:
+                raise failure(error) from error
         names = [output.name for output in result.get_response().outputs]
         return {name: result.as_numpy(name) for name in names}
 

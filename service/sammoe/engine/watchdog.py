@@ -45,12 +45,23 @@ class Watchdog:
         self._connection = connection
         self._models = frozenset(models)
         self._missing: frozenset[str] = frozenset()
+        self._gone = False
         self._dead: set[str] = set()
         self._healing: dict[str, asyncio.Task[None]] = {}
         self._runs: dict[str, int] = {}
         self._healed = dict.fromkeys(models, 0.0)
         self._tried = dict.fromkeys(models, 0.0)
         self._watch = asyncio.create_task(self._look())
+
+    @property
+    def models(self) -> frozenset[str]:
+        """Names of the folders that are watched."""
+        return self._models
+
+    @property
+    def gone(self) -> bool:
+        """Whether the server could not be reached at the last look."""
+        return self._gone
 
     @property
     def down(self) -> frozenset[str]:
@@ -88,10 +99,12 @@ class Watchdog:
                 ready = await self._connection.ready_models()
                 await self._count()
             except ServerGone:
+                self._gone = True
                 self._dead.clear()  # with their server: the next one has processes of its own
             except EngineError as error:
                 _log.debug("Triton does not tell its models: %s", error)
             else:
+                self._gone = False
                 self._missing = self._models - ready
                 for model in self.down:
                     if time.monotonic() - self._tried[model] > RETRY_SECONDS:

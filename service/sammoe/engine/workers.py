@@ -1,6 +1,7 @@
 """Bounded pools of threads: the event loop never blocks, and a queue never grows without end."""
 
 import asyncio
+import contextvars
 import threading
 import time
 from collections.abc import Callable
@@ -24,8 +25,25 @@ class Ran(Generic[T]):
     run_ms: float
 
 
+@dataclass(frozen=True)
+class Load:
+    """How busy a queue is.
+
+    Attributes
+    ----------
+    running, waiting
+        Calls at work, and calls that wait for a worker.
+    places
+        How many there may be of both together; one more is refused.
+    """
+
+    running: int
+    waiting: int
+    places: int
+
+
 class WorkerPool:
-    """Threads that run blocking calls for coroutines.
+    """Threads that run blocking calls for coroutines. They inherit the caller's context.
 
     Parameters
     ----------
@@ -40,7 +58,17 @@ class WorkerPool:
     def __init__(self, name: str, *, workers: int, waiting: int) -> None:
         self._name = name
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix=f"sammoe-{name}")
-        self._places = threading.BoundedSemaphore(workers + waiting)
+        self._workers = workers
+        self._places = workers + waiting
+        self._taken = 0
+        self._lock = threading.Lock()
+
+    @property
+    def load(self) -> Load:
+        """How busy it is now."""
+        taken = self._taken
+        running = min(taken, self._workers)
+        return Load(running, taken - running, self._places)
 
     async def run(self, call: Callable[[], T]) -> Ran[T]:
         """Run ``call`` in a thread and return its result; what it raises is raised here.
@@ -55,12 +83,12 @@ class WorkerPool:
         EngineError
             The pool is closed.
         """
-        if not self._places.acquire(blocking=False):
-            raise EngineBusy(f"Too many requests wait for the {self._name} workers; try again.")
+        self._enter()
+        context = contextvars.copy_context()
         try:
-            future = self._executor.submit(_timed, call, time.perf_counter())
+            future = self._executor.submit(context.run, _timed, call, time.perf_counter())
         except RuntimeError:
-            self._places.release()
+            self._leave()
             raise EngineError(_CLOSED) from None
         future.add_done_callback(self._leave)
         try:
@@ -76,8 +104,15 @@ class WorkerPool:
         """Finish the calls that run, cancel those that wait, refuse new ones."""
         await asyncio.to_thread(self._executor.shutdown, wait=True, cancel_futures=True)
 
-    def _leave(self, _: Future[Ran[T]]) -> None:
-        self._places.release()
+    def _enter(self) -> None:
+        with self._lock:
+            if self._taken == self._places:
+                raise EngineBusy(f"Too many requests wait for the {self._name} workers; try again.")
+            self._taken += 1
+
+    def _leave(self, _: Future[Ran[T]] | None = None) -> None:
+        with self._lock:
+            self._taken -= 1
 
 
 def _timed(call: Callable[[], T], submitted: float) -> Ran[T]:

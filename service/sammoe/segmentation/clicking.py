@@ -32,6 +32,7 @@ from sammoe.store import (
     WindowRecord,
     now,
 )
+from sammoe.telemetry import span
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.paste import Pasted
 from sammoe.volume.window import WindowRule, model_grid
@@ -78,7 +79,8 @@ class Clicker:
         self, click: Click, render: Render | None, progress: Progress | None = None
     ) -> Segmented:
         """Plan, embed, decode, follow, paste, and keep the record."""
-        read = await self._pool.run(lambda: self._prepare(click))
+        with span("read"):
+            read = await self._pool.run(lambda: self._prepare(click))
         request, plans = read.value
         started = time.perf_counter()
         grown = await self.grower.grow(request, plans, progress)
@@ -144,7 +146,8 @@ class Clicker:
     ) -> tuple[SegmentationRecord, Pasted, bytes | None, float]:
         started = time.perf_counter()
         volume, bundle, route = request.volume, self._engine.bundle, grown.route
-        pasted = grown.field.paste(volume.geometry)
+        with span("paste"):
+            pasted = grown.field.paste(volume.geometry)
         pasted_at = time.perf_counter()
         ends = _ends(request, grown, pasted)
         record = SegmentationRecord(
@@ -183,11 +186,12 @@ class Clicker:
             ),
         )
         fields = candidates(self.grower, request, grown)
-        written = self._writers.submit(self._store.segmentations.put, record, fields)
-        try:
-            rendered = None if render is None else render(pasted, volume.geometry)
-        finally:
-            wait([written])
+        with span("store"):
+            written = self._writers.submit(self._store.segmentations.put, record, fields)
+            try:
+                rendered = None if render is None else render(pasted, volume.geometry)
+            finally:
+                wait([written])
         return written.result(), pasted, rendered, 1000 * (time.perf_counter() - pasted_at)
 
 

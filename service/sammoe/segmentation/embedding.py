@@ -18,6 +18,7 @@ from sammoe.store import (
     VolumeRecord,
     embedding_key,
 )
+from sammoe.telemetry import span
 from sammoe.volume.crop import crop
 from sammoe.volume.volume import Volume
 from sammoe.volume.window import Window, WindowRule
@@ -82,9 +83,11 @@ class Embedder:
         mine = fetched = False
 
         async def encode() -> NDArray[np.float16]:
-            cut = await self._pool.run(lambda: self._crop(volume, window))
+            with span("crop"):
+                cut = await self._pool.run(lambda: self._crop(volume, window))
             phases["crop"] = cut.run_ms
-            return await self._engine.encode(cut.value)
+            with span("encode"):
+                return await self._engine.encode(cut.value)
 
         async def make() -> NDArray[np.float16]:
             nonlocal mine, fetched
@@ -98,14 +101,16 @@ class Embedder:
             volume.content_digest, volume.modality, window, self._rule, self._encoder_digest
         )
         started = time.perf_counter()
-        while True:
-            try:
-                embedding, hit = await self._cache.get_or_encode(key, make)
-                break
-            except NotFound:
-                # The encode waited for was of an equal scan, now deleted; this one may be here.
-                if mine:
-                    raise
+        with span("embed") as seen:
+            while True:
+                try:
+                    embedding, hit = await self._cache.get_or_encode(key, make)
+                    break
+                except NotFound:
+                    # The encode waited for was of an equal scan, now deleted; this one may be here.
+                    if mine:
+                        raise
+            seen.note(hit=hit, fetched=fetched)
         if not hit:
             await self._forgetting.check(volume)
             # Who waits for somebody else's encode has no crop of its own: all is "encode".

@@ -20,6 +20,7 @@ from sammoe.segmentation.following import agrees, neighbours
 from sammoe.segmentation.planning import Parent, Places, Plan, answer, answer_name, plan_window
 from sammoe.segmentation.wandering import first_windows
 from sammoe.store import Fields, Logits, PromptRecord, VolumeRecord, rounded
+from sammoe.telemetry import span
 from sammoe.volume.blending import confirmed, joined
 from sammoe.volume.field import Field
 from sammoe.volume.window import Window, WindowRule, model_grid
@@ -260,9 +261,11 @@ class Grower:
             embedded = await self._embedder.embed(volume, planned.window)
             clock = asyncio.get_running_loop().time
             started = clock()
-            decoded = await self._engine.decode(
-                embedded.embedding, planned.inputs, choice, volume.modality
-            )
+            with span("decode") as seen:
+                decoded = await self._engine.decode(
+                    embedded.embedding, planned.inputs, choice, volume.modality
+                )
+                seen.note(used=decoded.route.used, fused=decoded.route.fused)
         masks = {name: rounded(logits) for name, logits in decoded.candidates.items()}
         phases = dict(embedded.phases_ms)
         phases["decode"] = 1000 * (clock() - started) - decoded.queue_ms

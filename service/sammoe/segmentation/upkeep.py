@@ -1,4 +1,6 @@
-"""What a front end does on its own: forget what others deleted, and tidy up the store in turn."""
+"""What a front end does on its own: forget what others deleted, tidy up the store in turn, and look
+whether it is fit for clicks, so that metrics tell it although nobody asks.
+"""
 
 import asyncio
 import logging
@@ -15,10 +17,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class UpkeepTimes:
-    """Seconds between two looks for deletions, and between two for whether it is time to tidy."""
+    """Seconds between two looks for deletions, two for whether it is time to tidy, and two at the
+    health of engine and store.
+    """
 
     look: float = 2.0
     tidy: float = 300.0
+    health: float = 10.0
 
 
 class Upkeep:
@@ -34,6 +39,7 @@ class Upkeep:
         tasks = [
             asyncio.create_task(_repeat("look", self._look, self._times.look)),
             asyncio.create_task(_repeat("tidy", self._tidy, self._times.tidy)),
+            asyncio.create_task(_repeat("health", self._workspace.check_ready, self._times.health)),
         ]
         try:
             yield

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sammoe.bundle import Bundle
-from sammoe.engine import AUTO, Choice, Engine, WorkerPool
+from sammoe.engine import AUTO, Choice, Engine, Load, WorkerPool
 from sammoe.errors import (
     Conflict,
     NoForeground,
@@ -90,6 +90,32 @@ class SwapCounters:
     refused: int = 0
 
 
+@dataclass
+class Health:
+    """Whether the engine and the store were fit for clicks when that was last looked at."""
+
+    engine: bool = True
+    store: bool = True
+
+    async def of_engine(self, check: Awaitable[None]) -> None:
+        """Look, and note what was found; what ``check`` raises is raised."""
+        try:
+            await check
+        except SammoeError:
+            self.engine = False
+            raise
+        self.engine = True
+
+    async def of_store(self, check: Awaitable[None]) -> None:
+        """The same of the store."""
+        try:
+            await check
+        except SammoeError:
+            self.store = False
+            raise
+        self.store = True
+
+
 class Workspace:
     """What a principal can do. Every method may raise `StoreUnavailable` or `EngineBusy`.
 
@@ -105,6 +131,8 @@ class Workspace:
     ----------
     results
         What a principal can do with results.
+    health
+        What `check_ready` found last.
     swaps
         How often another bundle took over, and how often one was refused.
     forgetting
@@ -125,6 +153,8 @@ class Workspace:
         self.cache = cache
         self.shared = shared
         self.swaps = SwapCounters()
+        self.health = Health()
+        self._observers: list[Callable[[Segmented], None]] = []
         self.pacs = pacs or Pacs(())
         self._limits = limits
         self._clicks = WorkerPool(
@@ -154,10 +184,25 @@ class Workspace:
         """Where to put an upload while it arrives; emptied after a crash."""
         return self.store.temporary_folder
 
+    @property
+    def loads(self) -> dict[str, Load]:
+        """How busy each queue is: those of the workspace and of the engine that answers now."""
+        return {"click": self._clicks.load, "scan": self._scans.load, **self.engine.loads}
+
+    def observe(self, tell: Callable[[Segmented], None]) -> None:
+        """Call ``tell`` with each segmentation that is made from now on, whoever asked for it."""
+        self._observers.append(tell)
+
     async def check_ready(self) -> None:
         """Return when clicks can be answered: the engine is ready, and the store can be written."""
-        await self._served.engine.check_ready()
-        await asyncio.to_thread(self.store.check)
+        looks = await asyncio.gather(
+            self.health.of_engine(self._served.engine.check_ready()),
+            self.health.of_store(asyncio.to_thread(self.store.check)),
+            return_exceptions=True,
+        )
+        for found in looks:
+            if found is not None:
+                raise found
 
     async def switch(self, engine: Engine) -> None:
         """Let another engine answer from now on.
@@ -421,7 +466,10 @@ class Workspace:
         with self._served.used() as served:
             if parent is not None and refined != ANSWER:
                 await served.candidates.make(principal, parent, refined)
-            return await served.clicker.click(click, render, progress)
+            made = await served.clicker.click(click, render, progress)
+        for tell in self._observers:
+            tell(made)
+        return made
 
     async def get_segmentation(self, principal: str, name: str) -> SegmentationRecord:
         """Return a segmentation's record."""

@@ -1,13 +1,13 @@
 """An engine that can be watched and held up, in front of a real one."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sammoe.bundle import Bundle
-from sammoe.engine import Choice, Decoded, DecoderInputs, Engine
+from sammoe.engine import Choice, Decoded, DecoderInputs, Engine, Load
 from sammoe.volume.volume import Modality
 
 
@@ -29,6 +29,14 @@ class WatchedEngine:
     @property
     def bundle(self) -> Bundle:
         return self._engine.bundle
+
+    @property
+    def loads(self) -> Mapping[str, Load]:
+        return self._engine.loads
+
+    @property
+    def missing(self) -> frozenset[str]:
+        return self._engine.missing
 
     async def encode(self, image: NDArray[np.float32]) -> NDArray[np.float16]:
         self.encodes += 1

@@ -20,7 +20,7 @@ from sammoe import __version__
 from sammoe.api.bodies import read_json
 from sammoe.api.nninteractive import schemas
 from sammoe.api.nninteractive.wire import pack, read_packed
-from sammoe.api.problems import problem_response
+from sammoe.api.problems import refuse
 from sammoe.api.services import Call, Caller, json_answer
 from sammoe.api.uploads import OCTETS, received
 from sammoe.errors import InvalidInput, LeaseGone, MalformedBody, PromptInvalid
@@ -49,7 +49,7 @@ class _Route(APIRoute):
             try:
                 return await handle(request)
             except InvalidInput as error:
-                return problem_response(error, request.state.request_id, status=400)
+                return refuse(error, request.scope["state"], status=400)
 
         return answer
 

@@ -24,6 +24,7 @@ from sammoe.settings import env_name, flag
 from sammoe.store.breaker import Breaker
 from sammoe.store.redis.deadline import within
 from sammoe.store.redis.payload import SCHEMA
+from sammoe.telemetry import span
 
 _CLAIM: Final = """
 local kind = redis.call('TYPE', KEYS[1]).ok
@@ -204,7 +205,8 @@ class Commands:
             return Reply.AWAY
         seconds = self._limits.answer_seconds + size / self._limits.bytes_per_second
         try:
-            answer = await within(seconds, self._client.execute_command(*command))  # type: ignore[no-untyped-call]
+            with span("redis", command=str(command[0])):
+                answer = await within(seconds, self._client.execute_command(*command))  # type: ignore[no-untyped-call]
         except OutOfMemoryError:
             self.full += 1
             answer = Reply.FULL

@@ -1,18 +1,18 @@
-"""Metrics and request logs, without patient data and without globals.
+"""Metrics in Prometheus' text form."""
 
-Labels are bounded: methods and routes come from closed sets (route *templates*, never paths),
-experts from the bundles that were served. Logs hold a request id, route template, status and times:
-never a path, a query, a file name, a prompt or a message of an exception, any of which could name a
-patient.
-"""
-
-import logging
-import sys
-import traceback
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from sammoe import __version__
@@ -28,9 +28,34 @@ OTHER: Final = "other"
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0)
+_SCORES = tuple(n / 20 for n in range(1, 21))
 
-access_log = logging.getLogger("sammoe.access")
-error_log = logging.getLogger("sammoe.errors")
+
+def known_method(method: str) -> str:
+    """An HTTP method, or :data:`OTHER` for one that somebody made up."""
+    return method if method in _METHODS else OTHER
+
+
+@dataclass(frozen=True)
+class Routed:
+    """What is counted of a segmentation's route.
+
+    Attributes
+    ----------
+    used
+        Whose mask it is: ``general`` or an expert of a bundle that was served.
+    fused
+        Whether two masks were mixed.
+    check
+        The verdict on the best expert's mask, or None where there was none.
+    s_top
+        The best expert's score, or None where no gate was asked.
+    """
+
+    used: str
+    fused: bool = False
+    check: str | None = None
+    s_top: float | None = None
 
 
 class Telemetry:
@@ -38,6 +63,8 @@ class Telemetry:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
         self._requests = Counter(
             "sammoe_http_requests",
             "HTTP requests answered.",
@@ -53,6 +80,12 @@ class Telemetry:
         )
         self.in_flight = Gauge(
             "sammoe_http_requests_in_flight", "HTTP requests under way.", registry=self.registry
+        )
+        self._refusals = Counter(
+            "sammoe_refusals",
+            "Requests answered with a problem, by its code.",
+            ["code"],
+            registry=self.registry,
         )
         self._phases = Histogram(
             "sammoe_phase_seconds",
@@ -73,6 +106,18 @@ class Telemetry:
             ["expert", "fused"],
             registry=self.registry,
         )
+        self._checks = Counter(
+            "sammoe_expert_checks",
+            "Masks of experts that were sure enough, by the consistency check's verdict.",
+            ["verdict"],
+            registry=self.registry,
+        )
+        self._scores = Histogram(
+            "sammoe_gate_score",
+            "The best expert's score, where the gate was asked.",
+            buckets=_SCORES,
+            registry=self.registry,
+        )
         self._uploaded = Counter(
             "sammoe_uploaded_bytes", "Bytes of uploaded scans.", registry=self.registry
         )
@@ -81,18 +126,21 @@ class Telemetry:
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request; ``route`` is a template or :data:`UNMATCHED`."""
-        known = method if method in _METHODS else OTHER
-        self._requests.labels(known, route, str(status)).inc()
+        self._requests.labels(known_method(method), route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def segmentation(
-        self, expert: str, *, fused: bool, phases_ms: Mapping[str, float], cache: str
-    ) -> None:
-        """Count one segmentation: whose mask (``general`` or an expert of a bundle that was
-        served), its phases in ms, and ``hit`` or ``miss``.
-        """
-        self._segmentations.labels(expert, str(fused).lower()).inc()
+    def refusal(self, code: str) -> None:
+        """Count one problem by its code, one of the tree of exceptions."""
+        self._refusals.labels(code).inc()
+
+    def segmentation(self, routed: Routed, *, phases_ms: Mapping[str, float], cache: str) -> None:
+        """Count one segmentation: its route, its phases in ms, and ``hit`` or ``miss``."""
+        self._segmentations.labels(routed.used, str(routed.fused).lower()).inc()
         self._cache.labels(cache).inc()
+        if routed.check is not None:
+            self._checks.labels(routed.check).inc()
+        if routed.s_top is not None:
+            self._scores.observe(routed.s_top)
         for phase, milliseconds in phases_ms.items():
             self._phases.labels(phase).observe(milliseconds / 1000)
 
@@ -103,39 +151,3 @@ class Telemetry:
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text form."""
         return generate_latest(self.registry)
-
-
-def log_request(request_id: str, method: str, route: str, status: int, seconds: float) -> None:
-    """One line per request."""
-    access_log.info(
-        "request_id=%s method=%s route=%s status=%d ms=%.1f",
-        request_id,
-        method if method in _METHODS else OTHER,
-        route,
-        status,
-        seconds * 1000,
-    )
-
-
-def log_failure(request_id: str, error: BaseException) -> None:
-    """A fault of ours: the exception's type and frames, without its message or any value."""
-    frames = traceback.extract_tb(error.__traceback__)
-    places = " < ".join(
-        f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames)
-    )
-    error_log.error(
-        "request_id=%s exception=%s at %s", request_id, type(error).__qualname__, places
-    )
-
-
-def configure_logging(level: str) -> None:
-    """Send the service's own log lines to stderr, from ``level`` (``debug`` ... ``error``) up."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    logger = logging.getLogger("sammoe")
-    logger.handlers[:] = [handler]
-    logger.setLevel(level.upper())
-    logger.propagate = False
-    # At a lower level they log addresses, which hold UIDs of patients' studies.
-    for library in ("httpcore", "httpx"):
-        logging.getLogger(library).setLevel(logging.WARNING)
