@@ -79,7 +79,7 @@ def create_app(workspace: Workspace, settings: Settings, keys: KeyRing | None = 
 
 
 def create_monailabel_app(app: FastAPI) -> FastAPI:
-    """MONAI Label's protocol alone, at the root: for viewers that can not be given a path.
+    """MONAI Label's protocol at the root, for viewers that can not be given a path; and the PACS.
 
     Parameters
     ----------
@@ -98,6 +98,7 @@ def create_monailabel_app(app: FastAPI) -> FastAPI:
     )
     beside.state.services = services
     beside.include_router(monailabel.router)
+    beside.include_router(proxy.router)
     problems.install(beside)
     return beside
 

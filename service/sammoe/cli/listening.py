@@ -5,7 +5,7 @@ import sys
 from typing import Final
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from sammoe.errors import SettingsInvalid
 from sammoe.settings import Settings, env_name, flag
@@ -16,7 +16,7 @@ _SPARE_CONNECTIONS: Final = 256
 """Connections beyond the requests at once: idle ones of browsers, and probes."""
 
 
-def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     """Uvicorn's settings: its own log lines hold paths, so only its warnings are kept."""
     return uvicorn.Config(
         app,

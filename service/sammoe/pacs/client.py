@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ _SECONDS: Final = 900.0
 """For a whole series."""
 _LIST_SECONDS: Final = 60.0
 _AT_ONCE: Final = 4
+_UID: Final = re.compile(r"[0-9][0-9.]{0,63}")
 
 _STUDY, _SERIES = "0020000D", "0020000E"
 _MODALITY, _STUDY_DATE, _INSTANCES = "00080060", "00080020", "00201209"
@@ -168,6 +170,23 @@ class Pacs:
             if query.modality in (None, found.modality)
         )
         return SeriesPage(items, more=not query.study and len(studies) >= query.limit)
+
+    async def study_of(self, series: str) -> str | None:
+        """The study that a series of the default server belongs to; None without one.
+
+        Raises
+        ------
+        PacsError, PacsUnavailable
+            See `retrieve`.
+        """
+        if not self._connections or not _UID.fullmatch(series):
+            return None
+        wanted = {"SeriesInstanceUID": series, "includefield": _STUDY}
+        for one in await _list(self.connection(), "/series", wanted):
+            study = _value(one, _STUDY)
+            if _value(one, _SERIES) == series and isinstance(study, str) and _UID.fullmatch(study):
+                return study
+        return None
 
     async def _studies(self, connection: Connection, query: SeriesQuery) -> dict[str, date | None]:
         wanted = {"limit": str(query.limit), "offset": str(query.offset)}
