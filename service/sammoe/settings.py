@@ -156,6 +156,18 @@ class Settings(BaseSettings):
     monailabel_key: Path | None = Field(
         default=None, description="private key (PEM) of that certificate"
     )
+    monailabel_ohif: Path | None = Field(
+        default=None, description="folder of MONAI Label's OHIF, served on that port at /ohif/"
+    )
+    ohif_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="TCP port on which OHIF is served at the root, and the API behind it",
+    )
+    ohif: Path | None = Field(
+        default=None, description="folder of OHIF with the extension in it, for that port"
+    )
     nninteractive_axes: Literal["kji", "ijk"] = Field(
         default="kji",
         description="order of the axes of images that nnInteractive clients send: kji or ijk",

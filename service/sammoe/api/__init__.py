@@ -2,5 +2,13 @@
 
 from sammoe.api.application import create_app, create_monailabel_app
 from sammoe.api.auth import KeyRing, check_exposure
+from sammoe.api.site import INDEX, Site
 
-__all__ = ["KeyRing", "check_exposure", "create_app", "create_monailabel_app"]
+__all__ = [
+    "INDEX",
+    "KeyRing",
+    "Site",
+    "check_exposure",
+    "create_app",
+    "create_monailabel_app",
+]

@@ -89,7 +89,7 @@ def create_app(
 
 
 def create_monailabel_app(app: FastAPI) -> FastAPI:
-    """MONAI Label's protocol alone, at the root: for viewers that can not be given a path.
+    """MONAI Label's protocol at the root, for viewers that can not be given a path; and the PACS.
 
     Parameters
     ----------
@@ -108,6 +108,7 @@ def create_monailabel_app(app: FastAPI) -> FastAPI:
     )
     beside.state.services = services
     beside.include_router(monailabel.router)
+    beside.include_router(proxy.router)
     problems.install(beside)
     return beside
 

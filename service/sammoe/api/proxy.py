@@ -2,7 +2,8 @@
 
 A PACS sends no CORS headers, so a page can read it only through its own origin; and it shall not
 need the PACS's credentials. What passes: DICOMweb's resources, searched for, read, and stored; no
-other path, method or header. Bodies go through as they come, in both directions.
+other path, method or header. Bodies go through as they come, in both directions. MONAI Label's
+OHIF knows it as ``/proxy/dicom/wado`` and ``qido``.
 """
 
 import re
@@ -21,6 +22,7 @@ from sammoe.pacs import Answer, check_status
 
 router = APIRouter(include_in_schema=False)
 
+_ROOT: Final = re.compile(r"/dicom-web|/proxy/dicom/(wado|qido)")
 _READ: Final = re.compile(r"/(studies|series|instances)(/[A-Za-z0-9_,-][A-Za-z0-9._,-]*)*")
 _STORE: Final = re.compile(r"/studies(/[0-9.]{1,64})?")
 _ASKED: Final = ("accept", "content-type")
@@ -34,12 +36,14 @@ _SAFE: Final = {"Content-Security-Policy": "sandbox; default-src 'none'"}
 
 
 @router.get("/dicom-web/{path:path}")
+@router.get("/proxy/dicom/{kind}/{path:path}")
 async def read(call: QueryCaller) -> Response:
     """Pass on a search or a retrieval."""
     return await _pass_on(call, _READ, None)
 
 
 @router.post("/dicom-web/{path:path}")
+@router.post("/proxy/dicom/{kind}/{path:path}")
 async def store(call: QueryCaller) -> Response:
     """Pass on instances to be stored."""
     settings = call.services.settings
@@ -53,7 +57,7 @@ async def _pass_on(
     request = call.request
     # As it was sent: a decoded path could mean another place there.
     path = request.scope["raw_path"].decode("ascii", "replace").partition("?")[0]
-    path = path.removeprefix("/dicom-web")
+    path = _ROOT.sub("", path, count=1)
     if not allowed.fullmatch(path) or ".." in path:
         raise NotFound("There is no such DICOMweb resource.")
     headers = {name: request.headers[name] for name in _ASKED if name in request.headers}

@@ -1,4 +1,4 @@
-"""A port beside the service's own, for viewers that can not be given a path."""
+"""Ports beside the service's own, for viewers that can not be given a path."""
 
 import asyncio
 import ssl
@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
-from sammoe.api import create_monailabel_app
+from sammoe.api import INDEX, Site, create_monailabel_app
 from sammoe.cli.listening import listen, server_config
 from sammoe.errors import SettingsInvalid
 from sammoe.settings import Settings, flag
@@ -20,14 +21,34 @@ async def monailabel_port(app: FastAPI, settings: Settings) -> AsyncIterator[Non
     if settings.monailabel_port is None:
         yield
         return
-    config = server_config(create_monailabel_app(app), settings)
+    beside: ASGIApp = create_monailabel_app(app)
+    if settings.monailabel_ohif is not None:
+        beside = Site(beside, settings.monailabel_ohif, "/ohif/")
+    config = server_config(beside, settings)
     if settings.monailabel_certificate is not None:
         config.ssl_certfile = str(settings.monailabel_certificate)
         config.ssl_keyfile = settings.monailabel_key
+    async with _serving(config, "MONAI Label", settings.host, settings.monailabel_port):
+        yield
+
+
+@asynccontextmanager
+async def ohif_port(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
+    """OHIF with the API on a port of its own while the context lasts, if that is wanted."""
+    if settings.ohif_port is None or settings.ohif is None:
+        yield
+        return
+    config = server_config(Site(app, settings.ohif), settings)
+    async with _serving(config, "OHIF", settings.host, settings.ohif_port):
+        yield
+
+
+@asynccontextmanager
+async def _serving(config: uvicorn.Config, what: str, host: str, port: int) -> AsyncIterator[None]:
     server = _Beside(config)
-    with listen(settings.host, settings.monailabel_port) as listener:
+    with listen(host, port) as listener:
         scheme = "https" if config.ssl_certfile else "http"
-        print(f"  MONAI Label  {scheme}://{settings.host}:{listener.getsockname()[1]}", flush=True)
+        print(f"  {what:<12} {scheme}://{host}:{listener.getsockname()[1]}", flush=True)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             yield
@@ -36,14 +57,21 @@ async def monailabel_port(app: FastAPI, settings: Settings) -> AsyncIterator[Non
             await task
 
 
-def check_certificate(settings: Settings) -> None:
-    """Refuse a certificate or key that can not be used.
+def check_beside(settings: Settings) -> None:
+    """Refuse what can not be served beside: half of OHIF's settings, a bad certificate.
 
     Raises
     ------
     SettingsInvalid
         Names the flag.
     """
+    if (settings.ohif is None) != (settings.ohif_port is None):
+        raise SettingsInvalid(f"{flag('ohif')} and {flag('ohif_port')} go together: give both")
+    if settings.monailabel_ohif is not None and settings.monailabel_port is None:
+        raise SettingsInvalid(f"{flag('monailabel_ohif')} needs {flag('monailabel_port')}")
+    for folder, name in ((settings.ohif, "ohif"), (settings.monailabel_ohif, "monailabel_ohif")):
+        if folder is not None and not (folder / INDEX).is_file():
+            raise SettingsInvalid(f"{flag(name)}: {folder} holds no OHIF: it has no {INDEX}")
     if settings.monailabel_certificate is None:
         return
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -6,7 +6,7 @@ import sys
 from typing import Final, cast
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from sammoe.cli.connections import Connections
 from sammoe.errors import SettingsInvalid
@@ -20,7 +20,7 @@ _UNREAD_MILLISECONDS: Final = 60_000
 """After which the system ends a connection whose other end takes nothing of what was sent."""
 
 
-def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     """Uvicorn's settings: its own log lines hold paths, so only its warnings are kept."""
     connections = Connections(settings.limit_concurrency + _SPARE_CONNECTIONS)
     return uvicorn.Config(

@@ -14,7 +14,7 @@ from sammoe.api import KeyRing, check_exposure, create_app
 from sammoe.bundle import Bundle, load_bundle
 from sammoe.cli import INTERRUPTED
 from sammoe.cli.assembly import Start, local_engines, open_workspace, traces, triton_engines
-from sammoe.cli.beside import check_certificate, monailabel_port
+from sammoe.cli.beside import check_beside, monailabel_port, ohif_port
 from sammoe.cli.bundles import find_bundle
 from sammoe.cli.listening import listen, server_config
 from sammoe.cli.progress import steps
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     settings = Settings.load({name: value for name, value in given.items() if value is not None})
     keys = KeyRing.from_settings(settings)
     check_exposure(settings, keys)
-    check_certificate(settings)
+    check_beside(settings)
     servers = servers_from(settings)
     configure_logging(settings.log_level, settings.log_format)
     for number, code in ((signal.SIGTERM, 0), (signal.SIGINT, INTERRUPTED)):
@@ -109,6 +109,7 @@ async def _serve(
         async with (
             leases.running(),
             monailabel_port(app, settings),
+            ohif_port(app, settings),
             Upkeep(workspace).running(),
         ):
             await uvicorn.Server(server_config(app, settings)).serve(sockets=[listener])

@@ -1,6 +1,7 @@
 """What is asked of DICOMweb servers: a series' files (WADO-RS), and which there are (QIDO-RS)."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ _SECONDS: Final = 900.0
 """For a whole series."""
 _LIST_SECONDS: Final = 60.0
 _AT_ONCE: Final = 4
+_UID: Final = re.compile(r"[0-9][0-9.]{0,63}")
 
 _STUDY, _SERIES = "0020000D", "0020000E"
 _MODALITY, _STUDY_DATE, _INSTANCES = "00080060", "00080020", "00201209"
@@ -188,6 +190,19 @@ class Pacs:
         )
         return SeriesPage(items, more=not query.study and len(studies) >= query.limit)
 
+    async def study_of(self, series: str) -> str | None:
+        """The study that a series of the default server belongs to; None without one.
+
+        Raises
+        ------
+        PacsError, PacsUnavailable
+            See `retrieve`.
+        """
+        if not self._connections or not _UID.fullmatch(series):
+            return None
+        wanted = {"SeriesInstanceUID": series, "includefield": _STUDY}
+        return await _list(self.connection(), "/series", wanted, partial(_study, series))
+
     async def _studies(self, connection: Connection, query: SeriesQuery) -> dict[str, date | None]:
         wanted = {"limit": str(query.limit), "offset": str(query.offset)}
         if query.modality:
@@ -243,6 +258,15 @@ def _days(listed: list[Any]) -> dict[str, date | None]:
         if isinstance(uid, str):
             studies[uid] = _date(value(one, _STUDY_DATE))
     return studies
+
+
+def _study(series: str, listed: list[Any]) -> str | None:
+    """The study that is told of a series."""
+    for one in listed:
+        study = value(one, _STUDY)
+        if value(one, _SERIES) == series and isinstance(study, str) and _UID.fullmatch(study):
+            return study
+    return None
 
 
 def _count(series: str, listed: list[Any]) -> int | None:

@@ -23,6 +23,8 @@ _READ_SECONDS: Final = 60.0
 _WRITE_SECONDS: Final = 60.0
 _POOL_SECONDS: Final = 60.0
 _CONNECTIONS: Final = 16
+_KEPT_SECONDS: Final = 0.5
+"""How long an idle connection is used again: Orthanc closes it after one second."""
 
 Answer = httpx.Response
 
@@ -139,7 +141,7 @@ class _Checked(httpx.AsyncBaseTransport):
         context = ssl.create_default_context(
             cafile=None if server.ca_file is None else str(server.ca_file)
         )
-        limits = httpx.Limits(max_connections=_CONNECTIONS)
+        limits = httpx.Limits(max_connections=_CONNECTIONS, keepalive_expiry=_KEPT_SECONDS)
         self._inner = httpx.AsyncHTTPTransport(verify=context, limits=limits, trust_env=False)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -151,7 +153,13 @@ class _Checked(httpx.AsyncBaseTransport):
         # The Host header is there already; TLS checks the certificate for the name.
         request.extensions = {**request.extensions, "sni_hostname": url.host}
         request.url = url.copy_with(host=address)
-        return await self._inner.handle_async_request(request)
+        try:
+            return await self._inner.handle_async_request(request)
+        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+            # It may have closed a connection that it kept just when that was taken again.
+            if request.method != "GET":
+                raise
+            return await self._inner.handle_async_request(request)
 
     async def aclose(self) -> None:
         await self._inner.aclose()

@@ -276,3 +276,29 @@ async def test_addresses_are_checked_after_the_name_is_looked_up() -> None:
 )
 def test_where_a_server_may_be(address: str, networks: list[str], may: bool) -> None:
     assert _may_be_server(ip_address(address), tuple(map(ip_network, networks))) is may
+
+
+async def test_a_series_alone_leads_to_its_study() -> None:
+    found = listed({"0020000E": "1.9", "0020000D": "1.8"}, {"0020000E": SERIES, "0020000D": STUDY})
+    async with answering(lambda head: found) as (pacs, asked):
+        assert await pacs.study_of(SERIES) == STUDY
+        assert await pacs.study_of("1.2.3.5") is None
+        for name in ("", "06dt2k9m3g1v8s5b0hf4q7n2ac", "1/../2", "1" * 65):
+            assert await pacs.study_of(name) is None
+        assert len(asked) == 2
+        assert f"/dicom-web/series?SeriesInstanceUID={SERIES}&" in asked[0]
+    assert await Pacs([]).study_of(SERIES) is None
+
+
+async def test_what_reads_is_asked_again_when_a_kept_connection_was_closed(tmp_path: Path) -> None:
+    """As Orthanc does after a second, just when it is taken again."""
+    answers = [b"", COUNTED]
+
+    async with answering(lambda head: answers.pop(0)) as (pacs, asked):
+        assert await pacs._instances(pacs.connection(), STUDY, SERIES) == 2
+        assert len(asked) == 2
+    async with answering(lambda head: b"") as (pacs, asked):
+        with pytest.raises(PacsError):
+            async with pacs.connection().open("POST", "/studies", content=b"x"):
+                pass
+        assert len(asked) == 1

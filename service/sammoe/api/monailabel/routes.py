@@ -25,6 +25,7 @@ from sammoe.api.monailabel.models import Params, expert_of, info, labels_of
 from sammoe.api.services import Call, QueryCaller, Services
 from sammoe.api.uploads import received_form
 from sammoe.errors import MalformedBody, NotFound, NotSupported, Unauthorized
+from sammoe.segmentation import Pull
 from sammoe.segmentation.retelling import segment_told
 from sammoe.store import VolumeRecord
 from sammoe.store.arriving import Arrived
@@ -220,14 +221,22 @@ async def _add(call: Call) -> VolumeRecord:
 
 
 async def _find(call: Call, name: str) -> VolumeRecord:
-    """A volume by its id, by the name that a client gave it, or by its DICOM series."""
+    """A volume by its id, by the name that a client gave it, or by its DICOM series.
+
+    A series that is not here is fetched from the default PACS, which is all that OHIF tells of it.
+    """
     try:
         return await call.workspace.get_volume(call.principal, name)
     except NotFound:
         found = await call.workspace.find_volume(call.principal, _named(name), series=name)
-        if found is None:
+        if found is not None:
+            return found
+        study = await call.workspace.pacs.study_of(name)
+        if study is None:
             raise
-        return found
+        pull, limit = Pull(study, name), call.services.settings.upload_limit
+        record, _ = await call.workspace.pull_volume(call.principal, pull, limit)
+        return record
 
 
 def _named(name: str) -> str:
