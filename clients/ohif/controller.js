@@ -1,0 +1,253 @@
+/**
+ * Between OHIF and a session: which series is looked at, what is clicked, what shows. One for the page;
+ * sessions stay while a study is open, whatever viewport or panel comes and goes.
+ */
+
+import { boxOf, isInside, slicesOf, toPlace, toVoxel } from './geometry.js';
+import { listen } from './keys.js';
+import { Labelmap } from './labelmap.js';
+import { Panel } from './panel.js';
+import { Service } from './service.js';
+import { Session } from './session.js';
+import { activate, BOX, CLICK, register } from './tools.js';
+
+const MODALITIES = ['CT', 'MR', 'PT', 'NM'];
+
+export class Controller {
+  /**
+   * @param {any} services OHIF's
+   * @param {{root?: string}} [configuration] where the service is, if not at this page's origin
+   */
+  constructor(services, configuration = {}) {
+    this.services = services;
+    this.service = new Service({
+      root: configuration.root,
+      authorization: () => services.userAuthenticationService.getAuthorizationHeader() ?? {},
+    });
+    this.panel = new Panel(this);
+    /** @type {Map<string, {session: Session, labelmap: Labelmap | null}>} by the display set's UID */
+    this.sessions = new Map();
+    /** @type {'inside' | 'outside' | 'box' | null} */
+    this.tool = null;
+    this.capabilities = null;
+    /** Why the service could not be asked what it can do. @type {any} */
+    this.unreachable = null;
+    this.registered = false;
+    this.leaving = [];
+    this.drawing = Promise.resolve();
+  }
+
+  /** A study was opened. */
+  enter() {
+    if (!this.registered) {
+      register({
+        click: (element, world, other) => this.#clicked(element, world, other),
+        box: (element, corners) => this.#boxed(element, corners),
+        marks: viewportId => this.#marks(viewportId),
+      });
+      this.registered = true;
+    }
+    const { viewportGridService: grid, cornerstoneViewportService: viewports } = this.services;
+    const look = () => this.#look();
+    const subscriptions = [
+      grid.subscribe(grid.EVENTS.ACTIVE_VIEWPORT_ID_CHANGED, look),
+      grid.subscribe(grid.EVENTS.GRID_STATE_CHANGED, look),
+      viewports.subscribe(viewports.EVENTS.VIEWPORT_DATA_CHANGED, look),
+    ];
+    const { TOOL_ACTIVATED } = window.cornerstoneTools.Enums.Events;
+    const activated = () => this.#activated();
+    window.cornerstone.eventTarget.addEventListener(TOOL_ACTIVATED, activated);
+    const silence = listen({
+      inside: () => this.use('inside'),
+      outside: () => this.use('outside'),
+      box: () => this.use('box'),
+      add: () => this.session?.add(),
+      undo: () => this.session?.undo(),
+      redo: () => this.session?.redo(),
+      cancel: () => this.session?.cancel(),
+      candidate: () => this.session?.nextCandidate(),
+    });
+    this.leaving = [
+      ...subscriptions.map(one => () => one.unsubscribe()),
+      () => window.cornerstone.eventTarget.removeEventListener(TOOL_ACTIVATED, activated),
+      silence,
+    ];
+    this.learn();
+  }
+
+  /** The study was closed. */
+  exit() {
+    for (const leave of this.leaving) leave();
+    for (const { session } of this.sessions.values()) session.cancel();
+    this.leaving = [];
+    this.sessions.clear();
+    this.tool = null;
+  }
+
+  /** Where the panel is; null when it goes. @param {HTMLElement | null} node */
+  mount(node) {
+    if (!node) return;
+    node.replaceChildren(this.panel.root);
+    this.panel.show();
+  }
+
+  /** Ask the service what it can do. */
+  async learn() {
+    try {
+      this.capabilities = await this.service.capabilities();
+      this.unreachable = null;
+      for (const { session } of this.sessions.values()) session.experts = this.#experts();
+    } catch (error) {
+      this.unreachable = error;
+    }
+    this.panel.show();
+  }
+
+  /** Of the series in the active viewport; null without one. @returns {Session | null} */
+  get session() {
+    return this.#current()?.session ?? null;
+  }
+
+  /** Choose what the main mouse button does. @param {'inside' | 'outside' | 'box'} tool */
+  use(tool) {
+    const entry = this.#current();
+    if (!entry) return;
+    this.tool = tool;
+    const { toolGroupService } = this.services;
+    for (const id of this.#viewportsOf(this.#displaySet())) {
+      const group = toolGroupService.getToolGroupForViewport(id);
+      if (group) activate(group, tool === 'box' ? BOX : CLICK);
+    }
+    entry.session.open();
+    this.panel.show();
+  }
+
+  /** Something changed: draw it. */
+  refresh() {
+    this.panel.show();
+    const entry = this.#current();
+    if (!entry?.session.volume) return;
+    // One after the other, for adding a representation takes its time.
+    this.drawing = this.drawing.then(() => this.#draw(entry)).catch(error => this.#failed(entry, error));
+  }
+
+  async #draw(entry) {
+    const { session } = entry;
+    const displaySet = this.#displaySetOf(session);
+    if (!displaySet) return;
+    if (!entry.labelmap) {
+      if (!session.drawn.length && !session.structure.growing) return this.#mark(displaySet);
+      const slices = slicesOf(session.volume, displaySet.imageIds.map(planeOf));
+      entry.labelmap = new Labelmap(this.services, displaySet, slices, session.volume.shape);
+    }
+    await entry.labelmap.show(session);
+    this.#mark(displaySet);
+  }
+
+  #failed(entry, error) {
+    console.error(error);
+    entry.session.problem = { code: 'not_drawn', message: `The mask can not be shown: ${error.message}`, retry: null };
+    this.panel.show();
+  }
+
+  #mark(displaySet) {
+    const { triggerAnnotationRenderForViewportIds } = window.cornerstoneTools.utilities;
+    triggerAnnotationRenderForViewportIds(this.#viewportsOf(displaySet));
+  }
+
+  #look() {
+    this.#current();
+    this.refresh();
+  }
+
+  /** Session of the active series, made when it is first looked at. */
+  #current() {
+    const displaySet = this.#displaySet();
+    if (!displaySet) return null;
+    const uid = displaySet.displaySetInstanceUID;
+    if (!this.sessions.has(uid)) {
+      const series = { study: displaySet.StudyInstanceUID, series: displaySet.SeriesInstanceUID };
+      const session = new Session(this.service, series, () => this.refresh());
+      session.experts = this.#experts();
+      this.sessions.set(uid, { session, labelmap: null });
+    }
+    return this.sessions.get(uid);
+  }
+
+  #experts() {
+    return (this.capabilities?.experts ?? []).map(one => one.name);
+  }
+
+  /** The images in the active viewport, if they are of a kind that can be clicked in. */
+  #displaySet() {
+    const { viewportGridService, displaySetService } = this.services;
+    const { viewports, activeViewportId } = viewportGridService.getState();
+    const uids = viewports?.get(activeViewportId)?.displaySetInstanceUIDs ?? [];
+    return uids
+      .map(uid => displaySetService.getDisplaySetByUID(uid))
+      .find(one => one?.imageIds?.length > 1 && MODALITIES.includes(one.Modality));
+  }
+
+  #displaySetOf(session) {
+    const { series } = session.series;
+    return this.services.displaySetService
+      .getActiveDisplaySets()
+      .find(one => one.SeriesInstanceUID === series && one.imageIds?.length > 1);
+  }
+
+  #viewportsOf(displaySet) {
+    const { viewports } = this.services.viewportGridService.getState();
+    return [...viewports.values()]
+      .filter(one => one.displaySetInstanceUIDs?.includes(displaySet?.displaySetInstanceUID))
+      .map(one => one.viewportId);
+  }
+
+  async #clicked(element, world, other) {
+    const session = await this.#ready();
+    if (!session) return;
+    const position = toVoxel(session.volume.affine)(world);
+    if (!isInside(session.volume, position)) return;
+    const positive = (this.tool !== 'outside') !== Boolean(other);
+    await session.prompt({ position, label: positive ? 1 : 0 });
+  }
+
+  async #boxed(element, corners) {
+    const session = await this.#ready();
+    if (session) await session.prompt({ box: boxOf(session.volume, corners) });
+  }
+
+  /** The session, once it has its volume: a place means nothing before. */
+  async #ready() {
+    const { session } = this;
+    if (!session) return null;
+    await session.open();
+    return session.volume ? session : null;
+  }
+
+  #marks(viewportId) {
+    const { session } = this;
+    if (!session?.volume || !this.#viewportsOf(this.#displaySet()).includes(viewportId)) return [];
+    const { affine, spacing } = session.volume;
+    const reach = Math.max(...spacing) / 2;
+    return session
+      .promptsOf(session.structure)
+      .filter(prompt => prompt.position)
+      .map(({ position, label }) => ({ world: toPlace(affine, position), label, reach }));
+  }
+
+  /** Another tool was taken from OHIF's own bar. */
+  #activated() {
+    const { viewportGridService, toolGroupService } = this.services;
+    const group = toolGroupService.getToolGroupForViewport(viewportGridService.getActiveViewportId());
+    const name = group?.getActivePrimaryMouseButtonTool();
+    if (this.tool && name !== CLICK && name !== BOX) {
+      this.tool = null;
+      this.panel.show();
+    }
+  }
+}
+
+/** @returns {import('./geometry.js').Plane} */
+function planeOf(imageId) {
+  return window.cornerstone.metaData.get('imagePlaneModule', imageId);
+}

@@ -1,0 +1,251 @@
+/** The panel: all that the session knows, and buttons for all that it can do. */
+
+import { element } from './elements.js';
+import { SHORTCUTS } from './keys.js';
+import { KINDS } from './structures.js';
+
+const TOOLS = [
+  ['inside', '+', 'Inside', 'Click on the structure (A)'],
+  ['outside', '−', 'Outside', 'Click beside it (S)'],
+  ['box', '▢', 'Box', 'Draw a box around it (B)'],
+];
+const CANDIDATES = { fused: 'Answer', general: 'General', expert: 'Best expert' };
+const LIST = 'sammoe-kinds';
+
+export class Panel {
+  /** @param {import('./controller.js').Controller} controller */
+  constructor(controller) {
+    this.controller = controller;
+    this.helping = false;
+    this.root = element('section', { class: 'sammoe', 'aria-label': 'SAM-Med3D-MoE' });
+    this.status = element('p', { class: 'sammoe-status', role: 'status' });
+    this.body = element('div', { class: 'sammoe-body' });
+    this.kinds = element('datalist', { id: LIST }, ...KINDS.map(({ label }) => element('option', { value: label })));
+    this.root.append(this.status, this.body, this.kinds);
+    this.ticking = null;
+  }
+
+  /** Show what is. */
+  show() {
+    const { session } = this.controller;
+    this.#tick(session);
+    if (!session) {
+      this.body.replaceChildren(element('p', { class: 'sammoe-hint' }, 'Open a CT or MR series in the active viewport.'));
+      return;
+    }
+    // Who types a name goes on typing.
+    const typing = this.root.contains(document.activeElement) && document.activeElement.matches('input');
+    if (typing) return;
+    const at = document.activeElement?.dataset?.sammoe;
+    this.body.replaceChildren(
+      ...[
+        this.#problem(session),
+        this.#tools(),
+        this.#steps(session),
+        this.#structures(session),
+        this.#answer(session),
+        this.#saving(session),
+        this.#help(),
+      ].filter(Boolean)
+    );
+    if (at) this.body.querySelector(`[data-sammoe="${at}"]`)?.focus();
+  }
+
+  #tick(session) {
+    this.status.textContent = statusOf(session, this.controller);
+    this.root.setAttribute('aria-busy', String(Boolean(session) && session.work.what !== 'idle'));
+    if (session && session.work.what !== 'idle') {
+      this.ticking ??= setInterval(() => this.#tick(this.controller.session), 250);
+    } else {
+      clearInterval(this.ticking);
+      this.ticking = null;
+    }
+  }
+
+  #problem(session) {
+    const { unreachable } = this.controller;
+    const problem =
+      session.problem ??
+      (unreachable && { message: unreachable.message, retry: () => this.controller.learn() });
+    if (!problem) return null;
+    return element(
+      'div',
+      { class: 'sammoe-problem', role: 'alert' },
+      problem.message,
+      problem.retry && button('again', 'Try again', () => problem.retry())
+    );
+  }
+
+  #tools() {
+    const { tool } = this.controller;
+    return element(
+      'div',
+      { class: 'sammoe-row', role: 'group', 'aria-label': 'Tool' },
+      ...TOOLS.map(([name, sign, label, title]) =>
+        button(name, `${sign} ${label}`, () => this.controller.use(name), { title, 'aria-pressed': String(tool === name) })
+      )
+    );
+  }
+
+  #steps(session) {
+    const busy = session.work.what !== 'idle';
+    return element(
+      'div',
+      { class: 'sammoe-row', role: 'group', 'aria-label': 'Steps' },
+      button('undo', '↶ Undo', () => session.undo(), { disabled: !session.canUndo, title: 'Undo (U)' }),
+      button('redo', '↷ Redo', () => session.redo(), { disabled: !session.canRedo || busy, title: 'Redo (Y)' }),
+      button('cancel', '✕ Stop', () => session.cancel(), { disabled: !busy, title: 'Stop (Esc)' })
+    );
+  }
+
+  #structures(session) {
+    const rows = session.structures.map((one, place) => {
+      const active = place === session.active;
+      const volume = session.volume && session.maskOf(one).count * voxelMl(session.volume);
+      const name = element('input', {
+        value: one.label,
+        maxlength: 64,
+        list: LIST,
+        'aria-label': `Name of structure ${one.number}`,
+        focus: () => session.active !== place && session.activate(place),
+        change: event => {
+          session.activate(place);
+          session.rename(event.target.value);
+        },
+        keydown: event => event.key === 'Enter' && event.target.blur(),
+      });
+      return element(
+        'li',
+        { class: active ? 'sammoe-active' : '', 'aria-current': active ? 'true' : null, click: () => !active && session.activate(place) },
+        element('span', { class: 'sammoe-swatch', style: `background: rgb(${one.colour})` }),
+        name,
+        element('span', { class: 'sammoe-volume' }, volume ? `${volume.toFixed(volume < 10 ? 1 : 0)} ml` : '')
+      );
+    });
+    return element(
+      'div',
+      { class: 'sammoe-part' },
+      element('h2', {}, 'Structures'),
+      element('ul', { class: 'sammoe-structures' }, ...rows),
+      button('add', '+ New structure', () => session.add(), { title: 'New structure (N)' })
+    );
+  }
+
+  #answer(session) {
+    const experts = this.controller.capabilities?.experts ?? [];
+    const choices = [['auto', 'Auto: the gate decides'], ['general', 'General'], ...namesOf(experts)];
+    const { expert } = session.structure;
+    const choice = element(
+      'select',
+      { 'aria-label': 'Who answers', 'data-sammoe': 'expert', change: event => session.ask(event.target.value) },
+      ...choices.map(([value, label]) => element('option', { value, selected: value === expert }, label))
+    );
+    const { step } = session;
+    return element(
+      'div',
+      { class: 'sammoe-part' },
+      element('h2', {}, 'Who answers'),
+      choice,
+      ...(step ? [candidates(session, step), bars(step.segmentation.route, experts), ...warnings(step), timings(step)] : [])
+    );
+  }
+
+  #saving(session) {
+    const nothing = !session.drawn.length;
+    const busy = session.work.what !== 'idle';
+    return element(
+      'div',
+      { class: 'sammoe-part' },
+      button('save', 'Save SEG to PACS', () => session.save(), { class: 'sammoe-main', disabled: nothing || busy }),
+      session.saved &&
+        element('p', { class: 'sammoe-saved', role: 'status' }, `Saved, revision ${session.saved.revision}. It shows when the study is opened again.`)
+    );
+  }
+
+  #help() {
+    const keys = SHORTCUTS.flatMap(([key, what]) => [element('dt', {}, element('kbd', {}, key)), element('dd', {}, what)]);
+    return element(
+      'details',
+      { class: 'sammoe-help', open: this.helping, toggle: event => (this.helping = event.target.open) },
+      element('summary', {}, 'Keys'),
+      element('dl', {}, ...keys),
+      element('p', {}, 'Research use only. Not a medical device.')
+    );
+  }
+}
+
+/** What experts are called: by label, and by modality where two have the same. @returns {Map<string, string>} */
+function namesOf(experts) {
+  const alone = one => experts.filter(other => other.label === one.label).length === 1;
+  return new Map(experts.map(one => [one.name, alone(one) ? one.label : `${one.label} (${one.modalities.join(', ')})`]));
+}
+
+function statusOf(session, controller) {
+  if (!session) return '';
+  const { what, since, windows } = session.work;
+  const seconds = ((Date.now() - since) / 1000).toFixed(0);
+  switch (what) {
+    case 'opening':
+      return `Getting the series ... ${seconds} s`;
+    case 'thinking':
+      return windows ? `Following the structure: ${windows} windows, ${seconds} s` : `Looking ... ${seconds} s`;
+    case 'saving':
+      return `Saving ... ${seconds} s`;
+  }
+  if (session.waiting.length) return `${session.waiting.length} clicks wait`;
+  if (session.step) return `Click again to correct ${session.structure.label}`;
+  return controller.tool ? 'Click on a structure' : 'Choose a tool, then click on a structure';
+}
+
+function candidates(session, step) {
+  const offered = session.candidates;
+  return element(
+    'div',
+    { class: 'sammoe-row', role: 'group', 'aria-label': 'Candidate', title: 'Next candidate (Tab)' },
+    ...offered.map(name =>
+      button(`candidate-${name}`, CANDIDATES[name], () => session.choose(name), { 'aria-pressed': String(step.candidate === name) })
+    )
+  );
+}
+
+/** The gate's score of each expert, as bars with a mark at tau. */
+function bars(route, experts) {
+  const names = namesOf(experts);
+  const scores = Object.entries(route.scores).sort((a, b) => b[1] - a[1]);
+  const made = scores.map(([name, score]) =>
+    element(
+      'div',
+      { class: `sammoe-bar${name === route.used ? ' sammoe-used' : ''}` },
+      element('span', { class: 'sammoe-name' }, names.get(name) ?? name),
+      element(
+        'span',
+        { class: 'sammoe-track', role: 'meter', 'aria-label': names.get(name) ?? name, 'aria-valuenow': score.toFixed(2), 'aria-valuemin': 0, 'aria-valuemax': 1 },
+        element('span', { class: 'sammoe-fill', style: `width: ${(100 * score).toFixed(1)}%` }),
+        route.tau === null ? null : element('span', { class: 'sammoe-tau', title: `tau ${route.tau}`, style: `left: ${100 * route.tau}%` })
+      ),
+      element('span', { class: 'sammoe-score' }, score.toFixed(2))
+    )
+  );
+  const used = names.get(route.used) ?? route.used;
+  const told = `Drawn by ${used}${route.fused ? ', fused with general' : ''}.`;
+  return element('div', { class: 'sammoe-gate' }, element('p', {}, told), ...made);
+}
+
+function warnings({ segmentation }) {
+  return segmentation.warnings.map(({ code, detail }) => element('p', { class: 'sammoe-warning', 'data-code': code }, `⚠ ${detail}`));
+}
+
+function timings({ segmentation }) {
+  const { total, ...phases } = segmentation.timings_ms;
+  const sum = total ?? Object.values(phases).reduce((all, ms) => all + ms, 0);
+  const parts = Object.entries(phases).map(([phase, ms]) => `${phase} ${ms.toFixed(0)}`);
+  return element('p', { class: 'sammoe-timings', title: parts.join(', ') }, `${sum.toFixed(0)} ms (${parts.join(', ')})`);
+}
+
+function voxelMl({ spacing }) {
+  return (spacing[0] * spacing[1] * spacing[2]) / 1000;
+}
+
+function button(name, label, click, attributes = {}) {
+  return element('button', { type: 'button', 'data-sammoe': name, click, ...attributes }, label);
+}

@@ -1,0 +1,1 @@
+"""`make ohif`: OHIF with this service and a PACS, on one address."""
