@@ -70,12 +70,14 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     ├── DataSetInvalid          422 data_set_invalid
     ├── EngineError             503 engine_unavailable
     │   ├── EngineBusy              429 engine_busy
+    │   ├── DeadlineExceeded        504 deadline_exceeded
     │   └── EngineOutputInvalid     502 engine_output_invalid
     ├── PacsError               502 pacs_failed
     │   ├── NotStored               502 not_stored
     │   └── PacsUnavailable         504 pacs_unavailable
     ├── StoreUnavailable        503 store_unavailable
     ├── QuotaExceeded           507 quota_exceeded
+    ├── RateExceeded            429 rate_exceeded
     ├── Overloaded              503 overloaded
     │   └── NoLeaseFree             503 no_lease_free
     └── SettingsInvalid         500 settings_invalid
@@ -93,10 +95,16 @@ class SammoeError(Exception):
         One sentence for people: what is wrong and what to do.
     pointer
         JSON pointer (RFC 6901) to the offending part of a request, where there is one.
+
+    Attributes
+    ----------
+    retry_seconds
+        When to try again, where the status says that it may help.
     """
 
     code: ClassVar[str] = "error"
     status: ClassVar[int] = 500
+    retry_seconds: float = 1.0
 
     def __init__(self, detail: str, *, pointer: str | None = None) -> None:
         super().__init__(detail)
@@ -512,6 +520,13 @@ class EngineBusy(EngineError):
     status = 429
 
 
+class DeadlineExceeded(EngineError):
+    """There was no answer in time; the work has been stopped."""
+
+    code = "deadline_exceeded"
+    status = 504
+
+
 class EngineOutputInvalid(EngineError):
     """The engine answered with the wrong shape, or with NaN or Inf."""
 
@@ -551,6 +566,19 @@ class QuotaExceeded(SammoeError):
 
     code = "quota_exceeded"
     status = 507
+
+
+class RateExceeded(SammoeError):
+    """The principal asks for more in a minute than it may."""
+
+    code = "rate_exceeded"
+    status = 429
+
+    def __init__(
+        self, detail: str, *, pointer: str | None = None, retry_seconds: float = 1.0
+    ) -> None:
+        super().__init__(detail, pointer=pointer)
+        self.retry_seconds = retry_seconds
 
 
 class Overloaded(SammoeError):

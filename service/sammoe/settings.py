@@ -117,6 +117,17 @@ class Settings(BaseSettings):
     )
     upload_limit_mib: int = Field(default=1024, ge=1, description="largest uploaded file")
     json_limit_kib: int = Field(default=256, ge=1, description="largest JSON body, in KiB")
+    upload_seconds: int = Field(
+        default=900, ge=1, description="how long one upload may take in all"
+    )
+    deadline_seconds: int = Field(
+        default=300, ge=1, description="how long one request may be worked on; then 504"
+    )
+    encodes_per_minute: int = Field(
+        default=1200,
+        ge=0,
+        description="windows that one principal may have embedded in a minute; 0: no limit",
+    )
     embedding_cache_mib: int = Field(default=512, ge=0, description="memory for embeddings")
     redis_url: SecretStr | None = Field(
         default=None,

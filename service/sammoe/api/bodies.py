@@ -14,6 +14,9 @@ from sammoe.errors import MalformedBody, RequestTimeout, TooLarge, UnsupportedMe
 IDLE_SECONDS: Final = 30.0
 """Longest silence within a body."""
 
+JSON_SECONDS: Final = 30.0
+"""For a JSON body as a whole."""
+
 _MANY_ERRORS: Final = 1000
 """Listing more faults than this would cost more than reading the body did."""
 
@@ -48,7 +51,7 @@ async def read_json(
     """
     if request.headers.get("content-type") or not optional:
         require_type(request, JSON)
-    body = b"".join([piece async for piece in read_pieces(request, limit)])
+    body = b"".join([piece async for piece in read_pieces(request, limit, JSON_SECONDS)])
     try:
         return model.model_validate_json(body or b"{}" if optional else body), body
     except ValidationError as error:
@@ -80,7 +83,7 @@ def media_type_of(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def read_pieces(request: Request, limit: int) -> AsyncIterator[bytes]:
+async def read_pieces(request: Request, limit: int, seconds: float) -> AsyncIterator[bytes]:
     """The body in pieces as they come, counted.
 
     Raises
@@ -88,7 +91,8 @@ async def read_pieces(request: Request, limit: int) -> AsyncIterator[bytes]:
     TooLarge
         ``Content-Length`` says more than ``limit`` bytes (before the first is read), or more came.
     RequestTimeout
-        Nothing came for :data:`IDLE_SECONDS`.
+        Nothing came for :data:`IDLE_SECONDS`, or not all of it within ``seconds``: who sends byte
+        by byte shall not hold a place for ever.
     ClientDisconnect
         The client went away before the end.
     """
@@ -97,13 +101,17 @@ async def read_pieces(request: Request, limit: int) -> AsyncIterator[bytes]:
         raise too_large
     received = 0
     pieces = request.stream()
+    clock = asyncio.get_running_loop().time
+    end = clock() + seconds
     while True:
         try:
-            async with asyncio.timeout(IDLE_SECONDS):
+            async with asyncio.timeout_at(min(end, clock() + IDLE_SECONDS)):
                 piece = await anext(pieces)
         except StopAsyncIteration:
             return
         except TimeoutError:
+            if clock() >= end:
+                raise RequestTimeout(f"The body took longer than {seconds:.0f} s.") from None
             raise RequestTimeout(f"The body was silent for {IDLE_SECONDS:.0f} s.") from None
         received += len(piece)
         if received > limit:

@@ -3,6 +3,7 @@
 Plain ASGI, because a middleware that wraps the body costs more than a cached click's routing.
 """
 
+import asyncio
 import re
 import time
 from http import HTTPStatus
@@ -12,8 +13,9 @@ from uuid import uuid4
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sammoe.api.admission import UNLIMITED, Admission, Place
 from sammoe.api.problems import PROBLEM, fail, refuse
-from sammoe.errors import Overloaded, SammoeError
+from sammoe.errors import SammoeError
 from sammoe.telemetry import (
     UNMATCHED,
     Telemetry,
@@ -31,8 +33,8 @@ REQUEST_ID: Final = "X-Request-Id"
 CLIENT_CLOSED: Final = 499
 """Status in metrics and logs of a request whose client went away; nobody receives it."""
 
-_UNTRACED: Final = frozenset({"/livez", "/readyz", "/metrics"})
-"""Probes, which would bury what people do."""
+_UNREAD_SECONDS: Final = 60.0
+"""How long a client may take nothing of an answer that waits for it."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
@@ -53,8 +55,8 @@ class RequestContext:
     telemetry
         Where requests are counted.
     limit
-        Requests at once; more are refused with 503 before anything of them is read. ``/livez`` is
-        always answered.
+        Requests at once; more are refused with 503 before anything of them is read. See
+        `Admission`.
     tracer
         What collects spans, if anything does.
     """
@@ -64,25 +66,24 @@ class RequestContext:
     ) -> None:
         self._app = app
         self._telemetry = telemetry
-        self._limit = limit
         self._tracer = tracer
-        self._in_flight = 0
+        self._admission = Admission(limit)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send)
+        place = Place(self._admission, scope)
+        exchange = _Exchange(scope, receive, send, place)
         scope.setdefault("state", {})["request_id"] = exchange.request_id
-        tracer = None if scope["path"] in _UNTRACED else self._tracer
+        tracer = None if scope["path"] in UNLIMITED else self._tracer
         with about(exchange.request_id), tracing(tracer, scope["headers"]) as span:
             started = time.perf_counter()
-            self._in_flight += 1
             self._telemetry.in_flight.inc()
             try:
                 await self._answer(scope, exchange)
             finally:
-                self._in_flight -= 1
+                place.leave()
                 self._telemetry.in_flight.dec()
                 self._tell(scope, exchange, span, time.perf_counter() - started)
 
@@ -108,8 +109,7 @@ class RequestContext:
 
     async def _answer(self, scope: Scope, exchange: "_Exchange") -> None:
         try:
-            if self._in_flight > self._limit and scope["path"] != "/livez":
-                raise Overloaded(f"{self._limit} requests are under way: try again in a moment.")
+            exchange.place.take()
             await self._app(scope, exchange.receive, exchange.send)
             return
         except ClientDisconnect:
@@ -130,7 +130,8 @@ class RequestContext:
 class _Exchange:
     """One request and its answer: passes messages through and notes what they say."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, place: Place) -> None:
+        self.place = place
         self._receive = receive
         self._send = send
         self.request_id = _request_id(scope)
@@ -142,6 +143,7 @@ class _Exchange:
         message = await self._receive()
         if not message.get("more_body", False):
             self._body_pending = False
+            self.place.body_came()
         return message
 
     async def send(self, message: Message) -> None:
@@ -156,7 +158,12 @@ class _Exchange:
                 headers = [h for h in headers if h[0].lower() != b"connection"]
                 headers.append((b"connection", b"close"))
             message = {**message, "headers": headers}
-        await self._send(message)
+        try:
+            async with asyncio.timeout(_UNREAD_SECONDS):
+                await self._send(message)
+        except TimeoutError:
+            # The server breaks the connection; a client that hangs shall not hold a place.
+            raise ClientDisconnect from None
 
 
 def _request_id(scope: Scope) -> str:

@@ -50,7 +50,7 @@ async def search_series(call: Caller) -> Response:
     operation_id="warmStudy",
     status_code=202,
     responses=answer(202, "begun", StudyOut, examples.STUDY, REPLAYED)
-    | refusals(400, 404, 406, 408, 409, 413, 415, 429),
+    | refusals(400, 404, 406, 408, 409, 413, 415, 429, 504, 507),
     openapi_extra=json_body(StudyIn, examples.STUDY_REQUESTS, required=True),
 )
 async def warm_study(call: Caller) -> Response:

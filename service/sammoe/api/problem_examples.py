@@ -55,6 +55,8 @@ _REFUSALS: Final[tuple[errors.SammoeError, ...]] = (
     errors.NoForeground("The scan is constant: there is nothing to see."),
     errors.EngineBusy("Too many requests wait for the encoder workers; try again."),
     errors.EngineOutputInvalid("The model answered with NaN or Inf."),
+    errors.DeadlineExceeded("There was no answer within 300 s: ask for fewer windows."),
+    errors.RateExceeded("Wait for 2 s: 1200 windows a minute may be embedded.", retry_seconds=2),
     errors.DicomInvalid("A DICOM file is damaged: its header can not be parsed."),
     errors.DicomSlicesMissing("1 slice(s) are missing: slices 40 and 41 of 119 are 5 mm apart."),
     errors.SeriesMissing("The DICOMweb server has no such study or series."),

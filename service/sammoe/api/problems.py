@@ -4,6 +4,7 @@ Every answer of status 400 and above has this one shape. ``code`` is stable, ``d
 people, and neither repeats a value that the client sent: a value could name a patient.
 """
 
+import math
 from collections.abc import Iterable, MutableMapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -24,7 +25,6 @@ MAX_ERRORS: Final = 32
 PROBLEM: Final = "problem_code"
 """Name in a request's state under which metrics and traces find the code of its problem."""
 
-_RETRY_SECONDS: Final = "1"
 _KEY_CHARACTERS: Final = 64
 
 
@@ -160,7 +160,7 @@ def problem_response(error: SammoeError, request_id: str, *, status: int | None 
         problem.model_dump_json(exclude_none=True),
         status,
         media_type=MEDIA_TYPE,
-        headers=_headers(status),
+        headers=_headers(status, error.retry_seconds),
     )
 
 
@@ -204,11 +204,11 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, unrouted)
 
 
-def _headers(status: int) -> dict[str, str]:
+def _headers(status: int, retry_seconds: float) -> dict[str, str]:
     if status == HTTPStatus.UNAUTHORIZED:
         return {"WWW-Authenticate": 'Bearer realm="sammoe"'}
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
-        return {"Retry-After": _RETRY_SECONDS}
+        return {"Retry-After": str(math.ceil(retry_seconds))}
     if status in {HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUEST_TIMEOUT}:
         return {"Connection": "close"}
     return {}

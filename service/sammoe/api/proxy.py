@@ -42,9 +42,9 @@ async def read(call: QueryCaller) -> Response:
 @router.post("/dicom-web/{path:path}")
 async def store(call: QueryCaller) -> Response:
     """Pass on instances to be stored."""
-    return await _pass_on(
-        call, _STORE, read_pieces(call.request, call.services.settings.upload_limit)
-    )
+    settings = call.services.settings
+    body = read_pieces(call.request, settings.upload_limit, settings.upload_seconds)
+    return await _pass_on(call, _STORE, body)
 
 
 async def _pass_on(
@@ -62,7 +62,7 @@ async def _pass_on(
     stack = AsyncExitStack()
     try:
         answer = await stack.enter_async_context(
-            call.workspace.pacs.connection().open(
+            call.workspace.pacs.viewing().open(
                 request.method,
                 path,
                 query=request.scope["query_string"],

@@ -35,7 +35,7 @@ _FILE_NAMES: Final = {NIFTI: "result.nii.gz", NRRD: "result.seg.nrrd"}
     operation_id="addResult",
     status_code=201,
     responses=answer(201, "kept", ResultOut, examples.RESULT, "Location", REPLAYED)
-    | refusals(400, 404, 406, 408, 409, 413, 415, 429),
+    | refusals(400, 404, 406, 408, 409, 413, 415, 429, 504, 507),
     openapi_extra=json_body(ResultIn, examples.RESULT_REQUESTS, required=True),
 )
 async def add_result(call: Caller, volume_id: str) -> Response:
@@ -88,7 +88,7 @@ async def get_result(call: Caller, result_id: str) -> Response:
     "/v1/results/{result_id}",
     operation_id="replaceResult",
     responses=answer(200, "changed, or the same already", ResultOut, examples.RESULT, REPLAYED)
-    | refusals(400, 404, 406, 408, 409, 413, 415, 429),
+    | refusals(400, 404, 406, 408, 409, 413, 415, 429, 504, 507),
     openapi_extra=json_body(ResultIn, examples.RESULT_REQUESTS, required=True),
 )
 async def replace_result(call: Caller, result_id: str) -> Response:
@@ -181,7 +181,7 @@ async def get_result_rtstruct(call: Caller, result_id: str) -> Response:
     "/v1/results/{result_id}/store",
     operation_id="storeResult",
     responses=answer(200, "all of them are stored", StoredPage, examples.STORED, REPLAYED)
-    | refusals(400, 404, 406, 408, 409, 413, 415, 429, 502, 504),
+    | refusals(400, 404, 406, 408, 409, 413, 415, 429, 502, 504, 507),
     openapi_extra=json_body(StoreIn, examples.STORE_REQUESTS, required=False),
 )
 async def store_result(call: Caller, result_id: str) -> Response:

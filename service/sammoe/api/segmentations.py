@@ -66,7 +66,7 @@ _RENDER: Final[dict[str, Callable[[Pasted, Geometry], bytes]]] = {
         *("Location", SEGMENTATION_ID, SERVER_TIMING, REPLAYED),
         with_json=answer(201, "", SegmentationOut, examples.SEGMENTATION),
     )
-    | refusals(400, 404, 406, 408, 409, 413, 415, 429, 502, 507),
+    | refusals(400, 404, 406, 408, 409, 413, 415, 429, 502, 504, 507),
     openapi_extra=json_body(SegmentationIn, examples.SEGMENTATION_REQUESTS, required=True),
 )
 async def segment(call: Caller, volume_id: str) -> Response:
@@ -116,7 +116,7 @@ async def segment(call: Caller, volume_id: str) -> Response:
     operation_id="addMask",
     status_code=201,
     responses=answer(201, "a segmentation to refine", SegmentationOut, examples.GIVEN, "Location")
-    | refusals(400, 404, 406, 408, 409, 413, 415, 429),
+    | refusals(400, 404, 406, 408, 409, 413, 415, 429, 504, 507),
     openapi_extra=file_body(),
 )
 async def add_mask(
@@ -129,8 +129,9 @@ async def add_mask(
     The answer is a segmentation like any other: name it as `parent`.
     """
     form = call.form()
-    folder, limit = call.workspace.temporary_folder, call.services.settings.upload_limit
-    async with received(call.request, folder, limit) as upload:
+    folder, settings = call.workspace.temporary_folder, call.services.settings
+    limits = settings.upload_limit, settings.upload_seconds
+    async with received(call.request, folder, *limits) as upload:
 
         async def make(name: str) -> Made:
             record, volume = await call.workspace.add_mask(
@@ -192,7 +193,7 @@ async def delete_segmentation(call: Caller, segmentation_id: str) -> Response:
     "/v1/segmentations/{segmentation_id}/undo",
     operation_id="undo",
     responses=answer(200, "the segmentation before", SegmentationOut, examples.SEGMENTATION)
-    | refusals(400, 404, 406, 409, 429, 507),
+    | refusals(400, 404, 406, 409, 429, 504, 507),
     openapi_extra=keyed(),
 )
 async def undo(call: Caller, segmentation_id: str) -> Response:
@@ -211,7 +212,7 @@ async def undo(call: Caller, segmentation_id: str) -> Response:
     "/v1/segmentations/{segmentation_id}/mask",
     operation_id="getMask",
     responses=mask(200, "the mask on the volume's own grid, as Accept says")
-    | refusals(404, 406, 409, 429, 502),
+    | refusals(404, 406, 409, 429, 502, 504, 507),
 )
 async def get_mask(
     call: QueryCaller, segmentation_id: str, query: Annotated[MaskQuery, Query()]
@@ -220,7 +221,8 @@ async def get_mask(
     was made of, computed now if the click did not.
     """
     form = call.form(*MASKS)
-    pasted, volume = await call.workspace.mask(call.principal, segmentation_id, query.candidate)
+    masking = call.workspace.mask(call.principal, segmentation_id, query.candidate)
+    pasted, volume = await call.while_wanted(masking)
     content = await asyncio.to_thread(_RENDER[form], pasted, volume.geometry)
     return Response(content, headers=_mask_headers(form))
 

@@ -1,8 +1,8 @@
 """What routes work with, and who calls them."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 from pydantic import BaseModel
@@ -10,11 +10,14 @@ from starlette.responses import Response
 
 from sammoe.api.auth import KeyRing
 from sammoe.api.idempotency import Made, answer_once
+from sammoe.api.leaving import while_wanted
 from sammoe.api.negotiation import JSON, choose
 from sammoe.api.problems import InvalidFields
 from sammoe.segmentation import Leases, Workspace
 from sammoe.settings import Settings
 from sammoe.telemetry import Telemetry, Tracer
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,10 @@ class Call:
     async def once(
         self, make: Callable[[], Awaitable[Made]], *, content: bytes = b"", form: str = JSON
     ) -> Response:
-        """The answer of ``make``, once for an Idempotency-Key; see :func:`answer_once`."""
+        """The answer of ``make``, once for an Idempotency-Key; see :func:`answer_once`.
+
+        The work is stopped when the client goes away, or at the service's deadline.
+        """
         return await self._answer(lambda _: make(), content, form)
 
     async def create(
@@ -70,7 +76,7 @@ class Call:
         form: str,
         volume_id: str | None = None,
     ) -> Response:
-        return await answer_once(
+        answering = answer_once(
             self.workspace,
             self.request,
             self.principal,
@@ -79,6 +85,11 @@ class Call:
             form=form,
             volume_id=volume_id,
         )
+        return await self.while_wanted(answering)
+
+    async def while_wanted(self, work: Coroutine[Any, Any, T]) -> T:
+        """What ``work`` returns; see :func:`sammoe.api.leaving.while_wanted`."""
+        return await while_wanted(self.request, work, self.services.settings.deadline_seconds)
 
 
 async def _authenticate(request: Request) -> Call:

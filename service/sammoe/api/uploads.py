@@ -32,7 +32,9 @@ _MAX_PARTS: Final = 1 << 15
 
 
 @asynccontextmanager
-async def received(request: Request, folder: Path, limit: int) -> AsyncIterator[Arrived]:
+async def received(
+    request: Request, folder: Path, limit: int, seconds: float
+) -> AsyncIterator[Arrived]:
     """The request's file or files, on the disk as long as the context lasts.
 
     Parameters
@@ -41,6 +43,8 @@ async def received(request: Request, folder: Path, limit: int) -> AsyncIterator[
         Its body has one of the two forms.
     folder, limit
         See `arriving`.
+    seconds
+        How long the whole body may take.
 
     Raises
     ------
@@ -52,9 +56,9 @@ async def received(request: Request, folder: Path, limit: int) -> AsyncIterator[
     media_type = require_type(request, OCTETS, FORM)
     if media_type == FORM:
         form = _Parts(request.headers["content-type"], field_bytes=0)
-        pieces = form.pieces(read_pieces(request, limit + _FRAMING_BYTES))
+        pieces = form.pieces(read_pieces(request, limit + _FRAMING_BYTES, seconds))
     else:
-        pieces = _only_file(read_pieces(request, limit))
+        pieces = _only_file(read_pieces(request, limit, seconds))
     async with arriving(pieces, folder, limit) as arrived:
         if not arrived.size:
             raise MalformedBody("The body is empty: send the scan's bytes.")
@@ -63,7 +67,7 @@ async def received(request: Request, folder: Path, limit: int) -> AsyncIterator[
 
 @asynccontextmanager
 async def received_form(
-    request: Request, folder: Path, limit: int, field_bytes: int
+    request: Request, folder: Path, limit: int, seconds: float, field_bytes: int
 ) -> AsyncIterator[tuple[Arrived, Mapping[str, str]]]:
     """A form's files, of which there may be none, and its fields by name.
 
@@ -76,7 +80,7 @@ async def received_form(
     """
     require_type(request, FORM)
     form = _Parts(request.headers["content-type"], field_bytes)
-    pieces = form.pieces(read_pieces(request, limit + _FRAMING_BYTES))
+    pieces = form.pieces(read_pieces(request, limit + _FRAMING_BYTES, seconds))
     async with arriving(pieces, folder, limit) as arrived:
         yield arrived, form.fields()
 

@@ -39,8 +39,9 @@ async def add_volume(call: QueryCaller, query: Annotated[UploadQuery, Query()]) 
     form = call.form()
     if media_type_of(call.request) == JSON:
         return await _pull(call, query, form)
-    folder = call.workspace.temporary_folder
-    async with received(call.request, folder, call.services.settings.upload_limit) as upload:
+    folder, settings = call.workspace.temporary_folder, call.services.settings
+    limits = settings.upload_limit, settings.upload_seconds
+    async with received(call.request, folder, *limits) as upload:
         call.services.telemetry.upload(upload.size)
 
         async def make() -> Made:
@@ -111,7 +112,7 @@ async def delete_volume(call: Caller, volume_id: str) -> Response:
     operation_id="warmVolume",
     status_code=202,
     responses=answer(202, "begun", EmbeddingsOut, examples.EMBEDDINGS, REPLAYED)
-    | refusals(400, 404, 406, 408, 409, 413, 415, 429, 507),
+    | refusals(400, 404, 406, 408, 409, 413, 415, 429, 504, 507),
     openapi_extra=json_body(EmbeddingsIn, examples.EMBEDDINGS_REQUESTS, required=False),
 )
 async def warm_volume(call: Caller, volume_id: str) -> Response:

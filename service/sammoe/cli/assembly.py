@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from sammoe.bundle import Bundle, load_bundle
@@ -85,6 +86,7 @@ async def open_workspace(
     store_url: str | None = None,
     limits: StoreLimits | None = None,
     servers: Iterable[PacsServer] = (),
+    encodes_per_minute: int = 0,
 ) -> AsyncIterator[Workspace]:
     """A workspace over an engine; everything, the engine that then answers too, is closed at the
     end.
@@ -106,6 +108,8 @@ async def open_workspace(
         How long records are kept, and how many.
     servers
         DICOMweb servers to read series from.
+    encodes_per_minute
+        See `WorkspaceLimits`.
     """
     async with AsyncExitStack() as stack:
         workspace: Workspace | None = None
@@ -121,11 +125,13 @@ async def open_workspace(
             stack.push_async_callback(shared.close)
         cache = EmbeddingCache(cache_bytes)
         stack.push_async_callback(cache.close)
-        # Threads that wait for a bucket use no core.
-        workers = None if store_url is None else WorkspaceLimits(click_workers=_REMOTE_WORKERS)
+        taken = WorkspaceLimits(encodes_per_minute=encodes_per_minute)
+        if store_url is not None:
+            # Threads that wait for a bucket use no core.
+            taken = replace(taken, click_workers=_REMOTE_WORKERS)
         pacs = Pacs(servers)
         stack.push_async_callback(pacs.close)
-        workspace = Workspace(engine, store, cache, workers, shared=shared, pacs=pacs)
+        workspace = Workspace(engine, store, cache, taken, shared=shared, pacs=pacs)
         stack.push_async_callback(workspace.close)
         yield workspace
 

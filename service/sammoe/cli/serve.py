@@ -97,6 +97,7 @@ async def _serve(
             settings.store,
             _limits(settings),
             servers,
+            settings.encodes_per_minute,
         ) as workspace,
         BundleWatch(workspace, start).running(),
         traces(settings.tracing_url) as tracer,

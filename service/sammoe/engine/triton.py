@@ -22,7 +22,13 @@ from sammoe.engine.route import Route
 from sammoe.engine.triton_connection import Connection, ModelOut, ServerGone, model_out
 from sammoe.engine.watchdog import Watchdog
 from sammoe.engine.workers import Load
-from sammoe.errors import BundleInvalid, EngineBusy, EngineError, EngineOutputInvalid
+from sammoe.errors import (
+    BundleInvalid,
+    DeadlineExceeded,
+    EngineBusy,
+    EngineError,
+    EngineOutputInvalid,
+)
 from sammoe.volume.volume import Modality
 
 T = TypeVar("T")
@@ -181,7 +187,7 @@ class TritonEngine:
                             raise
                     return await ask(end - time.monotonic())
             except TimeoutError:
-                raise EngineError("Triton did not answer in time; try again.") from None
+                raise DeadlineExceeded("Triton did not answer in time; try again.") from None
 
     def _request(self, choice: Choice, modality: Modality) -> NDArray[np.object_]:
         """What the selector is asked beside the decoders' inputs."""

@@ -10,7 +10,7 @@ from tritonclient.grpc import InferInput
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from sammoe.errors import EngineBusy, EngineError, EngineOutputInvalid
+from sammoe.errors import DeadlineExceeded, EngineBusy, EngineError, EngineOutputInvalid
 from sammoe.telemetry import carrier, span
 
 LOAD_SECONDS: Final = 120.0
@@ -145,7 +145,7 @@ def failure(error: InferenceServerException) -> EngineError:
     if out := model_out(text):
         return out
     if "DEADLINE_EXCEEDED" in status:
-        return EngineError("Triton did not answer in time; try again.")
+        return DeadlineExceeded("Triton did not answer in time; try again.")
     if "RESOURCE_EXHAUSTED" in status or "Exceeds maximum queue size" in text:
         return EngineBusy("Triton's queue is full; try again.")
     if "UNAVAILABLE" in status:

@@ -85,7 +85,10 @@ class Pacs:
     """
 
     def __init__(self, servers: Iterable[PacsServer]) -> None:
-        self._connections = {server.name: Connection(server) for server in servers}
+        known = tuple(servers)
+        self._connections = {server.name: Connection(server) for server in known}
+        # Apart, so that viewers which read slowly leave connections for series to be pulled.
+        self._viewing = {server.name: Connection(server) for server in known[:1]}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -94,7 +97,7 @@ class Pacs:
 
     async def close(self) -> None:
         """Close all connections."""
-        for connection in self._connections.values():
+        for connection in (*self._connections.values(), *self._viewing.values()):
             await connection.close()
 
     def connection(self, name: str | None = None) -> Connection:
@@ -106,11 +109,23 @@ class Pacs:
             There is no such server.
         """
         known = next(iter(self._connections), None) if name is None else name
-        connection = self._connections.get(known or "")
-        if connection is None:
-            what = "no DICOMweb server" if not self._connections else "no such DICOMweb server"
+        return self._known(self._connections, known or "")
+
+    def viewing(self) -> Connection:
+        """The connection to the default server for viewers, who may be slow.
+
+        Raises
+        ------
+        PacsUnknown
+            There is none.
+        """
+        return self._known(self._viewing, next(iter(self._viewing), ""))
+
+    def _known(self, connections: Mapping[str, Connection], name: str) -> Connection:
+        if name not in connections:
+            what = "no DICOMweb server" if not connections else "no such DICOMweb server"
             raise PacsUnknown(f"The service has {what}: its operator sets them.")
-        return connection
+        return connections[name]
 
     @asynccontextmanager
     async def retrieve(

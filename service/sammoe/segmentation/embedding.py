@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from sammoe.bundle import ENCODER
 from sammoe.engine import Engine, WorkerPool
-from sammoe.errors import NotFound
+from sammoe.errors import NotFound, RateExceeded
+from sammoe.segmentation.allowances import Allowances
 from sammoe.segmentation.forgetting import Forgetting
+from sammoe.segmentation.turns import Turns
 from sammoe.store import (
     EmbeddingCache,
     SharedEmbeddings,
@@ -44,6 +46,8 @@ class Embedder:
         Asked for what is not in the cache.
     forgetting
         Told of embeddings that were kept after their volume had been deleted.
+    allowances
+        How many windows a principal may have embedded.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Embedder:
         pool: WorkerPool,
         shared: SharedEmbeddings | None,
         forgetting: Forgetting,
+        allowances: Allowances,
     ) -> None:
         self._engine = engine
         self._store = store
@@ -63,12 +68,18 @@ class Embedder:
         self._pool = pool
         self._shared = shared
         self._forgetting = forgetting
+        self._allowances = allowances
+        self._turns = Turns()
         self._encoder_digest = engine.bundle.model_digest(ENCODER)
         model = engine.bundle.manifest.model
         self._shape = (1, model.embedding_channels, *3 * (model.grid,))
 
-    async def embed(self, volume: VolumeRecord, window: Window) -> Embedded:
+    async def embed(
+        self, volume: VolumeRecord, window: Window, *, warming: bool = False
+    ) -> Embedded:
         """Return a window's embedding; many who ask at once share one encode.
+
+        ``warming``: nobody waits for it; see `Turns`.
 
         Raises
         ------
@@ -76,6 +87,8 @@ class Embedder:
             There is nothing to see in the window.
         NotFound
             The volume was deleted.
+        RateExceeded
+            The volume's owner has had too many windows embedded of late.
         EngineError
             See `Engine.encode`.
         """
@@ -83,11 +96,13 @@ class Embedder:
         mine = fetched = False
 
         async def encode() -> NDArray[np.float16]:
-            with span("crop"):
-                cut = await self._pool.run(lambda: self._crop(volume, window))
-            phases["crop"] = cut.run_ms
-            with span("encode"):
-                return await self._engine.encode(cut.value)
+            self._allowances.take(volume.owner)
+            async with self._turns.warm_up(key) if warming else self._turns.click():
+                with span("crop"):
+                    cut = await self._pool.run(lambda: self._crop(volume, window))
+                phases["crop"] = cut.run_ms
+                with span("encode"):
+                    return await self._engine.encode(cut.value)
 
         async def make() -> NDArray[np.float16]:
             nonlocal mine, fetched
@@ -103,11 +118,14 @@ class Embedder:
         started = time.perf_counter()
         with span("embed") as seen:
             while True:
+                if not warming:
+                    self._turns.want(key)
                 try:
                     embedding, hit = await self._cache.get_or_encode(key, make)
                     break
-                except NotFound:
-                    # The encode waited for was of an equal scan, now deleted; this one may be here.
+                except (NotFound, RateExceeded):
+                    # The encode waited for was of somebody's equal scan, who deleted it or had no
+                    # more encodes; this one may do.
                     if mine:
                         raise
             seen.note(hit=hit, fetched=fetched)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sammoe.engine import Engine, WorkerPool
+from sammoe.segmentation.allowances import Allowances
 from sammoe.segmentation.candidates import CandidateMaker
 from sammoe.segmentation.clicking import Clicker
 from sammoe.segmentation.embedding import Embedder
@@ -31,13 +32,16 @@ class Served:
         cache: EmbeddingCache,
         shared: SharedEmbeddings | None,
         forgetting: Forgetting,
+        allowances: Allowances,
         *,
         clicks: WorkerPool,
         scans: WorkerPool,
     ) -> None:
         self.engine = engine
         self.rule: WindowRule = engine.bundle.manifest.window_rule()
-        self.embedder = Embedder(engine, store, cache, self.rule, scans, shared, forgetting)
+        self.embedder = Embedder(
+            engine, store, cache, self.rule, scans, shared, forgetting, allowances
+        )
         self.clicker = Clicker(engine, store, self.embedder, self.rule, clicks)
         self.candidates = CandidateMaker(engine, store, self.clicker.grower, clicks)
         self._users = 0

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +15,17 @@ from sammoe.bundle import Bundle
 from sammoe.engine import AUTO, Choice, Engine, Load, WorkerPool
 from sammoe.errors import (
     Conflict,
+    EngineBusy,
     NoForeground,
     NotFound,
+    RateExceeded,
     SammoeError,
     StoreUnavailable,
     TooLarge,
 )
 from sammoe.pacs import Pacs
 from sammoe.segmentation.adding import ModalityAsked, Upload, add_volume, keep_volume
+from sammoe.segmentation.allowances import Allowances
 from sammoe.segmentation.answers import Segmented
 from sammoe.segmentation.clicking import Click, Render
 from sammoe.segmentation.forgetting import Forgetting
@@ -57,6 +60,9 @@ from sammoe.volume.window import Window
 
 T = TypeVar("T")
 
+_READY_SECONDS: Final = 5.0
+"""How long the store may take to say that it can be written."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -73,6 +79,10 @@ class WorkspaceLimits:
         files, cutting windows): separate, so that no click waits behind an upload.
     click_waiting, scan_waiting
         How many calls may wait for them.
+    warming
+        How many windows may wait to be embedded that nobody waits for.
+    encodes_per_minute
+        How many windows one principal may have embedded; 0: no limit.
     """
 
     read: ReadLimits = field(default_factory=ReadLimits)
@@ -80,6 +90,8 @@ class WorkspaceLimits:
     scan_workers: int = 2
     click_waiting: int = 64
     scan_waiting: int = 16
+    warming: int = 64
+    encodes_per_minute: int = 0
 
 
 @dataclass
@@ -165,9 +177,11 @@ class Workspace:
         )
         self._scans = WorkerPool("scan", workers=limits.scan_workers, waiting=limits.scan_waiting)
         self.forgetting = Forgetting(store, cache, shared)
+        self._allowances = Allowances(limits.encodes_per_minute)
         self._served = self._serve(engine)
         self._replays = Replays(store, self._clicks)
         self.results = Results(store, lambda: self.bundle, self._mask, self._clicks, self._scans)
+        self._looking: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
         # Half of the memory: who clicks on another scan meanwhile keeps what was embedded for that.
         self._prefetcher = Prefetcher(self, cache.limit_bytes // 2)
@@ -197,15 +211,36 @@ class Workspace:
         self._observers.append(tell)
 
     async def check_ready(self) -> None:
-        """Return when clicks can be answered: the engine is ready, and the store can be written."""
+        """Return when clicks can be answered: the engine is ready, and the store can be written.
+
+        Those who ask at once share one look.
+
+        Raises
+        ------
+        StoreUnavailable, EngineError
+            They can not be; or the store does not say so in time.
+        """
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look())
+            self._looking.add_done_callback(_seen)
+        await asyncio.shield(self._looking)
+
+    async def _look(self) -> None:
         looks = await asyncio.gather(
             self.health.of_engine(self._served.engine.check_ready()),
-            self.health.of_store(asyncio.to_thread(self.store.check)),
+            self.health.of_store(self._check_store()),
             return_exceptions=True,
         )
         for found in looks:
             if found is not None:
                 raise found
+
+    async def _check_store(self) -> None:
+        try:
+            async with asyncio.timeout(_READY_SECONDS):
+                await asyncio.to_thread(self.store.check)
+        except TimeoutError:
+            raise StoreUnavailable("The store does not answer in time.") from None
 
     async def switch(self, engine: Engine) -> None:
         """Let another engine answer from now on.
@@ -359,9 +394,13 @@ class Workspace:
         ------
         PromptInvalid, InvalidInput
             The prompt can not be used, or the bundle has no such spacing.
+        EngineBusy
+            Too many windows wait.
         """
         volume = await self.get_volume(principal, volume_id)
         window = window_to_warm(volume, prompt, spacing, self._served.rule)
+        if len(self._background) >= self._limits.warming:
+            raise EngineBusy(f"{self._limits.warming} windows wait to be embedded; try again.")
         task = asyncio.create_task(self._embed(volume, window))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
@@ -415,8 +454,8 @@ class Workspace:
             )
         volume = await self.get_volume(principal, volume_id)
         for window in planned.windows:
-            with self._served.used() as served, suppress(NoForeground):
-                await served.embedder.embed(volume, window)
+            with suppress(NoForeground):
+                await self._warm_one(volume, window)
             yield window
 
     async def segment(
@@ -607,16 +646,26 @@ class Workspace:
             self.cache,
             self.shared,
             self.forgetting,
+            self._allowances,
             clicks=self._clicks,
             scans=self._scans,
         )
 
     async def _embed(self, volume: VolumeRecord, window: Window) -> None:
         try:
-            with self._served.used() as served:
-                await served.embedder.embed(volume, window)
+            await self._warm_one(volume, window)
         except SammoeError as error:
             _log.warning("a window was not embedded in the background: %s", error.code)
+
+    async def _warm_one(self, volume: VolumeRecord, window: Window) -> None:
+        """Embed a window that nobody waits for, when its owner may have one embedded again."""
+        while True:
+            try:
+                with self._served.used() as served:
+                    await served.embedder.embed(volume, window, warming=True)
+                return
+            except RateExceeded as error:
+                await asyncio.sleep(error.retry_seconds)
 
     def _mask(
         self, principal: str, name: str, candidate: Candidate = "fused"
@@ -628,3 +677,9 @@ class Workspace:
     def _answer(self, principal: str, name: str) -> tuple[Pasted, Geometry]:
         pasted, volume = self._mask(principal, name)
         return pasted, volume.geometry
+
+
+def _seen(task: asyncio.Task[None]) -> None:
+    """Look at a failure that nobody may be left to see, so that asyncio does not complain."""
+    if not task.cancelled():
+        task.exception()

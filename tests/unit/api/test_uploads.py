@@ -23,7 +23,7 @@ async def send(
     """Upload to an application that tells what it received."""
 
     async def receive(request: Request) -> Response:
-        async with received(request, folder, limit) as upload:
+        async with received(request, folder, limit, 30.0) as upload:
             kept = upload.path.read_bytes()
             assert folder in upload.path.parents
         return JSONResponse(
@@ -81,7 +81,7 @@ async def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
 
 async def test_a_client_that_leaves_leaves_nothing_behind(tmp_path: Path) -> None:
     async def receive_upload(request: Request) -> Response:
-        async with received(request, tmp_path, 8 * MIB):
+        async with received(request, tmp_path, 8 * MIB, 30.0):
             raise AssertionError("the file never came whole")
 
     messages: list[Message] = [

@@ -10,7 +10,8 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import parse_qs
 
@@ -19,13 +20,14 @@ from pydantic import BaseModel, ConfigDict
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from sammoe import __version__
-from sammoe.api.bodies import read_pieces
+from sammoe.api.bodies import JSON_SECONDS, read_pieces
 from sammoe.api.monailabel.models import Params, expert_of, info, labels_of
 from sammoe.api.services import Call, QueryCaller, Services
 from sammoe.api.uploads import received_form
 from sammoe.errors import MalformedBody, NotFound, NotSupported, Unauthorized
 from sammoe.segmentation.retelling import segment_told
 from sammoe.store import VolumeRecord
+from sammoe.store.arriving import Arrived
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.nifti import write_nifti
 from sammoe.volume.nrrd import write_nrrd
@@ -80,7 +82,7 @@ async def get_auth(request: Request) -> Response:
 async def get_token(request: Request) -> Response:
     """The password is an API key; the user is whose key it is."""
     services: Services = request.app.state.services
-    body = b"".join([piece async for piece in read_pieces(request, _SIGN_IN_BYTES)])
+    body = b"".join([piece async for piece in read_pieces(request, _SIGN_IN_BYTES, JSON_SECONDS)])
     form = parse_qs(body.decode("latin-1"))
     key, user = form.get("password", [""])[0], form.get("username", [""])[0]
     if services.keys.owner(key) != user:
@@ -154,9 +156,7 @@ async def infer(call: QueryCaller, model: str, query: Annotated[InferQuery, Quer
     began = time.perf_counter()
     bundle = call.workspace.bundle
     expert, labels = expert_of(bundle, model), labels_of(bundle, model)
-    limit = call.services.settings.upload_limit
-    folder = call.workspace.temporary_folder
-    async with received_form(call.request, folder, limit, _FIELDS_BYTES) as (upload, fields):
+    async with _form(call) as (upload, fields):
         params = Params.parse(fields.get(_PARAMS, ""), labels)
         if upload.size:
             record, _ = await call.workspace.add_volume(
@@ -203,9 +203,14 @@ async def get_logs(call: QueryCaller) -> Response:
     return PlainTextResponse("")
 
 
+def _form(call: Call) -> AbstractAsyncContextManager[tuple[Arrived, Mapping[str, str]]]:
+    settings = call.services.settings
+    limits = settings.upload_limit, settings.upload_seconds, _FIELDS_BYTES
+    return received_form(call.request, call.workspace.temporary_folder, *limits)
+
+
 async def _add(call: Call) -> VolumeRecord:
-    limit, folder = call.services.settings.upload_limit, call.workspace.temporary_folder
-    async with received_form(call.request, folder, limit, _FIELDS_BYTES) as (upload, _):
+    async with _form(call) as (upload, _):
         if not upload.size:
             raise MalformedBody("The form has no file: send the scan.")
         record, _ = await call.workspace.add_volume(

@@ -155,8 +155,9 @@ async def set_image(viewer: ViewerCall) -> Response:
     """Segment this image from now on."""
     request, workspace = viewer.call.request, viewer.call.workspace
     meta = _meta(request, schemas.ImageMeta)
-    limit = viewer.call.services.settings.upload_limit
-    async with received(request, workspace.temporary_folder, limit) as upload:
+    settings = viewer.call.services.settings
+    bounds = settings.upload_limit, settings.upload_seconds
+    async with received(request, workspace.temporary_folder, *bounds) as upload:
         spacing, axes, limits = meta.image_properties.spacing, viewer.axes, workspace.read_limits
         record = await viewer.drawing.set_image(
             viewer.lease, lambda: _read_image(upload.path, spacing, axes, limits)
@@ -232,8 +233,9 @@ async def add_initial_mask(viewer: ViewerCall) -> Response:
     """Go on from a mask that the client has, which it writes into its own."""
     request, workspace = viewer.call.request, viewer.call.workspace
     _meta(request, schemas.MaskMeta)
-    limit, axes = viewer.call.services.settings.upload_limit, viewer.axes
-    async with received(request, workspace.temporary_folder, limit) as upload:
+    settings, axes = viewer.call.services.settings, viewer.axes
+    bounds = settings.upload_limit, settings.upload_seconds
+    async with received(request, workspace.temporary_folder, *bounds) as upload:
         await viewer.drawing.bring(
             viewer.lease, lambda: _read_mask(upload.path, axes, workspace.read_limits)
         )

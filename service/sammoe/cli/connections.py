@@ -1,0 +1,129 @@
+"""How long a connection may keep its place: uvicorn's protocol, with the limits that it lacks.
+
+Uvicorn waits for a request's head for as long as it takes, of whatever length, and counts
+connections that say nothing like any other. So some hundred of them would keep everybody out.
+"""
+
+import asyncio
+from collections import OrderedDict
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_SECONDS: Final = 10.0
+"""From a connection's beginning, or the first byte of a further request, to the head's end."""
+
+HEAD_BYTES: Final = 64 << 10
+"""Request line and headers together."""
+
+
+class Connections:
+    """The connections of one port. For one event loop.
+
+    Parameters
+    ----------
+    limit
+        How many there may be. One more takes the place of the one that has been idle longest, and
+        is closed itself where all are at work.
+    head_seconds
+        See `HEAD_SECONDS`.
+    """
+
+    def __init__(self, limit: int, head_seconds: float = HEAD_SECONDS) -> None:
+        self.head_seconds = head_seconds
+        self._limit = limit
+        self._idle: OrderedDict[_Connection, None] = OrderedDict()
+        self._count = 0
+
+    def protocol(self, **given: Any) -> asyncio.Protocol:
+        """What uvicorn makes for each connection."""
+        return _Connection(self, **given)
+
+    def entered(self, connection: "_Connection") -> bool:
+        """Count a new connection; whether there is a place for it."""
+        if self._count >= self._limit:
+            if not self._idle:
+                return False
+            # It counts as gone at once: its end is told a moment later.
+            oldest, _ = self._idle.popitem(last=False)
+            self.left(oldest)
+            oldest.transport.abort()
+        connection.counts = True
+        self._count += 1
+        self._idle[connection] = None
+        return True
+
+    def left(self, connection: "_Connection") -> None:
+        """It has ended, or is about to."""
+        self._idle.pop(connection, None)
+        if connection.counts:
+            connection.counts = False
+            self._count -= 1
+
+    def busy(self, connection: "_Connection") -> None:
+        """A request has come."""
+        self._idle.pop(connection, None)
+
+    def idle(self, connection: "_Connection") -> None:
+        """Its requests are answered."""
+        if connection.counts:
+            self._idle[connection] = None
+
+
+class _Connection(HttpToolsProtocol):
+    """One connection, which has to bring a request's head in time and in size."""
+
+    def __init__(self, connections: Connections, **given: Any) -> None:
+        super().__init__(**given)
+        self.counts = False
+        self._connections = connections
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._in_head = True
+        self._head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if self._connections.entered(self):
+            self._start_timer()
+        else:
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.left(self)
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._in_head and self._head_bytes > HEAD_BYTES:
+            self.send_400_response("The request's head is too long.")
+        elif self._head_timer is None and (self.cycle is None or self.cycle.response_complete):
+            self._start_timer()
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._stop_timer()
+        self._connections.busy(self)
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.cycle.response_complete:
+            self._connections.idle(self)
+
+    def _start_timer(self) -> None:
+        seconds = self._connections.head_seconds
+        self._head_timer = self.loop.call_later(seconds, self.transport.abort)
+
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
