@@ -10,6 +10,14 @@
 #
 # Without API keys it refuses to start: inside of a container it can not listen on loopback alone.
 
+# The page at /viewer/, which the Python package alone does not hold.
+FROM node:24-bookworm-slim AS page
+WORKDIR /src/clients/viewer
+COPY clients/viewer/package.json clients/viewer/package-lock.json ./
+RUN npm ci --no-audit --no-fund --ignore-scripts
+COPY clients/viewer ./
+RUN npm run build
+
 FROM python:3.12-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
@@ -19,6 +27,7 @@ COPY requirements/serve.lock requirements/
 RUN /opt/sammoe/bin/pip install --no-deps -r requirements/serve.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY service service
+COPY --from=page /src/service/sammoe/api/viewer/dist service/sammoe/api/viewer/dist
 RUN /opt/sammoe/bin/pip install --no-deps .
 
 # Triton as NVIDIA ships it, with its backends for ONNX Runtime, TensorRT and Python. Nothing of ours

@@ -18,14 +18,18 @@ SERVING = --extra triton --extra s3 --extra viewers --extra oidc --extra tracing
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help demo triton secrets test check check-tensorrt bench-gpu lock environment
+.PHONY: help demo viewer triton secrets test check check-tensorrt bench-gpu lock environment
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## click on a real MR volume through the real service; mask and picture in out/
 	@$(NEEDS_PYTHON) scripts/environment.py demo
+	@$(NEEDS_PYTHON) scripts/viewer.py try
 	@.venv-demo/bin/python -m examples.demo
+
+viewer: ## build the page that the service serves at /viewer/ (needs Node.js, or make environment)
+	@$(NEEDS_PYTHON) scripts/viewer.py build
 
 triton: ## the demo bundle's models on a real Triton server, for sammoe serve --triton-url
 	@$(NEEDS_PYTHON) scripts/environment.py triton
@@ -35,7 +39,7 @@ triton: ## the demo bundle's models on a real Triton server, for sammoe serve --
 secrets: ## an API key and passwords for docker-compose.yml, in secrets/
 	@$(NEEDS_PYTHON) scripts/make_secrets.py
 
-test: check ## linters, types, then every test that this machine can run, with coverage
+test: check viewer ## linters, types, then every test that this machine can run, with coverage
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal \
 		--cov --cov-report term --durations 10
 
@@ -44,6 +48,7 @@ check: environment ## linters and types only
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/viewer.py test
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 

@@ -178,6 +178,9 @@ class Settings(BaseSettings):
     viewer_idle_seconds: int = Field(
         default=600, ge=1, description="after which a viewer that nobody uses is disconnected"
     )
+    viewer_embedders: Names = Field(
+        default=(), description="origins whose pages may show the page /viewer/ in a frame"
+    )
     dicomweb_url: str | None = Field(
         default=None,
         description="DICOMweb server for series and results: https://host[:port]/path",
@@ -212,7 +215,7 @@ class Settings(BaseSettings):
         description="collector that traces are sent to (OTLP over HTTP): http://collector:4318",
     )
 
-    @field_validator("allowed_origins")
+    @field_validator("allowed_origins", "viewer_embedders")
     @classmethod
     def _no_wildcard(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         for origin in origins:

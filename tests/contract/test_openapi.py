@@ -25,6 +25,7 @@ OPERATIONS: Final = {
     "addVolume",
     "listVolumes",
     "getVolume",
+    "getVoxels",
     "deleteVolume",
     "warmVolume",
     "searchSeries",

@@ -17,6 +17,7 @@ from sammoe.api import (
     results,
     segmentations,
     system,
+    viewer,
     volumes,
 )
 from sammoe.api.auth import Doorkeeper, KeyRing
@@ -83,6 +84,7 @@ def create_app(
     for router in (*routers, *dialects()):
         app.include_router(router)
     app.include_router(proxy.router)
+    app.include_router(viewer.page_router(viewer.Page.load(), settings.viewer_embedders))
     problems.install(app)
     openapi.install(app, routers, keys)
     return app

@@ -45,7 +45,8 @@ _HEADERS: Final = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
 )
-"""On every answer: it may show a patient's anatomy, so no cache keeps it and nobody guesses."""
+"""On every answer that does not say otherwise: it may show a patient's anatomy, so no cache keeps
+it and nobody guesses."""
 
 
 class RequestContext:
@@ -155,7 +156,8 @@ class _Exchange:
             self.status = message["status"]
             headers = list(message.get("headers", ()))
             headers.append((REQUEST_ID.lower().encode(), self.request_id.encode()))
-            headers.extend(_HEADERS)
+            said = {name.lower() for name, _ in headers}
+            headers.extend(header for header in _HEADERS if header[0] not in said)
             if self._body_pending and self.status >= HTTPStatus.BAD_REQUEST:
                 # The rest of a refused upload is not worth receiving.
                 headers = [h for h in headers if h[0].lower() != b"connection"]

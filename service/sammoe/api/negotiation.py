@@ -9,6 +9,7 @@ from sammoe.errors import NotAcceptable
 JSON: Final = "application/json"
 PACKED: Final = "application/vnd.sammoe.mask"
 NIFTI: Final = "application/x-nifti+gzip"
+PLAIN_NIFTI: Final = "application/x-nifti"
 NRRD: Final = "application/x-nrrd"
 DICOM: Final = "application/dicom"
 

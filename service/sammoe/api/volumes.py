@@ -1,21 +1,22 @@
-"""Routes of volumes: add, list, look at, delete, warm up."""
+"""Routes of volumes: add, list, look at, fetch, delete, warm up."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from sammoe.api import examples
 from sammoe.api.answers import EmbeddingsOut, VolumeOut, VolumePage
 from sammoe.api.bodies import media_type_of, read_json
-from sammoe.api.documentation import answer, file_body, json_body, nothing, refusals
+from sammoe.api.documentation import answer, file, file_body, json_body, nothing, refusals
 from sammoe.api.idempotency import REPLAYED, Made
-from sammoe.api.negotiation import JSON
+from sammoe.api.negotiation import JSON, PLAIN_NIFTI
 from sammoe.api.schemas import EmbeddingsIn, PageQuery, UploadQuery, VolumeIn
 from sammoe.api.services import Caller, QueryCaller, json_answer
 from sammoe.api.uploads import received
 from sammoe.segmentation import Pull
 from sammoe.store import VolumeRecord
+from sammoe.volume.nifti import nifti_header, nifti_pieces
 
 router = APIRouter(tags=["volumes"])
 
@@ -93,6 +94,29 @@ async def get_volume(call: Caller, volume_id: str) -> Response:
     """One volume: its grid, its modality, and how that was learnt."""
     call.form()
     return json_answer(VolumeOut.of(await call.workspace.get_volume(call.principal, volume_id)))
+
+
+@router.get(
+    "/v1/volumes/{volume_id}/voxels",
+    operation_id="getVoxels",
+    responses=file(200, "the scan as .nii, for a viewer to show", PLAIN_NIFTI)
+    | refusals(404, 406, 429),
+)
+async def get_voxels(call: Caller, volume_id: str) -> Response:
+    """The voxels on the grid that masks have, whatever the scan came as: NIfTI, not compressed.
+
+    Numbers are those that the networks see before they are normalised: of a CT, Hounsfield units.
+    """
+    call.form(PLAIN_NIFTI)
+    record, voxels = await call.workspace.voxels(call.principal, volume_id)
+    size = len(nifti_header(record.geometry, voxels.dtype)) + voxels.nbytes
+    headers = {
+        "Content-Disposition": 'attachment; filename="scan.nii"',
+        "Content-Length": str(size),
+        "Content-Type": PLAIN_NIFTI,
+    }
+    # A plain iterator: each piece is made in a thread.
+    return StreamingResponse(nifti_pieces(voxels, record.geometry), headers=headers)
 
 
 @router.delete(

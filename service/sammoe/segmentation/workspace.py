@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -329,6 +329,15 @@ class Workspace:
     async def get_volume(self, principal: str, volume_id: str) -> VolumeRecord:
         """Return a volume's record."""
         return await self._short(lambda: self.store.volumes.get(principal, volume_id))
+
+    async def voxels(self, principal: str, volume_id: str) -> tuple[VolumeRecord, NDArray[Any]]:
+        """Return a volume's record and its voxels [i, j, k], mapped from a file, read-only."""
+
+        def open_them() -> tuple[VolumeRecord, NDArray[Any]]:
+            record = self.store.volumes.get(principal, volume_id)
+            return record, self.store.volumes.voxels(record)
+
+        return await self._short(open_them)
 
     async def source(self, volume: VolumeRecord) -> DicomSource:
         """Return the DICOM series that a volume came from; `NotFound` if it did not."""

@@ -1,4 +1,4 @@
-"""NIfTI-1 and NIfTI-2 single files (.nii, .nii.gz): scans in, masks out.
+"""NIfTI-1 and NIfTI-2 single files (.nii, .nii.gz): scans in, masks and scans out.
 
 Field names, codes and the three orientation methods are those of the NIfTI-1 standard
 (``nifti1.h``). Headers are decoded by nibabel; what they say is checked here, before any voxel is
@@ -8,6 +8,7 @@ allocated. Of several frames or vector components only the first and single one 
 import gzip
 import math
 import struct
+from collections.abc import Iterator
 from typing import Any, BinaryIO, Final, Literal
 
 import numpy as np
@@ -50,6 +51,7 @@ _TYPES: Final = {
 _MM_PER_UNIT: Final = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 _SAME_AXIS: Final = math.cos(math.radians(30))
 """sform and qform that are turned by less mean one thing, as those of registered scans do."""
+_PIECE_BYTES: Final = 1 << 20
 _MAX_EXTENSIONS: Final = 1 << 24
 """Bytes of header extensions that are skipped; DICOM dumps of scanners stay far below."""
 
@@ -243,10 +245,7 @@ def _rotation(header: Any) -> NDArray[np.float64]:
 
 
 def write_nifti(mask: NDArray[Any], geometry: Geometry, *, compress: bool = True) -> bytes:
-    """Write a mask as .nii.gz: NIfTI-1, uint8, little-endian; equal masks give equal bytes.
-
-    The affine goes into the sform, and into the qform, too, where it can hold it (axes at right
-    angles).
+    """Write a mask as .nii.gz: uint8, with `nifti_header`; equal masks give equal bytes.
 
     Parameters
     ----------
@@ -255,9 +254,25 @@ def write_nifti(mask: NDArray[Any], geometry: Geometry, *, compress: bool = True
     compress
         False: as .nii.
     """
+    voxels = np.asarray(mask, dtype=np.uint8).tobytes(order="F")
+    content = nifti_header(geometry, np.dtype(np.uint8)) + voxels
+    return gzip.compress(content, compresslevel=1, mtime=0) if compress else content
+
+
+def nifti_header(geometry: Geometry, dtype: np.dtype[Any]) -> bytes:
+    """What comes before the voxels of a .nii file: 352 bytes, NIfTI-1, little-endian, not scaled.
+
+    The affine goes into the sform, and into the qform, too, where it can hold it (axes at right
+    angles).
+
+    Parameters
+    ----------
+    dtype
+        Of the voxels: one that NIfTI has.
+    """
     header = _HEADERS[348](endianness="<")
     header.set_data_shape(geometry.shape)
-    header.set_data_dtype(np.uint8)
+    header.set_data_dtype(dtype)
     header.set_xyzt_units("mm")
     header["vox_offset"] = 352
     header["scl_slope"] = 1
@@ -268,6 +283,23 @@ def write_nifti(mask: NDArray[Any], geometry: Geometry, *, compress: bool = True
     if np.allclose(unit.T @ unit, np.eye(3), rtol=0, atol=1e-4):
         header.set_qform(geometry.affine, code="scanner")
     header.set_sform(geometry.affine, code="scanner")
-    voxels = np.asarray(mask, dtype=np.uint8).tobytes(order="F")
-    content = bytes(header.binaryblock + bytes(4) + voxels)
-    return gzip.compress(content, compresslevel=1, mtime=0) if compress else content
+    return bytes(header.binaryblock + bytes(4))
+
+
+def nifti_pieces(
+    voxels: NDArray[Any], geometry: Geometry, piece_bytes: int = _PIECE_BYTES
+) -> Iterator[bytes]:
+    """A scan as .nii, piece by piece: voxels that are mapped from a file are read as they go.
+
+    Parameters
+    ----------
+    voxels
+        [i, j, k], of the geometry's shape.
+    piece_bytes
+        Size of a piece, about: a whole number of slices.
+    """
+    yield nifti_header(geometry, voxels.dtype)
+    slices = max(1, piece_bytes // (voxels[:, :, 0].size * voxels.itemsize))
+    stored = voxels.dtype.newbyteorder("<")
+    for first in range(0, voxels.shape[2], slices):
+        yield voxels[:, :, first : first + slices].astype(stored, copy=False).tobytes(order="F")

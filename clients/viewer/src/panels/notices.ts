@@ -1,0 +1,99 @@
+/** What the page tells: a line for screen readers, messages that go, and one that the service is away. */
+
+import type { Client } from "../api/client.ts";
+import { Away, Refused } from "../api/errors.ts";
+import { h } from "../dom.ts";
+
+const LOOK_AGAIN_MS = 2000;
+const STAY_MS = 9000;
+
+export class Notices {
+  readonly element: HTMLElement;
+  /** Asks for a key; resolves once there is one. */
+  askKey: () => Promise<void> = () => Promise.resolve();
+
+  readonly #client: Client;
+  readonly #spoken = h("div", { class: "spoken", role: "status", "aria-live": "polite" });
+  readonly #list = h("div", { class: "messages" });
+  readonly #away: HTMLElement;
+  #pending: (() => void) | null = null;
+  #looking = 0;
+
+  constructor(client: Client) {
+    this.#client = client;
+    const again = h("button", { onclick: () => void this.#look() }, "Try again");
+    this.#away = h(
+      "div",
+      { class: "away", role: "alert", hidden: true },
+      h("strong", {}, "The service does not answer."),
+      h("span", {}, " Nothing is lost: what was answered is kept there. The page tries again by itself."),
+      again,
+    );
+    this.element = h("div", { class: "notices" }, this.#away, this.#list, this.#spoken);
+  }
+
+  /** For screen readers alone. */
+  say(text: string): void {
+    this.#spoken.textContent = text;
+  }
+
+  /** A message that goes by itself; with something that can be done about it. */
+  tell(text: string, action: [string, () => void] | null = null, kind = "info"): void {
+    const message = h("div", { class: `message ${kind}`, role: kind === "error" ? "alert" : "status" });
+    const close = (): void => message.remove();
+    message.append(h("span", {}, text));
+    if (action !== null) {
+      const [name, act] = action;
+      message.append(
+        h(
+          "button",
+          {
+            onclick: () => {
+              close();
+              act();
+            },
+          },
+          name,
+        ),
+      );
+    }
+    message.append(h("button", { class: "close", "aria-label": "Close message", onclick: close }, "×"));
+    this.#list.append(message);
+    while (this.#list.children.length > 3) this.#list.firstElementChild?.remove();
+    if (kind !== "error") setTimeout(close, STAY_MS);
+  }
+
+  /** What failed, in words, and what can be done. `retry`: do it again. */
+  fail(error: unknown, retry: (() => void) | null): void {
+    if (error instanceof Away) {
+      this.#pending = retry ?? this.#pending;
+      this.#away.hidden = false;
+      clearTimeout(this.#looking);
+      this.#looking = window.setTimeout(() => void this.#look(), LOOK_AGAIN_MS);
+    } else if (error instanceof Refused && error.status === 401) {
+      void this.askKey().then(() => retry?.());
+    } else if (error instanceof Refused) {
+      const busy = error.status === 429 || error.status === 503;
+      const reference = error.status >= 500 && error.requestId ? ` (request ${error.requestId})` : "";
+      const action = retry !== null && busy ? (["Try again", retry] as [string, () => void]) : null;
+      this.tell(`${error.message}${reference}`, action, "error");
+    } else {
+      this.tell(error instanceof Error ? error.message : "Something went wrong.", null, "error");
+      console.error(error);
+    }
+  }
+
+  async #look(): Promise<void> {
+    clearTimeout(this.#looking);
+    if (this.#away.hidden) return;
+    if (!(await this.#client.isAlive())) {
+      this.#looking = window.setTimeout(() => void this.#look(), LOOK_AGAIN_MS);
+      return;
+    }
+    this.#away.hidden = true;
+    this.say("The service answers again");
+    const pending = this.#pending;
+    this.#pending = null;
+    pending?.();
+  }
+}
