@@ -1,93 +1,10 @@
-"""Who calls: API keys to principals; and which pages and host names may reach the service.
-
-A key is known by its SHA-256 alone. With no keys configured, everybody who can reach the service
-is the principal ``local``: settings allow that on loopback only, unless told ``--insecure``.
-"""
-
-import hashlib
-import hmac
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+"""Which pages and host names may reach the service."""
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sammoe.errors import HostRefused, OriginRefused, SettingsInvalid, Unauthorized
+from sammoe.errors import HostRefused, OriginRefused
 from sammoe.settings import Settings, env_name, flag, is_loopback_name
-
-LOCAL: Final = "local"
-"""Principal of every request while no API keys are configured."""
-
-MIN_KEY_LENGTH: Final = 16
-"""Shortest API key that is accepted in plain form, characters."""
-
-_PRINCIPAL = re.compile(r"[A-Za-z0-9._@-]{1,64}")
-_DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class KeyRing:
-    """API keys' digests and whose they are. Empty: no key is asked for.
-
-    Parameters
-    ----------
-    entries
-        Pairs of a principal and the SHA-256 (32 bytes) of one of its keys.
-    """
-
-    entries: tuple[tuple[str, bytes], ...] = ()
-
-    @classmethod
-    def from_settings(cls, settings: Settings) -> "KeyRing":
-        """Keys of the setting and of the file together.
-
-        Raises
-        ------
-        SettingsInvalid
-            An entry has not the form ``principal:key``, a key is short, or the file can not be
-            read. The message has the place, never the entry.
-        """
-        entries = []
-        if settings.api_keys is not None:
-            name = f"{flag('api_keys')} ({env_name('api_keys')})"
-            listed = re.split(r"[,\n]", settings.api_keys.get_secret_value())
-            entries += [_parse(text.strip(), name) for text in listed if text.strip()]
-        if settings.api_keys_file is not None:
-            entries += _read(settings.api_keys_file)
-        given = settings.api_keys is not None or settings.api_keys_file is not None
-        if given and not entries:
-            raise SettingsInvalid(
-                f"{flag('api_keys')} / {flag('api_keys_file')} hold no key: add one, or unset them"
-            )
-        return cls(tuple(entries))
-
-    def owner(self, key: str) -> str | None:
-        """Whose key it is; None for an unknown one."""
-        presented = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
-        found = None
-        # Every entry is compared, in constant time, so that time tells nothing.
-        for principal, digest in self.entries:
-            if hmac.compare_digest(digest, presented):
-                found = principal
-        return found
-
-    def principal(self, headers: Headers) -> str:
-        """Whose key the request carries, in ``Authorization: Bearer`` or ``X-API-Key``.
-
-        Raises
-        ------
-        Unauthorized
-            No key, or an unknown one: the answer is the same.
-        """
-        if not self.entries:
-            return LOCAL
-        found = self.owner(_presented(headers))
-        if found is None:
-            raise Unauthorized("Send an API key: Authorization: Bearer KEY, or X-API-Key: KEY.")
-        return found
 
 
 class Doorkeeper:
@@ -105,6 +22,8 @@ class Doorkeeper:
         self._names = frozenset(name.lower() for name in settings.allowed_hosts)
         self._origins = frozenset(origin.lower() for origin in settings.allowed_origins)
         self._loopback = settings.is_loopback
+        # A proxy may speak TLS for the service, and none takes away what that speaks itself.
+        self._schemes = ("https",) if settings.tls_certificate else ("http", "https")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -129,29 +48,8 @@ class Doorkeeper:
         return name in self._names or (self._loopback and is_loopback_name(name))
 
     def _is_welcome(self, origin: str, host: str) -> bool:
-        return origin in self._origins or origin in {f"http://{host}", f"https://{host}"}
-
-
-def check_exposure(settings: Settings, keys: KeyRing) -> None:
-    """Refuse to serve other machines without keys.
-
-    Raises
-    ------
-    SettingsInvalid
-        The address is not loopback, there is no key, and ``insecure`` was not said.
-    """
-    if not (settings.is_loopback or keys.entries or settings.insecure):
-        raise SettingsInvalid(
-            f"{settings.host} can be reached from other machines: set {flag('api_keys_file')}"
-            f" ({env_name('api_keys_file')}), listen on 127.0.0.1, or say {flag('insecure')}"
-        )
-
-
-def _presented(headers: Headers) -> str:
-    scheme, _, credentials = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return credentials.strip()
-    return headers.get("x-api-key", "")
+        own = {f"{scheme}://{host}" for scheme in self._schemes}
+        return origin in self._origins or origin in own
 
 
 def _host_name(host: str) -> str:
@@ -159,28 +57,3 @@ def _host_name(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0]
-
-
-def _read(path: Path) -> Iterable[tuple[str, bytes]]:
-    name = f"{flag('api_keys_file')} ({env_name('api_keys_file')})"
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        raise SettingsInvalid(f"{name}: {path} can not be read") from None
-    for number, line in enumerate(lines, 1):
-        text = line.strip()
-        if text and not text.startswith("#"):
-            yield _parse(text, f"{name}, line {number}")
-
-
-def _parse(entry: str, place: str) -> tuple[str, bytes]:
-    principal, separator, key = entry.partition(":")
-    if not separator or not _PRINCIPAL.fullmatch(principal):
-        raise SettingsInvalid(f"{place}: write principal:key or principal:sha256:HEX")
-    if digest := _DIGEST.fullmatch(key):
-        return principal, bytes.fromhex(digest[1])
-    if key.startswith("sha256:"):
-        raise SettingsInvalid(f"{place}: after sha256: come 64 lower-case hex digits")
-    if len(key) < MIN_KEY_LENGTH:
-        raise SettingsInvalid(f"{place}: a key has at least {MIN_KEY_LENGTH} characters")
-    return principal, hashlib.sha256(key.encode()).digest()
