@@ -100,9 +100,12 @@ def test_rotation_keeps_the_chain(tmp_path: Path) -> None:
 
 def test_many_threads_lose_nothing(tmp_path: Path) -> None:
     log = AuditLog(tmp_path)
-    threads = [
-        threading.Thread(target=lambda: [log.add(event(n)) for n in range(50)]) for _ in range(4)
-    ]
+
+    def tell() -> None:
+        for n in range(50):
+            log.add(event(n))
+
+    threads = [threading.Thread(target=tell) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
