@@ -51,6 +51,7 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     │   └── HostRefused         421 host_refused
     ├── TooLarge                413 too_large
     ├── Unauthorized            401 unauthorized
+    ├── IdentityUnavailable     503 identity_unavailable
     ├── Forbidden               403 forbidden
     │   └── OriginRefused       403 origin_refused
     ├── LeaseGone               410 lease_gone
@@ -76,6 +77,7 @@ status that goes with it; ``detail`` is for people, says what to do, and never h
     │   ├── NotStored               502 not_stored
     │   └── PacsUnavailable         504 pacs_unavailable
     ├── StoreUnavailable        503 store_unavailable
+    ├── AuditUnavailable        503 audit_unavailable
     ├── QuotaExceeded           507 quota_exceeded
     ├── RateExceeded            429 rate_exceeded
     ├── Overloaded              503 overloaded
@@ -392,10 +394,17 @@ class TooLarge(SammoeError):
 
 
 class Unauthorized(SammoeError):
-    """No valid API key."""
+    """No valid API key or token."""
 
     code = "unauthorized"
     status = 401
+
+
+class IdentityUnavailable(SammoeError):
+    """Who calls can not be checked now: the issuer of tokens can not be reached."""
+
+    code = "identity_unavailable"
+    status = 503
 
 
 class Forbidden(SammoeError):
@@ -558,6 +567,13 @@ class StoreUnavailable(SammoeError):
     """The store refused or failed; nothing was answered without its durable record."""
 
     code = "store_unavailable"
+    status = 503
+
+
+class AuditUnavailable(SammoeError):
+    """The audit log can not be written, and nothing is changed without it."""
+
+    code = "audit_unavailable"
     status = 503
 
 

@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     host: str = Field(
         default="127.0.0.1",
         min_length=1,
-        description="address to listen on; anything but loopback needs API keys",
+        description="address to listen on; anything but loopback needs API keys or tokens",
     )
     port: int = Field(
         default=8000, ge=0, le=65535, description="TCP port; 0 takes a free one and prints it"
@@ -103,6 +103,31 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = Field(
         default=None, description="file with one such API key per line; lines with # are comments"
     )
+    oidc_issuer: str | None = Field(
+        default=None,
+        description="issuer of bearer tokens (OpenID Connect), as they have it in iss: https://...",
+    )
+    oidc_audience: str | None = Field(
+        default=None, min_length=1, description="what such tokens must have in aud"
+    )
+    oidc_jwks_url: str | None = Field(
+        default=None, description="where the issuer's keys are (default: as its own document says)"
+    )
+    oidc_ca_file: Path | None = Field(
+        default=None, description="certificates to trust at the issuer, in place of the system's"
+    )
+    oidc_roles_claim: str = Field(
+        default="roles", min_length=1, description="claim with roles; a dot leads into an object"
+    )
+    oidc_role_prefix: str | None = Field(
+        default=None, description="what stands before reader, segmenter and admin there"
+    )
+    oidc_projects_claim: str = Field(
+        default="projects", min_length=1, description="claim with projects: NAME or NAME:ROLE"
+    )
+    oidc_leeway_seconds: float = Field(
+        default=30, ge=0, le=120, description="by how much the issuer's clock may differ"
+    )
     insecure: bool = Field(
         default=False,
         description="listen on a non-loopback address although there are no API keys",
@@ -114,6 +139,28 @@ class Settings(BaseSettings):
     allowed_origins: Names = Field(
         default=(),
         description="origins of other web pages that may call the API (CORS); never *",
+    )
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="certificate chain (PEM): the service then speaks TLS, 1.2 or newer",
+    )
+    tls_key: Path | None = Field(default=None, description="private key (PEM) of that certificate")
+    audit: Literal["closed", "open", "off"] = Field(
+        default="closed",
+        description="while the audit log can not be written: closed refuses changes, open does not;"
+        " off: no such log",
+    )
+    audit_folder: Path | None = Field(
+        default=None, description="folder of the audit log (default: audit in the state folder)"
+    )
+    audit_key_file: Path | None = Field(
+        default=None, description="file with a key, so that nobody without it can rewrite the log"
+    )
+    audit_uids: Literal["hashed", "plain", "none"] = Field(
+        default="hashed", description="UIDs of studies in the audit log: hashed, plain or none"
+    )
+    audit_rotate_mib: int = Field(
+        default=64, ge=1, description="size after which the audit log goes on in another file"
     )
     upload_limit_mib: int = Field(default=1024, ge=1, description="largest uploaded file")
     json_limit_kib: int = Field(default=256, ge=1, description="largest JSON body, in KiB")
@@ -223,6 +270,13 @@ class Settings(BaseSettings):
                 raise ValueError("each is scheme://host or scheme://host:port, without *")
         return origins
 
+    @field_validator("oidc_issuer", "oidc_jwks_url")
+    @classmethod
+    def _oidc(cls, url: str | None) -> str | None:
+        if url is not None and not is_safe_url(url):
+            raise ValueError("it is https://HOST..., or http:// on this machine's loopback")
+        return url
+
     @field_validator("redis_url")
     @classmethod
     def _redis(cls, url: SecretStr | None) -> SecretStr | None:
@@ -283,6 +337,11 @@ class Settings(BaseSettings):
         return is_loopback_name(self.host)
 
     @property
+    def audit_log(self) -> Path:
+        """Folder of the audit log."""
+        return self.audit_folder or self.state / "audit"
+
+    @property
     def upload_limit(self) -> int:
         """Largest upload, bytes."""
         return self.upload_limit_mib * _MIB
@@ -339,6 +398,18 @@ def is_loopback_name(name: str) -> bool:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def is_safe_url(url: str) -> bool:
+    """Whether an address is https, or http on this machine's loopback; without credentials."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        parts.port  # noqa: B018 - raises when it is no port
+    except ValueError:
+        return False
+    safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback_name(host))
+    return safe and bool(host) and parts.username is None and not parts.fragment
 
 
 def env_name(field: str) -> str:

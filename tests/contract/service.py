@@ -8,7 +8,9 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from sammoe.access import Access
 from sammoe.api import create_app
+from sammoe.audit import AuditLog
 from sammoe.segmentation import Workspace
 from sammoe.settings import Settings
 from tests import scans
@@ -29,9 +31,16 @@ class Service:
 
     @classmethod
     @asynccontextmanager
-    async def over(cls, workspace: Workspace, **settings: Any) -> AsyncIterator["Service"]:
+    async def over(
+        cls,
+        workspace: Workspace,
+        *,
+        access: Access | None = None,
+        audit: AuditLog | None = None,
+        **settings: Any,
+    ) -> AsyncIterator["Service"]:
         """An application over a workspace, with settings other than the defaults."""
-        app = create_app(workspace, Settings.load(settings))
+        app = create_app(workspace, Settings.load(settings), access, audit=audit)
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as http:
             yield cls(app, http)

@@ -1,5 +1,6 @@
 """Whatever a client sends is understood or refused, and never a fault of ours."""
 
+import asyncio
 import json
 import re
 from typing import Any
@@ -11,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sammoe.api.auth import KeyRing
+from sammoe.access import Access
 from sammoe.api.bodies import read_json
 from sammoe.api.negotiation import ANSWERS, choose
 from sammoe.api.problems import json_pointer
@@ -70,10 +71,10 @@ def test_any_accept_header_gets_an_offer_or_a_refusal(accept: str) -> None:
 
 @given(st.text(alphabet=st.characters(max_codepoint=255), max_size=100))
 def test_no_guess_is_a_key(guess: str) -> None:
-    keys = KeyRing.from_settings(Settings.load({"api_keys": "ann:ann-has-a-long-key"}))
+    access = Access.from_settings(Settings.load({"api_keys": "ann:ann-has-a-long-key"}))
     for headers in ({"authorization": guess}, {"x-api-key": guess}):
         try:
-            keys.principal(Headers(headers))
+            asyncio.run(access.identify(Headers(headers)))
         except Unauthorized:
             continue
         assert "ann-has-a-long-key" in guess

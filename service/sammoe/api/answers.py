@@ -49,6 +49,7 @@ class VolumeOut(BaseModel):
     modality: Literal["CT", "MR", "unknown"]
     modality_source: Literal["tag", "rule", "user", "unknown"]
     source: SourceOut | None = Field(description="null for a scan that is not from DICOM")
+    project: str | None = Field(description="whose members see it; null: its owner alone")
     warnings: tuple[Doubt, ...] = Field(
         description="what the reader handled, and what makes answers doubtful"
     )
@@ -68,6 +69,7 @@ class VolumeOut(BaseModel):
             modality=record.modality.value,
             modality_source=record.modality_source.value,
             source=None if record.source is None else SourceOut.model_validate(record.source),
+            project=record.project,
             warnings=tuple(map(Doubt.model_validate, (*unknown, *record.notes))),
         )
 

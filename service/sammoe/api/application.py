@@ -8,6 +8,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from sammoe import __version__
+from sammoe.access import Access
 from sammoe.api import (
     dicomweb,
     monailabel,
@@ -20,18 +21,20 @@ from sammoe.api import (
     viewer,
     volumes,
 )
-from sammoe.api.auth import Doorkeeper, KeyRing
+from sammoe.api.auditing import Auditing
 from sammoe.api.bundle_metrics import BundleMetrics
 from sammoe.api.cache_metrics import CacheMetrics
 from sammoe.api.context import REQUEST_ID, RequestContext
 from sammoe.api.dialects import dialects
+from sammoe.api.doorkeeper import Doorkeeper
 from sammoe.api.examples import SEGMENTATION_ID
 from sammoe.api.health_metrics import HealthMetrics
 from sammoe.api.idempotency import HEADER as IDEMPOTENCY_KEY
 from sammoe.api.idempotency import REPLAYED
 from sammoe.api.services import Services
 from sammoe.api.timing import HEADER as SERVER_TIMING
-from sammoe.segmentation import Leases, LeaseTerms, Segmented, Workspace
+from sammoe.audit import AuditLog
+from sammoe.segmentation import Leases, LeaseTerms, Segmented, Sharing, Workspace
 from sammoe.settings import Settings
 from sammoe.telemetry import Routed, Telemetry, Tracer
 
@@ -41,8 +44,9 @@ _CORS_SECONDS: Final = 600
 def create_app(
     workspace: Workspace,
     settings: Settings,
-    keys: KeyRing | None = None,
+    access: Access | None = None,
     tracer: Tracer | None = None,
+    audit: AuditLog | None = None,
 ) -> FastAPI:
     """The HTTP API over a workspace.
 
@@ -53,12 +57,14 @@ def create_app(
     settings
         Limits, allowed hosts and origins. Where to listen is not this function's business, but
         whether that is loopback decides which Host headers are refused.
-    keys
-        API keys and their principals; default: those of the settings.
+    access
+        Who may call; used, not owned. Default: whom the settings name.
     tracer
         What collects spans; used, not owned. None: nothing does.
+    audit
+        Where it is told who did what; used, not owned. None: nowhere.
     """
-    keys = KeyRing.from_settings(settings) if keys is None else keys
+    access = Access.from_settings(settings) if access is None else access
     telemetry = Telemetry()
     for collector in (BundleMetrics, CacheMetrics, HealthMetrics):
         telemetry.registry.register(collector(workspace))
@@ -69,11 +75,14 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=_layers(settings, telemetry, tracer),
+        middleware=_layers(settings, telemetry, tracer, audit),
     )
     terms = LeaseTerms(leases=settings.viewer_leases, idle=settings.viewer_idle_seconds)
     leases = Leases(workspace, terms)
-    app.state.services = Services(workspace, settings, keys, leases, telemetry, tracer)
+    sharing = Sharing(workspace.store)
+    app.state.services = Services(
+        workspace, settings, access, leases, sharing, telemetry, tracer, audit
+    )
     routers = (
         volumes.router,
         segmentations.router,
@@ -86,7 +95,7 @@ def create_app(
     app.include_router(proxy.router)
     app.include_router(viewer.page_router(viewer.Page.load(), settings.viewer_embedders))
     problems.install(app)
-    openapi.install(app, routers, keys)
+    openapi.install(app, routers, access)
     return app
 
 
@@ -106,7 +115,7 @@ def create_monailabel_app(app: FastAPI) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=_layers(services.settings, services.telemetry, services.tracer),
+        middleware=_layers(services.settings, services.telemetry, services.tracer, services.audit),
     )
     beside.state.services = services
     beside.include_router(monailabel.router)
@@ -121,10 +130,13 @@ def _count(telemetry: Telemetry, made: Segmented) -> None:
     telemetry.segmentation(routed, phases_ms=timings.phases_ms, cache=timings.cache)
 
 
-def _layers(settings: Settings, telemetry: Telemetry, tracer: Tracer | None) -> list[Middleware]:
+def _layers(
+    settings: Settings, telemetry: Telemetry, tracer: Tracer | None, audit: AuditLog | None
+) -> list[Middleware]:
     """From the outside in."""
     limit = settings.limit_concurrency
     layers = [
+        Middleware(Auditing, log=audit),
         Middleware(RequestContext, telemetry=telemetry, limit=limit, tracer=tracer),
         Middleware(Doorkeeper, settings=settings),
     ]

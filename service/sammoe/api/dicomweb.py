@@ -30,6 +30,7 @@ async def search_series(call: Caller) -> Response:
     """
     call.form()
     asked, _ = await read_json(call.request, SeriesQueryIn, call.services.settings.json_limit)
+    call.note(study=asked.study)
     query = SeriesQuery(
         study=asked.study,
         modality=asked.modality,
@@ -61,6 +62,7 @@ async def warm_study(call: Caller) -> Response:
     form = call.form()
     settings = call.services.settings
     asked, body = await read_json(call.request, StudyIn, settings.json_limit)
+    call.note(study=asked.study)
 
     async def make() -> Made:
         waiting = await call.workspace.warm_study(

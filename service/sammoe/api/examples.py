@@ -55,6 +55,7 @@ VOLUME: Final[dict[str, Any]] = {
     "modality": "MR",
     "modality_source": "user",
     "source": None,
+    "project": None,
     "warnings": [],
 }
 

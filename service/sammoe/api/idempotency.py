@@ -17,7 +17,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sammoe.errors import RequestRefused
+from sammoe.errors import NotFound, RequestRefused
 from sammoe.segmentation import Workspace
 from sammoe.store import StoredResponse
 
@@ -39,6 +39,7 @@ async def answer_once(
     content: bytes,
     form: str,
     volume_id: str | None = None,
+    owner: str | None = None,
 ) -> Response:
     """What ``make`` answers, or what it answered when this request came first.
 
@@ -58,6 +59,8 @@ async def answer_once(
         The body, or for an upload the digest of the file's bytes.
     form
         Media type of the answer; also part of what must be the same.
+    owner
+        Of the volume that the answer is about, if not the principal.
 
     Raises
     ------
@@ -78,13 +81,17 @@ async def answer_once(
         nonlocal made, mine
         made, volume = await make(name)
         headers = {k: v for k, v in made.headers.items() if k != "content-length"}
-        mine = StoredResponse(made.status_code, headers, bytes(made.body), volume)
+        other = None if owner == principal else owner
+        mine = StoredResponse(made.status_code, headers, bytes(made.body), volume, other)
         return mine
 
     digest = _digest(request, content, form)
-    kept = await workspace.answer_once(principal, key, digest, handle, volume_id)
+    kept = await workspace.answer_once(principal, key, digest, handle, volume_id, owner)
     if made is not None and kept is mine:
         return made
+    if kept.volume_owner is not None and kept.volume_owner != owner:
+        # Of a project that the principal has left since.
+        raise NotFound("There is no such volume.")
     # Kept before, or by another process that did the same work at the same time and was faster.
     return Response(kept.body, kept.status, headers={**kept.headers, REPLAYED: "true"})
 

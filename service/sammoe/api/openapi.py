@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from sammoe import __version__
+from sammoe.access import Access
 from sammoe.api.answers import (
     EmbeddingsOut,
     MeasuredOut,
@@ -23,7 +24,6 @@ from sammoe.api.answers import (
     VolumeOut,
     VolumePage,
 )
-from sammoe.api.auth import KeyRing
 from sammoe.api.capabilities import NOTICE, Capabilities
 from sammoe.api.documentation import problem_answers
 from sammoe.api.problems import Problem
@@ -78,7 +78,7 @@ _SCHEMES: Final = {
 _OPEN: Final = frozenset({"/livez", "/readyz"})
 
 
-def install(app: FastAPI, routers: Sequence[APIRouter], keys: KeyRing) -> None:
+def install(app: FastAPI, routers: Sequence[APIRouter], access: Access) -> None:
     """Make ``app.openapi()`` give the whole document; made once, when it is first asked for."""
 
     found = [route for router in routers for route in router.routes]
@@ -86,21 +86,21 @@ def install(app: FastAPI, routers: Sequence[APIRouter], keys: KeyRing) -> None:
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = document(routes, keys)
+            app.openapi_schema = document(routes, needs_caller=access.is_needed)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def document(routes: Sequence[APIRoute], keys: KeyRing) -> dict[str, Any]:
+def document(routes: Sequence[APIRoute], *, needs_caller: bool) -> dict[str, Any]:
     """The OpenAPI 3.1 document.
 
     Parameters
     ----------
     routes
         Each for one method.
-    keys
-        With entries, every route under ``/v1`` is said to need a key.
+    needs_caller
+        Whether every route under ``/v1`` is said to need a key or token.
     """
     found: dict[str, Any] = get_openapi(
         title=TITLE, version=__version__, description=DESCRIPTION, routes=routes
@@ -113,16 +113,18 @@ def document(routes: Sequence[APIRoute], keys: KeyRing) -> dict[str, Any]:
         for method in route.methods or ():
             operation = found["paths"].get(route.path, {}).get(method.lower())
             if operation is not None:
-                _say_what_fastapi_can_not(operation, route, keys)
+                _say_what_fastapi_can_not(operation, route, needs_caller=needs_caller)
     return found
 
 
-def _say_what_fastapi_can_not(operation: dict[str, Any], route: APIRoute, keys: KeyRing) -> None:
+def _say_what_fastapi_can_not(
+    operation: dict[str, Any], route: APIRoute, *, needs_caller: bool
+) -> None:
     # Answers and bodies as written: FastAPI leaves out every null of an example.
     operation["responses"] = {str(status): said for status, said in route.responses.items()}
     if "requestBody" in operation:
         operation["requestBody"] = (route.openapi_extra or {})["requestBody"]
-    open_to_all = route.path in _OPEN or not keys.entries
+    open_to_all = route.path in _OPEN or not needs_caller
     operation["security"] = [] if open_to_all else [{name: []} for name in _SCHEMES]
 
 

@@ -67,6 +67,9 @@ _REFUSALS: Final[tuple[errors.SammoeError, ...]] = (
         pointer="/forms/1",
     ),
     errors.PacsUnavailable("The DICOMweb server can not be reached; try again."),
+    errors.Forbidden("This needs the role segmenter; yours is reader."),
+    errors.IdentityUnavailable("The issuer of tokens can not be reached: try again."),
+    errors.AuditUnavailable("The audit log can not be written, so nothing may be changed."),
     errors.StoreUnavailable("The store's disk is full: nothing was kept."),
     errors.QuotaExceeded(
         "Your volumes may take 1073741824 bytes together, and have 1073700000: delete what is not"

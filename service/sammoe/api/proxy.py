@@ -24,6 +24,7 @@ router = APIRouter(include_in_schema=False)
 
 _ROOT: Final = re.compile(r"/dicom-web|/proxy/dicom/(wado|qido)")
 _READ: Final = re.compile(r"/(studies|series|instances)(/[A-Za-z0-9_,-][A-Za-z0-9._,-]*)*")
+_NAMED: Final = re.compile(r"/studies/(?P<study>[0-9.]{1,64})(/series/(?P<series>[0-9.]{1,64}))?")
 _STORE: Final = re.compile(r"/studies(/[0-9.]{1,64})?")
 _ASKED: Final = ("accept", "content-type")
 _ANSWERED: Final = ("content-encoding", "content-length", "etag", "last-modified", "warning")
@@ -60,6 +61,8 @@ async def _pass_on(
     path = _ROOT.sub("", path, count=1)
     if not allowed.fullmatch(path) or ".." in path:
         raise NotFound("There is no such DICOMweb resource.")
+    if (named := _NAMED.match(path)) is not None:
+        call.note(study=named["study"], series=named["series"])
     headers = {name: request.headers[name] for name in _ASKED if name in request.headers}
     # So that addresses in its answers lead here.
     headers["Forwarded"] = f"host={request.url.netloc};proto={request.url.scheme}"

@@ -45,16 +45,17 @@ async def add_result(call: Caller, volume_id: str) -> Response:
     the later one has the voxels that both claim. The segmentations themselves never change.
     """
     form = call.form()
+    owner = await call.owner(volume_id)
     asked, body = await read_json(call.request, ResultIn, call.services.settings.json_limit)
 
     async def make(name: str) -> Made:
         record = await call.workspace.results.create(
-            call.principal, volume_id, asked.drafts(), asked.merge, name
+            owner, volume_id, asked.drafts(), asked.merge, name
         )
         answer = json_answer(ResultOut.of(record), 201, f"/v1/results/{record.id}")
         return answer, record.volume_id
 
-    return await call.create(volume_id, make, content=body, form=form)
+    return await call.create(volume_id, make, content=body, form=form, owner=owner)
 
 
 @router.get(
@@ -68,7 +69,8 @@ async def list_results(
 ) -> Response:
     """The results of one volume, newest first."""
     call.form()
-    page = await call.workspace.results.list(call.principal, volume_id, query.cursor, query.limit)
+    owner = await call.owner(volume_id)
+    page = await call.workspace.results.list(owner, volume_id, query.cursor, query.limit)
     items = tuple(ResultOut.of(record) for record in page.items)
     return json_answer(ResultPage(items=items, next=page.cursor))
 
@@ -81,7 +83,8 @@ async def list_results(
 async def get_result(call: Caller, result_id: str) -> Response:
     """One result: its structures in order."""
     call.form()
-    return json_answer(ResultOut.of(await call.workspace.results.get(call.principal, result_id)))
+    owner = await call.owner_of_result(result_id)
+    return json_answer(ResultOut.of(await call.workspace.results.get(owner, result_id)))
 
 
 @router.put(
@@ -97,15 +100,14 @@ async def replace_result(call: Caller, result_id: str) -> Response:
     An entry with the label of an earlier one keeps its tracking UID.
     """
     form = call.form()
+    owner = await call.owner_of_result(result_id)
     asked, body = await read_json(call.request, ResultIn, call.services.settings.json_limit)
 
     async def make() -> Made:
-        record = await call.workspace.results.replace(
-            call.principal, result_id, asked.drafts(), asked.merge
-        )
+        record = await call.workspace.results.replace(owner, result_id, asked.drafts(), asked.merge)
         return json_answer(ResultOut.of(record)), record.volume_id
 
-    return await call.once(make, content=body, form=form)
+    return await call.once(make, content=body, form=form, owner=owner)
 
 
 @router.delete(
@@ -115,8 +117,8 @@ async def replace_result(call: Caller, result_id: str) -> Response:
     responses=nothing("deleted") | refusals(404, 429),
 )
 async def delete_result(call: Caller, result_id: str) -> Response:
-    """Delete one result. Its segmentations stay."""
-    await call.workspace.results.delete(call.principal, result_id)
+    """Delete one result; for the volume's owner alone. Its segmentations stay."""
+    await call.workspace.results.delete(await call.owner_of_result(result_id), result_id)
     return Response(status_code=204)
 
 
@@ -140,7 +142,8 @@ async def get_result_mask(
         chosen = _chosen(composed, query.structure)
         return _RENDER[form](chosen, composed.volume.geometry)
 
-    content = await call.workspace.results.render(call.principal, result_id, render)
+    owner = await call.owner_of_result(result_id)
+    content = await call.workspace.results.render(owner, result_id, render)
     return file_answer(content, form, _FILE_NAMES[form])
 
 
@@ -158,7 +161,8 @@ async def get_result_seg(
     """
     form = call.form(DICOM)
     kind: DicomForm = "seg" if query.form == "BINARY" else "labelmap"
-    made = await call.workspace.results.dicom(call.principal, result_id, kind)
+    owner = await call.owner_of_result(result_id)
+    made = await call.workspace.results.dicom(owner, result_id, kind)
     return file_answer(made.content, form, "seg.dcm")
 
 
@@ -173,7 +177,8 @@ async def get_result_rtstruct(call: Caller, result_id: str) -> Response:
     It has the patient, study and frame of reference of the series that the volume was read from.
     """
     form = call.form(DICOM)
-    made = await call.workspace.results.dicom(call.principal, result_id, "rtstruct")
+    owner = await call.owner_of_result(result_id)
+    made = await call.workspace.results.dicom(owner, result_id, "rtstruct")
     return file_answer(made.content, form, "rtstruct.dcm")
 
 
@@ -191,22 +196,23 @@ async def store_result(call: Caller, result_id: str) -> Response:
     sending it again is harmless. 502 `not_stored`: the server did not take every file.
     """
     form = call.form()
+    owner = await call.owner_of_result(result_id)
     limit = call.services.settings.json_limit
     asked, body = await read_json(call.request, StoreIn, limit, optional=True)
 
     async def make() -> Made:
         workspace = call.workspace
-        record = await workspace.results.get(call.principal, result_id)
+        record = await workspace.results.get(owner, result_id)
         stored = await send_result(
             workspace.results,
             workspace.pacs.connection(asked.server),
-            call.principal,
+            owner,
             result_id,
             asked.forms,
         )
         return json_answer(StoredPage(items=tuple(map(StoredOut.of, stored)))), record.volume_id
 
-    return await call.once(make, content=body, form=form)
+    return await call.once(make, content=body, form=form, owner=owner)
 
 
 def _chosen(composed: Composed, number: int | None) -> tuple[Structure, ...]:

@@ -256,6 +256,9 @@ class UploadQuery(Query):
     modality: Literal["CT", "MR", "auto"] = Field(
         default="auto", description="`auto`: by a rule on the intensities"
     )
+    project: str | None = Field(
+        default=None, description="whose members shall see it; one of the caller's own projects"
+    )
 
 
 class MaskUploadQuery(Query):
@@ -275,6 +278,14 @@ class PageQuery(Query):
         description="`next` of the page before; none: the newest",
     )
     limit: int = Field(default=50, ge=1, le=200)
+
+
+class VolumesQuery(PageQuery):
+    """Of the list of volumes."""
+
+    project: str | None = Field(
+        default=None, description="those of this project, whoever owns them; none: the caller's own"
+    )
 
 
 class MaskQuery(Query):

@@ -77,13 +77,14 @@ async def segment(call: Caller, volume_id: str) -> Response:
     """
     started = time.perf_counter()
     form = choose_steps(call.request.headers.get("accept"), ANSWERS)
+    owner = await call.owner(volume_id)
     asked, body = await read_json(call.request, SegmentationIn, call.services.settings.json_limit)
 
     async def work(
         render: Render | None, progress: Progress | None = None, name: str | None = None
     ) -> Segmented:
-        return await call.workspace.segment(
-            call.principal,
+        made = await call.workspace.segment(
+            owner,
             volume_id,
             asked.prompt(),
             parent=asked.parent,
@@ -95,9 +96,11 @@ async def segment(call: Caller, volume_id: str) -> Response:
             progress=progress,
             name=name,
         )
+        call.note(segmentation=made.record.id)
+        return made
 
     if form == EVENTS:
-        volume = await call.workspace.get_volume(call.principal, volume_id)
+        volume = await call.workspace.get_volume(owner, volume_id)
         return stream(call, volume, work)
 
     async def make(name: str) -> Made:
@@ -108,7 +111,7 @@ async def segment(call: Caller, volume_id: str) -> Response:
         response.headers[SERVER_TIMING] = server_timing(timings.phases_ms, timings.cache, total_ms)
         return response, volume_id
 
-    return await call.create(volume_id, make, content=body, form=form)
+    return await call.create(volume_id, make, content=body, form=form, owner=owner)
 
 
 @router.post(
@@ -129,18 +132,20 @@ async def add_mask(
     The answer is a segmentation like any other: name it as `parent`.
     """
     form = call.form()
+    owner = await call.owner(volume_id)
     folder, settings = call.workspace.temporary_folder, call.services.settings
     limits = settings.upload_limit, settings.upload_seconds
     async with received(call.request, folder, *limits) as upload:
 
         async def make(name: str) -> Made:
             record, volume = await call.workspace.add_mask(
-                call.principal, volume_id, upload.path, label=query.label, name=name
+                owner, volume_id, upload.path, label=query.label, name=name
             )
             place = f"/v1/segmentations/{record.id}"
             return json_answer(SegmentationOut.of(record, volume), 201, place), volume_id
 
-        return await call.create(volume_id, make, content=upload.digest.encode(), form=form)
+        content = upload.digest.encode()
+        return await call.create(volume_id, make, content=content, form=form, owner=owner)
 
 
 @router.get(
@@ -154,10 +159,9 @@ async def list_segmentations(
 ) -> Response:
     """The segmentations of one volume, newest first."""
     call.form()
-    page = await call.workspace.list_segmentations(
-        call.principal, volume_id, query.cursor, query.limit
-    )
-    volume = await call.workspace.get_volume(call.principal, volume_id)
+    owner = await call.owner(volume_id)
+    page = await call.workspace.list_segmentations(owner, volume_id, query.cursor, query.limit)
+    volume = await call.workspace.get_volume(owner, volume_id)
     items = tuple(SegmentationOut.of(record, volume) for record in page.items)
     return json_answer(SegmentationPage(items=items, next=page.cursor))
 
@@ -171,9 +175,10 @@ async def list_segmentations(
 async def get_segmentation(call: Caller, segmentation_id: str) -> Response:
     """One segmentation: prompts, route, timings, and the sizes of what was found."""
     call.form()
-    record = await call.workspace.get_segmentation(call.principal, segmentation_id)
-    volume = await call.workspace.get_volume(call.principal, record.volume_id)
-    measures = await call.workspace.measure(call.principal, segmentation_id)
+    owner = await call.owner_of_segmentation(segmentation_id)
+    record = await call.workspace.get_segmentation(owner, segmentation_id)
+    volume = await call.workspace.get_volume(owner, record.volume_id)
+    measures = await call.workspace.measure(owner, segmentation_id)
     return json_answer(MeasuredOut.measured(record, volume, measures))
 
 
@@ -184,8 +189,11 @@ async def get_segmentation(call: Caller, segmentation_id: str) -> Response:
     responses=nothing("deleted") | refusals(404, 409, 429),
 )
 async def delete_segmentation(call: Caller, segmentation_id: str) -> Response:
-    """Delete one segmentation that no result holds. Those that refine it stay."""
-    await call.workspace.delete_segmentation(call.principal, segmentation_id)
+    """Delete one segmentation that no result holds; for the volume's owner alone. Those that
+    refine it stay.
+    """
+    owner = await call.owner_of_segmentation(segmentation_id)
+    await call.workspace.delete_segmentation(owner, segmentation_id)
     return Response(status_code=204)
 
 
@@ -199,13 +207,14 @@ async def delete_segmentation(call: Caller, segmentation_id: str) -> Response:
 async def undo(call: Caller, segmentation_id: str) -> Response:
     """The segmentation that this one refines. Nothing is deleted: redo is to go on from here."""
     form = call.form()
+    owner = await call.owner_of_segmentation(segmentation_id)
 
     async def make() -> Made:
-        record = await call.workspace.undo(call.principal, segmentation_id)
-        volume = await call.workspace.get_volume(call.principal, record.volume_id)
+        record = await call.workspace.undo(owner, segmentation_id)
+        volume = await call.workspace.get_volume(owner, record.volume_id)
         return json_answer(SegmentationOut.of(record, volume)), volume.id
 
-    return await call.once(make, form=form)
+    return await call.once(make, form=form, owner=owner)
 
 
 @router.get(
@@ -221,7 +230,8 @@ async def get_mask(
     was made of, computed now if the click did not.
     """
     form = call.form(*MASKS)
-    masking = call.workspace.mask(call.principal, segmentation_id, query.candidate)
+    owner = await call.owner_of_segmentation(segmentation_id)
+    masking = call.workspace.mask(owner, segmentation_id, query.candidate)
     pasted, volume = await call.while_wanted(masking)
     content = await asyncio.to_thread(_RENDER[form], pasted, volume.geometry)
     return Response(content, headers=_mask_headers(form))
@@ -235,7 +245,7 @@ async def _answered(call: Call, made: Segmented, form: str) -> Response:
     }
     if made.rendered is not None:
         return Response(made.rendered, 201, headers | _mask_headers(form))
-    volume = await call.workspace.get_volume(call.principal, record.volume_id)
+    volume = await call.workspace.get_volume(record.owner, record.volume_id)
     content = SegmentationOut.of(record, volume).model_dump_json()
     return Response(content, 201, headers, media_type=JSON)
 

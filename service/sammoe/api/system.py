@@ -39,13 +39,15 @@ async def get_liveness() -> Response:
     responses=text("ready", "text/plain") | refusals(),
 )
 async def get_readiness(request: Request) -> Response:
-    """The models are loaded and warm, and the store can be written. Needs no key.
+    """The models are loaded and warm, and store and audit log can be written. Needs no key.
 
     Without the Redis that shares embeddings, and while the bundle that is active can not be had,
     the service is ready too, and says so.
     """
     services: Services = request.app.state.services
     workspace = services.workspace
+    if services.audit is not None:
+        services.audit.check()
     await workspace.check_ready()
     words = ["ready"]
     if workspace.shared is not None and workspace.shared.counters.away:

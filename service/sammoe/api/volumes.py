@@ -11,8 +11,8 @@ from sammoe.api.bodies import media_type_of, read_json
 from sammoe.api.documentation import answer, file, file_body, json_body, nothing, refusals
 from sammoe.api.idempotency import REPLAYED, Made
 from sammoe.api.negotiation import JSON, PLAIN_NIFTI
-from sammoe.api.schemas import EmbeddingsIn, PageQuery, UploadQuery, VolumeIn
-from sammoe.api.services import Caller, QueryCaller, json_answer
+from sammoe.api.schemas import EmbeddingsIn, UploadQuery, VolumeIn, VolumesQuery
+from sammoe.api.services import Call, Caller, QueryCaller, json_answer
 from sammoe.api.uploads import received
 from sammoe.segmentation import Pull
 from sammoe.store import VolumeRecord
@@ -35,9 +35,11 @@ async def add_volume(call: QueryCaller, query: Annotated[UploadQuery, Query()]) 
     A DICOM series comes as a zip archive, as several files of one form, as one enhanced image, or,
     as JSON, by its UIDs from a DICOMweb server that the service knows.
 
-    The same principal sending the same files with the same modality again gets the same volume.
+    The same principal sending the same files with the same modality and project again gets the same
+    volume.
     """
     form = call.form()
+    project = call.project(query.project)
     if media_type_of(call.request) == JSON:
         return await _pull(call, query, form)
     folder, settings = call.workspace.temporary_folder, call.services.settings
@@ -47,9 +49,13 @@ async def add_volume(call: QueryCaller, query: Annotated[UploadQuery, Query()]) 
 
         async def make() -> Made:
             record, is_new = await call.workspace.add_volume(
-                call.principal, upload.path, modality=query.modality, file_digest=upload.digest
+                call.principal,
+                upload.path,
+                modality=query.modality,
+                file_digest=upload.digest,
+                project=project,
             )
-            return _added(record, is_new)
+            return _added(call, record, is_new)
 
         return await call.once(make, content=upload.digest.encode(), form=form)
 
@@ -60,13 +66,16 @@ async def _pull(call: QueryCaller, query: UploadQuery, form: str) -> Response:
     wanted = asked.dicomweb
 
     async def make() -> Made:
-        pull = Pull(wanted.study, wanted.series, wanted.server, query.modality)
-        return _added(*await call.workspace.pull_volume(call.principal, pull, limit))
+        call.note(study=wanted.study, series=wanted.series)
+        pull = Pull(wanted.study, wanted.series, wanted.server, query.modality, query.project)
+        return _added(call, *await call.workspace.pull_volume(call.principal, pull, limit))
 
     return await call.once(make, content=body, form=form)
 
 
-def _added(record: VolumeRecord, is_new: bool) -> Made:
+def _added(call: Call, record: VolumeRecord, is_new: bool) -> Made:
+    if record.source is not None:
+        call.note(study=record.source.study, series=record.source.series)
     status = 201 if is_new else 200
     answer = json_answer(VolumeOut.of(record), status, f"/v1/volumes/{record.id}")
     return answer, record.id
@@ -77,10 +86,12 @@ def _added(record: VolumeRecord, is_new: bool) -> Made:
     operation_id="listVolumes",
     responses=answer(200, "a page of the list", VolumePage, examples.VOLUMES) | refusals(406, 429),
 )
-async def list_volumes(call: QueryCaller, query: Annotated[PageQuery, Query()]) -> Response:
-    """The caller's own volumes, newest first."""
+async def list_volumes(call: QueryCaller, query: Annotated[VolumesQuery, Query()]) -> Response:
+    """The caller's own volumes, or those that the members of a project share; newest first."""
     call.form()
-    page = await call.workspace.list_volumes(call.principal, query.cursor, query.limit)
+    page = await call.workspace.list_volumes(
+        call.principal, query.cursor, query.limit, project=call.project(query.project)
+    )
     items = tuple(VolumeOut.of(record) for record in page.items)
     return json_answer(VolumePage(items=items, next=page.cursor))
 
@@ -93,7 +104,8 @@ async def list_volumes(call: QueryCaller, query: Annotated[PageQuery, Query()]) 
 async def get_volume(call: Caller, volume_id: str) -> Response:
     """One volume: its grid, its modality, and how that was learnt."""
     call.form()
-    return json_answer(VolumeOut.of(await call.workspace.get_volume(call.principal, volume_id)))
+    owner = await call.owner(volume_id)
+    return json_answer(VolumeOut.of(await call.workspace.get_volume(owner, volume_id)))
 
 
 @router.get(
@@ -108,7 +120,7 @@ async def get_voxels(call: Caller, volume_id: str) -> Response:
     Numbers are those that the networks see before they are normalised: of a CT, Hounsfield units.
     """
     call.form(PLAIN_NIFTI)
-    record, voxels = await call.workspace.voxels(call.principal, volume_id)
+    record, voxels = await call.workspace.voxels(await call.owner(volume_id), volume_id)
     size = len(nifti_header(record.geometry, voxels.dtype)) + voxels.nbytes
     headers = {
         "Content-Disposition": 'attachment; filename="scan.nii"',
@@ -126,8 +138,8 @@ async def get_voxels(call: Caller, volume_id: str) -> Response:
     responses=nothing("deleted") | refusals(404, 429),
 )
 async def delete_volume(call: Caller, volume_id: str) -> Response:
-    """Delete a volume with all its segmentations and results."""
-    await call.workspace.delete_volume(call.principal, volume_id)
+    """Delete a volume with all its segmentations and results; for its owner alone."""
+    await call.workspace.delete_volume(await call.owner(volume_id), volume_id)
     return Response(status_code=204)
 
 
@@ -146,12 +158,11 @@ async def warm_volume(call: Caller, volume_id: str) -> Response:
     """
     form = call.form()
     limit = call.services.settings.json_limit
+    owner = await call.owner(volume_id)
     asked, body = await read_json(call.request, EmbeddingsIn, limit, optional=True)
 
     async def make() -> Made:
-        windows = await call.workspace.warm(
-            call.principal, volume_id, asked.prompt_or_none(), asked.spacing
-        )
+        windows = await call.workspace.warm(owner, volume_id, asked.prompt_or_none(), asked.spacing)
         return json_answer(EmbeddingsOut(windows=windows), 202), volume_id
 
-    return await call.once(make, content=body, form=form)
+    return await call.once(make, content=body, form=form, owner=owner)

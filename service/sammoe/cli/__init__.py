@@ -57,6 +57,8 @@ COMMANDS: Final = {
     "segment": Command("segment one scan, without a server", "sammoe.cli.segment"),
     "warm": Command("prepare scans, or series of the PACS", "sammoe.cli.warm"),
     "purge": Command("delete all that came of a study", "sammoe.cli.purge"),
+    "keys": Command("make, list and revoke API keys", "sammoe.cli.keys"),
+    "audit": Command("check the audit log, and look things up in it", "sammoe.cli.audit"),
     "import": Command(
         "turn an official checkpoint into a bundle",
         "sammoe.export.cli",

@@ -1,7 +1,6 @@
 """Ports beside the service's own, for viewers that can not be given a path."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -10,7 +9,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from sammoe.api import INDEX, Site, create_monailabel_app
-from sammoe.cli.listening import listen, server_config
+from sammoe.cli.listening import check_certificate, listen, server_config, speak_tls
 from sammoe.errors import SettingsInvalid
 from sammoe.settings import Settings, flag
 
@@ -26,8 +25,7 @@ async def monailabel_port(app: FastAPI, settings: Settings) -> AsyncIterator[Non
         beside = Site(beside, settings.monailabel_ohif, "/ohif/")
     config = server_config(beside, settings)
     if settings.monailabel_certificate is not None:
-        config.ssl_certfile = str(settings.monailabel_certificate)
-        config.ssl_keyfile = settings.monailabel_key
+        speak_tls(config, settings.monailabel_certificate, settings.monailabel_key)
     async with _serving(config, "MONAI Label", settings.host, settings.monailabel_port):
         yield
 
@@ -39,6 +37,8 @@ async def ohif_port(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
         yield
         return
     config = server_config(Site(app, settings.ohif), settings)
+    if settings.tls_certificate is not None:
+        speak_tls(config, settings.tls_certificate, settings.tls_key)
     async with _serving(config, "OHIF", settings.host, settings.ohif_port):
         yield
 
@@ -72,16 +72,7 @@ def check_beside(settings: Settings) -> None:
     for folder, name in ((settings.ohif, "ohif"), (settings.monailabel_ohif, "monailabel_ohif")):
         if folder is not None and not (folder / INDEX).is_file():
             raise SettingsInvalid(f"{flag(name)}: {folder} holds no OHIF: it has no {INDEX}")
-    if settings.monailabel_certificate is None:
-        return
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(settings.monailabel_certificate, settings.monailabel_key)
-    except (OSError, ValueError):  # ssl's own errors are an OSError
-        name = flag("monailabel_certificate")
-        raise SettingsInvalid(
-            f"{name}, {flag('monailabel_key')}: no certificate and key that belong together"
-        ) from None
+    check_certificate(settings, "monailabel_certificate", "monailabel_key")
 
 
 class _Beside(uvicorn.Server):

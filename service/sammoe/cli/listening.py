@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
+import ssl
 import sys
+from pathlib import Path
 from typing import Final, cast
 
 import uvicorn
@@ -36,6 +38,48 @@ def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         lifespan="off",
         ws="none",
     )
+
+
+def speak_tls(config: uvicorn.Config, certificate: Path, key: Path | None) -> None:
+    """Have a server speak TLS, 1.2 or newer.
+
+    Parameters
+    ----------
+    certificate, key
+        As :func:`check_certificate` has seen them.
+    """
+    config.ssl_certfile, config.ssl_keyfile = str(certificate), key
+    config.load()
+    if config.ssl is not None:
+        config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
+
+
+def check_certificate(settings: Settings, certificate: str, key: str) -> None:
+    """Refuse a certificate or key that can not be used.
+
+    Parameters
+    ----------
+    certificate, key
+        The settings that name them.
+
+    Raises
+    ------
+    SettingsInvalid
+        Names the flags.
+    """
+    chain, private = getattr(settings, certificate), getattr(settings, key)
+    if chain is None:
+        if private is not None:
+            raise SettingsInvalid(f"{flag(key)} needs {flag(certificate)}")
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        # A password would be asked for at the terminal, where nobody is.
+        context.load_cert_chain(chain, private, password="")
+    except (OSError, ValueError):  # ssl's own errors are an OSError
+        raise SettingsInvalid(
+            f"{flag(certificate)}, {flag(key)}: no certificate and key that belong together"
+        ) from None
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from sammoe.cli.assembly import open_store
+from sammoe.cli.auditing import audited
 from sammoe.settings import Settings, env_name
 
 
@@ -28,7 +29,8 @@ def run(args: argparse.Namespace) -> int:
     settings = Settings.load({name: value for name, value in given.items() if value is not None})
     store = open_store(settings.state, settings.store)
     try:
-        count = store.studies.purge(args.study)
+        with audited(settings, "study.purge", study=args.study) as objects:
+            count = objects["volumes"] = store.studies.purge(args.study)
     finally:
         store.close()
     print(f"{count} volume(s) of the study deleted, with everything made of them")

@@ -8,15 +8,26 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 import uvicorn
+from fastapi import FastAPI
 
 from sammoe import __version__
-from sammoe.api import KeyRing, check_exposure, create_app
+from sammoe.access import Access, StoredKeys, check_exposure
+from sammoe.api import create_app
+from sammoe.api.services import Services
 from sammoe.bundle import Bundle, load_bundle
 from sammoe.cli import INTERRUPTED
-from sammoe.cli.assembly import Start, local_engines, open_workspace, traces, triton_engines
+from sammoe.cli.assembly import (
+    Start,
+    local_engines,
+    open_store,
+    open_workspace,
+    traces,
+    triton_engines,
+)
+from sammoe.cli.auditing import auditing
 from sammoe.cli.beside import check_beside, monailabel_port, ohif_port
 from sammoe.cli.bundles import find_bundle
-from sammoe.cli.listening import listen, server_config
+from sammoe.cli.listening import check_certificate, listen, server_config, speak_tls
 from sammoe.cli.progress import steps
 from sammoe.pacs import PacsServer, servers_from
 from sammoe.segmentation import BundleWatch, Upkeep
@@ -48,8 +59,12 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM, then let requests in flight finish."""
     given = {name: getattr(args, name) for name in Settings.model_fields}
     settings = Settings.load({name: value for name, value in given.items() if value is not None})
-    keys = KeyRing.from_settings(settings)
-    check_exposure(settings, keys)
+    access = Access.from_settings(settings)
+    check_exposure(
+        settings,
+        needs_caller=settings.is_loopback or access.is_needed or _has_stored_keys(settings),
+    )
+    check_certificate(settings, "tls_certificate", "tls_key")
     check_beside(settings)
     servers = servers_from(settings)
     configure_logging(settings.log_level, settings.log_format)
@@ -59,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         listen(settings.host, settings.port) as listener,
         asyncio.Runner(loop_factory=_loop_factory()) as runner,
     ):
-        return runner.run(_serve(settings, keys, servers, listener))
+        return runner.run(_serve(settings, access, servers, listener))
 
 
 def _leave_with(code: int) -> Callable[[int, object], None]:
@@ -81,7 +96,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _serve(
-    settings: Settings, keys: KeyRing, servers: Sequence[PacsServer], listener: socket.socket
+    settings: Settings, access: Access, servers: Sequence[PacsServer], listener: socket.socket
 ) -> int:
     folder, redis_url = find_bundle(settings.bundle), settings.redis()
     with steps(1) as progress:
@@ -101,19 +116,37 @@ async def _serve(
         ) as workspace,
         BundleWatch(workspace, start).running(),
         traces(settings.tracing_url) as tracer,
+        auditing(settings) as audit,
     ):
         await asyncio.to_thread(prepare)
-        app = create_app(workspace, settings, keys, tracer)
-        print(greeting(settings, keys, workspace.bundle, listener), flush=True)
-        leases = app.state.services.leases
-        async with (
-            leases.running(),
-            monailabel_port(app, settings),
-            ohif_port(app, settings),
-            Upkeep(workspace).running(),
-        ):
-            await uvicorn.Server(server_config(app, settings)).serve(sockets=[listener])
+        access.stored = StoredKeys(workspace.store.keys)
+        async with access.running():
+            app = create_app(workspace, settings, access, tracer, audit)
+            print(greeting(settings, access, workspace.bundle, listener), flush=True)
+            await _answer(app, settings, listener)
     return 0
+
+
+async def _answer(app: FastAPI, settings: Settings, listener: socket.socket) -> None:
+    services: Services = app.state.services
+    config = server_config(app, settings)
+    if settings.tls_certificate is not None:
+        speak_tls(config, settings.tls_certificate, settings.tls_key)
+    async with (
+        services.leases.running(),
+        monailabel_port(app, settings),
+        ohif_port(app, settings),
+        Upkeep(services.workspace).running(),
+    ):
+        await uvicorn.Server(config).serve(sockets=[listener])
+
+
+def _has_stored_keys(settings: Settings) -> bool:
+    store = open_store(settings.state, settings.store)
+    try:
+        return store.keys.any()
+    finally:
+        store.close()
 
 
 def _limits(settings: Settings) -> StoreLimits:
@@ -137,16 +170,20 @@ def _engines(settings: Settings) -> Start:
     return local_engines(settings.threads)
 
 
-def greeting(settings: Settings, keys: KeyRing, bundle: Bundle, listener: socket.socket) -> str:
+def greeting(settings: Settings, access: Access, bundle: Bundle, listener: socket.socket) -> str:
     """The lines that say where everything is."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"http://{host}:{listener.getsockname()[1]}"
-    if keys.entries:
-        access = f"API key needed; principals: {', '.join(sorted({p for p, _ in keys.entries}))}"
+    scheme = "http" if settings.tls_certificate is None else "https"
+    url = f"{scheme}://{host}:{listener.getsockname()[1]}"
+    if access.keys.entries:
+        principals = sorted({principal for principal, _ in access.keys.entries})
+        who = f"API key needed; principals: {', '.join(principals)}"
+    elif access.is_needed:
+        who = "API key needed" if access.tokens is None else "API key or token needed"
     elif settings.is_loopback:
-        access = "this machine only, no API key needed"
+        who = "this machine only, no API key needed"
     else:
-        access = "ANYBODY who can reach this machine (--insecure)"
+        who = "ANYBODY who can reach this machine (--insecure)"
     experts = len(bundle.manifest.experts)
     crew = "1 expert" if experts == 1 else f"{experts} experts"
     return "\n".join(
@@ -157,6 +194,6 @@ def greeting(settings: Settings, keys: KeyRing, bundle: Bundle, listener: socket
             f"  Bundle  {bundle.manifest.name}, {crew}, {bundle.digest[:12]}"
             f" ({bundle.path.resolve()})",
             f"  State   {settings.store or settings.state.resolve()}",
-            f"  Access  {access}",
+            f"  Access  {who}",
         ]
     )

@@ -9,6 +9,7 @@ from sammoe.segmentation.parents import Candidate
 from sammoe.segmentation.prompt import MAX_POINTS, Point, Prompt, Space
 from sammoe.segmentation.pulling import Pull
 from sammoe.segmentation.results import MAX_ENTRIES, Composed, DicomForm, Entry, Results
+from sammoe.segmentation.sharing import Reached, Sharing
 from sammoe.segmentation.storing import StoredFile, send_result
 from sammoe.segmentation.upkeep import Upkeep, UpkeepTimes
 from sammoe.segmentation.workspace import Workspace, WorkspaceLimits
@@ -30,9 +31,11 @@ __all__ = [
     "Progress",
     "Prompt",
     "Pull",
+    "Reached",
     "Render",
     "Results",
     "Segmented",
+    "Sharing",
     "Space",
     "StoredFile",
     "Timings",

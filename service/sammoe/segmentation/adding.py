@@ -42,6 +42,8 @@ class Upload:
         SHA-256 (hex) of its bytes, or `files_digest`, if known already.
     series
         UIDs of the study and series that it must be, where it was asked for by them.
+    project
+        Whose members shall see it.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class Upload:
     modality: ModalityAsked = "auto"
     digest: str | None = None
     series: tuple[str, str] | None = None
+    project: str | None = None
 
 
 def add_volume(
@@ -70,7 +73,9 @@ def add_volume(
         Nothing was kept.
     """
     digest = upload.digest or _digest(upload.path)
-    earlier = store.volumes.of_upload(principal, upload_key(digest, upload.modality))
+    earlier = store.volumes.of_upload(
+        principal, upload_key(digest, upload.modality, upload.project)
+    )
     if earlier is not None:
         return earlier, False
     volume = read_volume(
@@ -86,7 +91,9 @@ def add_volume(
         source is None or (source.study, source.series) != upload.series
     ):
         raise PacsError("The DICOMweb server sent other images than those of the series asked for.")
-    return keep_volume(store, principal, volume, digest, upload.modality)
+    return keep_volume(
+        store, principal, volume, digest, modality_asked=upload.modality, project=upload.project
+    )
 
 
 def keep_volume(
@@ -94,7 +101,9 @@ def keep_volume(
     principal: str,
     volume: Volume,
     file_digest: str,
+    *,
     modality_asked: ModalityAsked = "auto",
+    project: str | None = None,
 ) -> tuple[VolumeRecord, bool]:
     """Keep a scan that was read; as `add_volume`.
 
@@ -119,6 +128,7 @@ def keep_volume(
         modality_asked=modality_asked,
         source=None if source is None else SourceRecord.of(source),
         notes=tuple(map(DoubtRecord.model_validate, volume.notes)),
+        project=project,
     )
     kept = store.volumes.add(record, volume.voxels, None if source is None else source.pack())
     return kept, kept.id == record.id

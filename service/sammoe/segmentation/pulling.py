@@ -17,9 +17,12 @@ class Pull:
         Name of the DICOMweb server; None: the default one.
     modality
         What the principal says it is.
+    project
+        Whose members shall see it.
     """
 
     study: str
     series: str
     server: str | None = None
     modality: ModalityAsked = "auto"
+    project: str | None = None

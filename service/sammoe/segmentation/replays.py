@@ -24,6 +24,7 @@ class Replays:
         request_digest: str,
         handle: Callable[[str], Awaitable[StoredResponse]],
         volume_id: str | None = None,
+        owner: str | None = None,
     ) -> StoredResponse:
         """Return the answer that is kept, else ask ``handle`` and keep what it returns.
 
@@ -37,6 +38,8 @@ class Replays:
         volume_id
             On which volume something is made. The promise is kept then, so that whoever asks again
             after this process died makes it no second time.
+        owner
+            Of that volume; None: the principal.
 
         Raises
         ------
@@ -51,19 +54,20 @@ class Replays:
             )
             if found.value is not None:
                 return found.value
-            response = await handle(await self._promise(principal, key, request_digest, volume_id))
+            volume = None if volume_id is None else (owner or principal, volume_id)
+            response = await handle(await self._promise(principal, key, request_digest, volume))
             kept = await self._pool.run(
                 lambda: self._responses.put(principal, key, request_digest, response)
             )
             return kept.value
 
     async def _promise(
-        self, principal: str, key: str, request_digest: str, volume_id: str | None
+        self, principal: str, key: str, request_digest: str, volume: tuple[str, str] | None
     ) -> str:
-        if volume_id is None:
+        if volume is None:
             return self._store.new_id()
-        name = self._store.new_id(volume_id)
+        name = self._store.new_id(volume[1])
         ran = await self._pool.run(
-            lambda: self._responses.promise(principal, key, request_digest, volume_id, name)
+            lambda: self._responses.promise(principal, key, request_digest, volume, name)
         )
         return ran.value

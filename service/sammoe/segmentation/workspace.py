@@ -268,15 +268,16 @@ class Workspace:
         filename: str | None = None,
         modality: ModalityAsked = "auto",
         file_digest: str | None = None,
+        project: str | None = None,
     ) -> tuple[VolumeRecord, bool]:
         """Read a scan and keep it; see `sammoe.segmentation.adding`.
 
         Returns
         -------
-        The record, and whether it is new: the same file with the same ``modality`` is the same
-        volume of its principal.
+        The record, and whether it is new: the same file with the same ``modality`` and ``project``
+        is the same volume of its principal.
         """
-        upload = Upload(path, filename, modality, file_digest)
+        upload = Upload(path, filename, modality, file_digest, project=project)
         ran = await self._scans.run(
             lambda: add_volume(self.store, principal, upload, self._limits.read)
         )
@@ -320,7 +321,7 @@ class Workspace:
             pull.study, pull.series, folder, limit, pull.server
         ) as arrived:
             series = (pull.study, pull.series)
-            upload = Upload(arrived.path, None, pull.modality, arrived.digest, series)
+            upload = Upload(arrived.path, None, pull.modality, arrived.digest, series, pull.project)
             ran = await self._scans.run(
                 lambda: add_volume(self.store, principal, upload, self._limits.read)
             )
@@ -363,10 +364,18 @@ class Workspace:
         await self._short(lambda: self.store.volumes.name(principal, key, volume_id))
 
     async def list_volumes(
-        self, principal: str, cursor: str | None = None, limit: int = 50
+        self,
+        principal: str,
+        cursor: str | None = None,
+        limit: int = 50,
+        *,
+        project: str | None = None,
     ) -> Page[VolumeRecord]:
-        """List the principal's volumes, newest first."""
-        return await self._short(lambda: self.store.volumes.page(principal, cursor, limit))
+        """List the principal's volumes, or those of a project, newest first."""
+        volumes = self.store.volumes
+        if project is not None:
+            return await self._short(lambda: volumes.page_in(project, cursor, limit))
+        return await self._short(lambda: volumes.page(principal, cursor, limit))
 
     async def delete_volume(self, principal: str, volume_id: str) -> None:
         """Delete a volume and all that belongs to it: segmentations, results, kept answers.
@@ -637,9 +646,10 @@ class Workspace:
         request_digest: str,
         handle: Callable[[str], Awaitable[StoredResponse]],
         volume_id: str | None = None,
+        owner: str | None = None,
     ) -> StoredResponse:
         """Answer a request with an Idempotency-Key; see `Replays.answer`."""
-        return await self._replays.answer(principal, key, request_digest, handle, volume_id)
+        return await self._replays.answer(principal, key, request_digest, handle, volume_id, owner)
 
     async def _short(self, call: Callable[[], T]) -> T:
         return (await self._clicks.run(call)).value

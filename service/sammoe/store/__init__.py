@@ -2,6 +2,8 @@
 
 from sammoe.store.embeddings import CacheCounters, EmbeddingCache, embedding_key
 from sammoe.store.folders import Page
+from sammoe.store.ids import is_id, is_within
+from sammoe.store.keys import Keys
 from sammoe.store.limits import Keeping, StoreLimits
 from sammoe.store.logits import rounded
 from sammoe.store.records import (
@@ -13,12 +15,14 @@ from sammoe.store.records import (
     EntryRecord,
     ExtentRecord,
     Fields,
+    KeyRecord,
     LeaseRecord,
     Logits,
     PromptRecord,
     PublishedRecord,
     ReleaseRecord,
     ResultRecord,
+    RoleName,
     RouteRecord,
     SegmentationRecord,
     SourceRecord,
@@ -45,6 +49,8 @@ __all__ = [
     "ExtentRecord",
     "Fields",
     "Keeping",
+    "KeyRecord",
+    "Keys",
     "LeaseRecord",
     "LocalStore",
     "Logits",
@@ -53,6 +59,7 @@ __all__ = [
     "PublishedRecord",
     "ReleaseRecord",
     "ResultRecord",
+    "RoleName",
     "RouteRecord",
     "SegmentationRecord",
     "SharedCounters",
@@ -66,6 +73,8 @@ __all__ = [
     "content_key",
     "embedding_key",
     "files_digest",
+    "is_id",
+    "is_within",
     "now",
     "rounded",
     "upload_key",

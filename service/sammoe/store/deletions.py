@@ -15,12 +15,13 @@ from sammoe.store.folders import (
     CONTENTS,
     DELETED,
     content_path,
-    owner_folder,
+    project_path,
+    response_path,
     upload_path,
     volume_folder,
 )
 from sammoe.store.leases import Leases
-from sammoe.store.records import DeletionRecord, VolumeRecord, content_key, now, upload_key
+from sammoe.store.records import DeletionRecord, VolumeRecord, content_key, now
 
 KEPT_SECONDS: Final = 3600.0
 """How long a deletion can be seen. Who has not looked for so long has to forget everything."""
@@ -43,7 +44,8 @@ class Deletions:
             created=now(),
             volume_id=record.id,
             content=content_key(record.content_digest),
-            upload=upload_key(record.file_digest, record.modality_asked),
+            upload=record.upload,
+            project=record.project,
         )
         text = deletion.model_dump_json().encode()
         first = self._files.create(f"{DELETED}/{record.id}", [text])
@@ -93,7 +95,7 @@ class Deletions:
         folder = volume_folder(deletion.owner, deletion.volume_id)
         self._files.remove(_record_path(deletion))
         for name in self._files.names(f"{folder}/responses"):
-            self._files.remove(f"{owner_folder(deletion.owner)}/responses/{name}")
+            self._files.remove(response_path(deletion.owner, name))
         self._files.remove_all(folder)
         self._leases.drop(deletion.volume_id)
         upload = upload_path(deletion.owner, deletion.upload)
@@ -101,6 +103,8 @@ class Deletions:
             if self._files.read(upload) == deletion.volume_id.encode():
                 self._files.remove(upload)
         self._files.remove(content_path(deletion.content, deletion.volume_id))
+        if deletion.project is not None:
+            self._files.remove(project_path(deletion.project, deletion.volume_id))
 
 
 def _record_path(deletion: DeletionRecord) -> str:

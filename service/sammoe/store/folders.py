@@ -9,7 +9,9 @@
     housekeeping                                who tidies up next; see sammoe.store.housekeeping
     deleted/<id>                                a volume that is being forgotten
     contents/<content key>/<id>                 a volume of that content, empty
+    keys/<id>.json, keys/<id>.revoked           API keys; see sammoe.store.keys
     leases/<id>.json                            viewers that are connected
+    projects/<SHA-256 of the project>/<id>      a volume that its members share: who owns it
     owners/<SHA-256 of the principal>/
         uploads/<upload key>                    id of the volume made from that upload
         responses/<SHA-256 of the key>          answers kept for an Idempotency-Key
@@ -19,7 +21,8 @@
         volumes/<id>/segmentations/<id>.seg
         volumes/<id>/results/<id>.json
         volumes/<id>/responses/<SHA-256>        which answers are about the volume; empty, or the id
-                                                promised to what the request makes
+                                                promised to what the request makes; of other
+                                                principals <their SHA-256>.<SHA-256>
 
 A volume is there as long as its ``volume.json`` is, which is written last and removed first.
 """
@@ -39,6 +42,7 @@ T = TypeVar("T")
 OWNERS = "owners"
 CONTENTS = "contents"
 DELETED = "deleted"
+PROJECTS = "projects"
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,17 @@ class Page(Generic[T]):
 
 def owner_folder(principal: str) -> str:
     """Folder of a principal; its name tells nothing about the principal's."""
-    return f"{OWNERS}/{hashlib.sha256(principal.encode()).hexdigest()}"
+    return f"{OWNERS}/{_hidden(principal)}"
+
+
+def project_folder(project: str) -> str:
+    """Folder of what a project's members share."""
+    return f"{PROJECTS}/{_hidden(project)}"
+
+
+def project_path(project: str, name: str) -> str:
+    """The file that says that a volume belongs to a project."""
+    return f"{project_folder(project)}/{name}"
 
 
 def volume_folder(principal: str, name: str) -> str:
@@ -62,6 +76,19 @@ def volume_folder(principal: str, name: str) -> str:
 def upload_path(principal: str, key: str) -> str:
     """The file that names the volume of an upload."""
     return f"{owner_folder(principal)}/uploads/{key}"
+
+
+def response_marker(owner: str, volume_id: str, principal: str, key: str) -> str:
+    """The file that says that a principal's answer under a key is about that owner's volume."""
+    name = _hidden(key) if principal == owner else f"{_hidden(principal)}.{_hidden(key)}"
+    return f"{volume_folder(owner, volume_id)}/responses/{name}"
+
+
+def response_path(owner: str, marker: str) -> str:
+    """The answer that the name of a `response_marker` stands for."""
+    principal, _, key = marker.rpartition(".")
+    folder = f"{OWNERS}/{principal}" if principal else owner_folder(owner)
+    return f"{folder}/responses/{key}"
 
 
 def content_path(content: str, name: str) -> str:
@@ -97,3 +124,7 @@ def page(ids: list[str], cursor: str | None, limit: int, read: Callable[[str], T
         except NotFound:
             continue
     return Page(tuple(items), chosen[-1] if end > limit else None)
+
+
+def _hidden(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()

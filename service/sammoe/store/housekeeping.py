@@ -9,7 +9,7 @@ from typing import Final
 from sammoe.errors import StoreUnavailable
 from sammoe.store.deletions import Deletions
 from sammoe.store.files import Entry, Files, storage_errors
-from sammoe.store.folders import CONTENTS, OWNERS
+from sammoe.store.folders import CONTENTS, OWNERS, PROJECTS
 from sammoe.store.ids import earliest
 from sammoe.store.limits import Keeping, StoreLimits
 from sammoe.store.records import VolumeRecord, now
@@ -48,10 +48,11 @@ class Housekeeping:
             volumes: set[str] = set()
             for owner in self._files.names(OWNERS):
                 volumes |= self._tidy(f"{OWNERS}/{owner}", moment)
-            for entry in list(self._files.entries(CONTENTS)):
-                gone = entry.path.rpartition("/")[2] not in volumes
-                if gone and _older(entry, moment, _UNFINISHED_SECONDS):
-                    self._files.remove(entry.path)
+            for folder in (CONTENTS, PROJECTS):
+                for entry in list(self._files.entries(folder)):
+                    gone = entry.path.rpartition("/")[2] not in volumes
+                    if gone and _older(entry, moment, _UNFINISHED_SECONDS):
+                        self._files.remove(entry.path)
             self._deletions.finish()
 
     def _take_turn(self) -> bool:

@@ -23,6 +23,8 @@ from sammoe.volume.window import Window
 SCHEMA_VERSION: Final = 1
 """Version of the store's form, and of those records that say no other."""
 
+RoleName = Literal["reader", "segmenter", "admin"]
+
 Triple = tuple[float, float, float]
 Row = tuple[float, float, float, float]
 Logits = Mapping[str, NDArray[np.float32]]
@@ -136,6 +138,8 @@ class VolumeRecord(Record):
         The DICOM series that it came from, if it did.
     notes
         What the reader handled; earlier versions of the program kept none.
+    project
+        Whose members see it; None: its owner alone.
     """
 
     id: str
@@ -149,6 +153,12 @@ class VolumeRecord(Record):
     modality_asked: Literal["CT", "MR", "auto"]
     source: SourceRecord | None = None
     notes: tuple[DoubtRecord, ...] = ()
+    project: str | None = None
+
+    @property
+    def upload(self) -> str:
+        """`upload_key` of what it was made of."""
+        return upload_key(self.file_digest, self.modality_asked, self.project)
 
     @property
     def geometry(self) -> Geometry:
@@ -167,9 +177,10 @@ def files_digest(digests: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
 
 
-def upload_key(file_digest: str, modality_asked: str) -> str:
+def upload_key(file_digest: str, modality_asked: str, project: str | None = None) -> str:
     """Name (SHA-256, hex) of an upload: the same file with the same words is the same volume."""
-    return hashlib.sha256(f"{file_digest} {modality_asked}".encode()).hexdigest()
+    words = [file_digest, modality_asked] + ([] if project is None else [project])
+    return hashlib.sha256(" ".join(words).encode()).hexdigest()
 
 
 def content_key(content_digest: str) -> str:
@@ -184,11 +195,14 @@ class DeletionRecord(Record):
     ----------
     content, upload
         `content_key` and `upload_key` of the volume.
+    project
+        As in `VolumeRecord`.
     """
 
     volume_id: str
     content: str
     upload: str
+    project: str | None = None
 
 
 class PromptRecord(_Closed):
@@ -401,15 +415,41 @@ class LeaseRecord(Record):
     before: DrawnRecord | None = None
 
 
+class KeyRecord(Record):
+    """An API key of a principal's; the key itself is kept nowhere.
+
+    Attributes
+    ----------
+    id
+        Part of the key, by which it can be recognised.
+    digest
+        SHA-256 (hex) of the key.
+    role, projects
+        As in `sammoe.access.Identity`, by the roles' names.
+    expires
+        When it ends, UTC; None: never.
+    revoked
+        Not of this record, but of a file beside it.
+    """
+
+    id: str
+    digest: str
+    role: RoleName
+    projects: dict[str, RoleName] = {}
+    expires: datetime | None = None
+    revoked: bool = False
+
+
 class ResponseRecord(Record):
     """An answer kept for an Idempotency-Key; its body is the file's payload.
 
     ``request_digest`` tells whether the key is used with the same request again; ``volume_id``,
-    which volume the answer is about, and goes with.
+    which volume the answer is about, and goes with; ``volume_owner``, whose that is, if another's.
     """
 
     request_digest: str
     volume_id: str | None = None
+    volume_owner: str | None = None
     status: int
     headers: dict[str, str]
 

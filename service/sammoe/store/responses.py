@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sammoe.errors import IdempotencyConflict, NotFound
 from sammoe.store.files import Files, storage_errors
-from sammoe.store.folders import owner_folder, volume_folder
+from sammoe.store.folders import owner_folder, response_marker
 from sammoe.store.frames import frame, read_frame
 from sammoe.store.ids import check_id
 from sammoe.store.limits import StoreLimits
@@ -19,12 +19,16 @@ from sammoe.store.volumes import Volumes
 
 @dataclass(frozen=True)
 class StoredResponse:
-    """An answer as it was sent: status, headers, body; and the id of the volume it is about."""
+    """An answer as it was sent: status, headers, body; and the volume that it is about.
+
+    ``volume_owner``: whose that is; None: the principal's own.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     volume_id: str | None = None
+    volume_owner: str | None = None
 
 
 class Responses:
@@ -59,15 +63,22 @@ class Responses:
             raise IdempotencyConflict(
                 "This Idempotency-Key was used with another request: take a new key."
             )
-        return StoredResponse(record.status, record.headers, bytes(body), record.volume_id)
+        return StoredResponse(
+            record.status, record.headers, bytes(body), record.volume_id, record.volume_owner
+        )
 
     def promise(
-        self, principal: str, key: str, request_digest: str, volume_id: str, name: str
+        self, principal: str, key: str, request_digest: str, volume: tuple[str, str], name: str
     ) -> str:
         """Promise an id to what a request is about to make on a volume, before it does.
 
         Where the process dies between the record and its answer, the next request under the key
         makes the same record again, and no second one.
+
+        Parameters
+        ----------
+        volume
+            Its owner and id.
 
         Returns
         -------
@@ -81,10 +92,11 @@ class Responses:
         record = PromiseRecord(
             owner=principal, created=now(), request_digest=request_digest, name=name
         )
-        marker = _marker(principal, key, check_id(volume_id, "volume"))
+        owner, volume_id = volume
+        marker = response_marker(owner, check_id(volume_id, "volume"), principal, key)
         pieces = [record.model_dump_json().encode()]
         with storage_errors():
-            self._volumes.check(principal, volume_id)
+            self._volumes.check(owner, volume_id)
             if self._files.create(marker, pieces):
                 return name
             with suppress(FileNotFoundError):
@@ -117,15 +129,16 @@ class Responses:
             created=now(),
             request_digest=request_digest,
             volume_id=response.volume_id,
+            volume_owner=response.volume_owner,
             status=response.status,
             headers=dict(response.headers),
         )
         pieces = frame(record.model_dump_json().encode(), [response.body])
         with storage_errors():
             self._usage.take(principal, "responses", sum(len(piece) for piece in pieces))
-            marker = None
+            marker, owner = None, response.volume_owner or principal
             if response.volume_id is not None:
-                marker = _marker(principal, key, response.volume_id)
+                marker = response_marker(owner, response.volume_id, principal, key)
                 self._files.create(marker, [])  # unless it holds the promise
             while not self._files.create(path, pieces):
                 kept = self.get(principal, key, request_digest)
@@ -136,7 +149,7 @@ class Responses:
             if marker is not None and response.volume_id is not None:
                 try:
                     # Only now: a deletion from here on finds what was written.
-                    self._volumes.check(principal, response.volume_id)
+                    self._volumes.check(owner, response.volume_id)
                 except NotFound:
                     self._files.remove(path)
                     self._files.remove(marker)
@@ -149,7 +162,7 @@ class Responses:
             return False
         if record.volume_id is not None:
             try:
-                self._volumes.check(record.owner, record.volume_id)
+                self._volumes.check(record.volume_owner or record.owner, record.volume_id)
             except NotFound:
                 return False
         return True
@@ -160,12 +173,5 @@ class Responses:
 
 
 def _path(principal: str, key: str) -> str:
-    return f"{owner_folder(principal)}/responses/{_name(key)}"
-
-
-def _marker(principal: str, key: str, volume_id: str) -> str:
-    return f"{volume_folder(principal, volume_id)}/responses/{_name(key)}"
-
-
-def _name(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()
+    name = hashlib.sha256(key.encode()).hexdigest()
+    return f"{owner_folder(principal)}/responses/{name}"

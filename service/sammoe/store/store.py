@@ -10,6 +10,7 @@ from sammoe.store.folder_files import FolderFiles
 from sammoe.store.frames import damaged
 from sammoe.store.housekeeping import Housekeeping
 from sammoe.store.ids import Ids
+from sammoe.store.keys import Keys
 from sammoe.store.leases import Leases
 from sammoe.store.limits import StoreLimits
 from sammoe.store.published import Published
@@ -29,7 +30,7 @@ class Store:
 
     Attributes
     ----------
-    volumes, segmentations, results, responses, leases
+    volumes, segmentations, results, responses, leases, keys
         The records.
     deletions, housekeeping, studies
         What is going, what should go, and what belongs to a patient's study.
@@ -49,6 +50,7 @@ class Store:
             _check_version(files)
         self._ids = Ids()
         usage = Usage(files, limits)
+        self.keys = Keys(files)
         self.leases = Leases(files)
         self.deletions = Deletions(files, self.leases)
         self.volumes = Volumes(files, limits, usage, self.deletions)

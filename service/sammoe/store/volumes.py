@@ -17,13 +17,15 @@ from sammoe.store.folders import (
     ids_in,
     owner_folder,
     page,
+    project_folder,
+    project_path,
     upload_path,
     volume_folder,
 )
 from sammoe.store.frames import damaged
 from sammoe.store.ids import check_id, earliest, is_id, not_found
 from sammoe.store.limits import StoreLimits
-from sammoe.store.records import VolumeRecord, content_key, upload_key
+from sammoe.store.records import VolumeRecord, content_key
 from sammoe.store.usage import Usage
 from sammoe.volume.dicom.source import DicomSource
 
@@ -84,6 +86,9 @@ class Volumes:
                 if source is not None:
                     self._files.write(f"{_folder(record)}/source", [source])
                 self._files.write(_content_path(record), [])
+                if record.project is not None:
+                    place = project_path(record.project, record.id)
+                    self._files.write(place, [record.owner.encode()])
                 self._files.write(_record_path(record.owner, record.id), [text])
                 kept = self._claim(record)
             except BaseException:
@@ -122,6 +127,24 @@ class Volumes:
         """Return a volume's record."""
         with storage_errors():
             return self._read(principal, check_id(name, _WHAT))
+
+    def owner_in(self, project: str, name: str) -> str | None:
+        """Return who owns a volume of a project; None where there is none of that id."""
+        with storage_errors():
+            return self._owner_in(project, check_id(name, _WHAT))
+
+    def page_in(self, project: str, cursor: str | None, limit: int) -> Page[VolumeRecord]:
+        """List a project's volumes, newest first, whoever owns them."""
+        with storage_errors():
+            return page(
+                self.ids_in(project), cursor, limit, lambda name: self._shared(project, name)
+            )
+
+    def ids_in(self, project: str) -> list[str]:
+        """Return the ids of a project's volumes, ascending."""
+        with storage_errors():
+            ids = ids_in(self._files, project_folder(project))
+        return [name for name in ids if not self._expired(name)]
 
     def check(self, principal: str, name: str) -> None:
         """Return if there is such a volume."""
@@ -190,7 +213,7 @@ class Volumes:
 
     def _claim(self, record: VolumeRecord) -> VolumeRecord:
         """Make the record the one of its upload, unless there is one; return the one there is."""
-        path = upload_path(record.owner, upload_key(record.file_digest, record.modality_asked))
+        path = upload_path(record.owner, record.upload)
         mine = [record.id.encode()]
         while not self._files.create(path, mine):
             try:
@@ -211,6 +234,8 @@ class Volumes:
             self._files.remove(_record_path(record.owner, record.id))
             self._files.remove_all(_folder(record))
             self._files.remove(_content_path(record))
+            if record.project is not None:
+                self._files.remove(project_path(record.project, record.id))
 
     def _if_there(self, principal: str, name: str) -> VolumeRecord | None:
         try:
@@ -227,6 +252,21 @@ class Volumes:
             raise not_found(_WHAT) from None
         record = VolumeRecord.parse(text)
         if record.owner != principal or record.id != name:
+            raise not_found(_WHAT)
+        return record
+
+    def _owner_in(self, project: str, name: str) -> str | None:
+        try:
+            return self._files.read(project_path(project, name)).decode()
+        except FileNotFoundError:
+            return None
+
+    def _shared(self, project: str, name: str) -> VolumeRecord:
+        owner = self._owner_in(project, name)
+        if owner is None:
+            raise not_found(_WHAT)
+        record = self._read(owner, name)
+        if record.project != project:
             raise not_found(_WHAT)
         return record
 

@@ -9,8 +9,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Message
 
-from sammoe.api.auth import Doorkeeper
 from sammoe.api.context import CLIENT_CLOSED
+from sammoe.api.doorkeeper import Doorkeeper
 from sammoe.errors import NotFound
 from sammoe.settings import Settings
 from sammoe.telemetry import Telemetry

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from sammoe.api import KeyRing
+from sammoe.access import Access
 from sammoe.bundle import load_bundle
 from sammoe.cli import build_parser, main
 from sammoe.cli.listening import listen
@@ -103,7 +103,7 @@ def test_the_greeting_says_where_everything_is(
 ) -> None:
     settings = Settings.load({"state": tmp_path / "state", **given})
     with listen(settings.host, 0) as listener:
-        lines = greeting(settings, KeyRing.from_settings(settings), load_bundle(bundle), listener)
+        lines = greeting(settings, Access.from_settings(settings), load_bundle(bundle), listener)
         port = listener.getsockname()[1]
     assert f"{url}{port}/v1" in lines
     assert access in lines
@@ -115,5 +115,5 @@ def test_the_greeting_says_where_everything_is(
 def test_an_ipv6_address_is_written_in_brackets(bundle: Path) -> None:
     with listen("127.0.0.1", 0) as listener:
         settings = Settings.load({"host": "::1"})
-        lines = greeting(settings, KeyRing(), load_bundle(bundle), listener)
+        lines = greeting(settings, Access(), load_bundle(bundle), listener)
         assert f"http://[::1]:{listener.getsockname()[1]}/v1" in lines

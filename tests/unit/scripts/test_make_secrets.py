@@ -3,7 +3,7 @@ import re
 import stat
 from pathlib import Path
 
-from sammoe.api import KeyRing
+from sammoe.access import KeyRing
 from sammoe.settings import Settings
 from scripts import make_secrets
 

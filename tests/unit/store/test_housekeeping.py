@@ -92,7 +92,7 @@ def test_what_is_too_old_counts_as_deleted_before_it_is(
 def test_what_is_too_old_goes(store: LocalStore, root: Path, later: list[float]) -> None:
     volume = add_volume(store)
     store.segmentations.put(segmentation_record(store, volume), fields())
-    store.responses.promise(OWNER, "key", "digest", volume.id, store.new_id(volume.id))
+    store.responses.promise(OWNER, "key", "digest", (OWNER, volume.id), store.new_id(volume.id))
     store.responses.put(OWNER, "key", "digest", StoredResponse(200, {}, b"", volume.id))
     store.housekeeping.run()
     assert len(kept(root)) == 7

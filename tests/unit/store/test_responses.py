@@ -92,7 +92,7 @@ def test_of_many_answers_at_once_all_get_one(store: LocalStore, root: Path) -> N
 
 def promise(store: LocalStore, volume_id: str, digest: str = "digest", name: str = "") -> str:
     name = name or store.new_id(volume_id)
-    return store.responses.promise(OWNER, "key", digest, volume_id, name)
+    return store.responses.promise(OWNER, "key", digest, (OWNER, volume_id), name)
 
 
 def test_the_same_request_is_promised_the_same_id(store: LocalStore, root: Path) -> None:

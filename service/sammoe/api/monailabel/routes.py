@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from sammoe import __version__
+from sammoe.api.auditing import CALLER
 from sammoe.api.bodies import JSON_SECONDS, read_pieces
 from sammoe.api.monailabel.models import Params, expert_of, info, labels_of
 from sammoe.api.services import Call, QueryCaller, Services
@@ -76,7 +77,7 @@ async def get_info(call: QueryCaller) -> Response:
 async def get_auth(request: Request) -> Response:
     """Whether a key is needed."""
     services: Services = request.app.state.services
-    return JSONResponse({"enabled": bool(services.keys.entries)})
+    return JSONResponse({"enabled": services.access.is_needed})
 
 
 @slashed("/auth/token", "POST")
@@ -86,8 +87,14 @@ async def get_token(request: Request) -> Response:
     body = b"".join([piece async for piece in read_pieces(request, _SIGN_IN_BYTES, JSON_SECONDS)])
     form = parse_qs(body.decode("latin-1"))
     key, user = form.get("password", [""])[0], form.get("username", [""])[0]
-    if services.keys.owner(key) != user:
-        raise Unauthorized("Sign in with a principal's name and, as the password, its API key.")
+    refused = Unauthorized("Sign in with a principal's name and, as the password, its API key.")
+    try:
+        caller = await services.access.identify_credential(key)
+    except Unauthorized:
+        raise refused from None
+    if caller.principal != user:
+        raise refused
+    request.scope["state"][CALLER] = caller
     return JSONResponse({"access_token": key, "token_type": "bearer"})
 
 
@@ -106,13 +113,14 @@ async def create_session(call: QueryCaller) -> Response:
 @slashed("/session/{session_id}", "GET")
 async def get_session(call: QueryCaller, session_id: str) -> Response:
     """A scan that was taken."""
-    return JSONResponse(_session(await call.workspace.get_volume(call.principal, session_id)))
+    owner = await call.owner(session_id)
+    return JSONResponse(_session(await call.workspace.get_volume(owner, session_id)))
 
 
 @slashed("/session/{session_id}", "DELETE")
 async def remove_session(call: QueryCaller, session_id: str) -> Response:
     """Delete a scan."""
-    await call.workspace.delete_volume(call.principal, session_id)
+    await call.workspace.delete_volume(await call.owner(session_id), session_id)
     return JSONResponse({})
 
 
@@ -163,11 +171,13 @@ async def infer(call: QueryCaller, model: str, query: Annotated[InferQuery, Quer
             record, _ = await call.workspace.add_volume(
                 call.principal, upload.path, file_digest=upload.digest
             )
+            _note(call, record)
         else:
             record = await _find(call, query.session_id or query.image)
     name, pasted = await segment_told(
-        call.workspace, call.principal, record.id, params.told(), expert
+        call.workspace, record.owner, record.id, params.told(), expert
     )
+    call.note(segmentation=name)
     told = {
         "label_names": {params.label or labels[0]: 1},
         "model": model,
@@ -217,6 +227,7 @@ async def _add(call: Call) -> VolumeRecord:
         record, _ = await call.workspace.add_volume(
             call.principal, upload.path, file_digest=upload.digest
         )
+    _note(call, record)
     return record
 
 
@@ -226,17 +237,26 @@ async def _find(call: Call, name: str) -> VolumeRecord:
     A series that is not here is fetched from the default PACS, which is all that OHIF tells of it.
     """
     try:
-        return await call.workspace.get_volume(call.principal, name)
+        return await call.workspace.get_volume(await call.owner(name), name)
     except NotFound:
         found = await call.workspace.find_volume(call.principal, _named(name), series=name)
         if found is not None:
+            _note(call, found)
             return found
         study = await call.workspace.pacs.study_of(name)
         if study is None:
             raise
         pull, limit = Pull(study, name), call.services.settings.upload_limit
         record, _ = await call.workspace.pull_volume(call.principal, pull, limit)
+        _note(call, record)
         return record
+
+
+def _note(call: Call, record: VolumeRecord) -> None:
+    source = record.source
+    call.note(volume=record.id)
+    if source is not None:
+        call.note(study=source.study, series=source.series)
 
 
 def _named(name: str) -> str:

@@ -82,7 +82,9 @@ async def _viewer(call: Caller) -> Viewer:
     token = call.request.headers.get(LEASE)
     if token is None:
         raise LeaseGone(f"Claim a lease, and send its token as {LEASE}.")
-    return Viewer(call, await call.services.leases.find(call.principal, token))
+    lease = await call.services.leases.find(call.principal, token)
+    call.note(volume=lease.volume_id)
+    return Viewer(call, lease)
 
 
 ViewerCall = Annotated[Viewer, Depends(_viewer)]
@@ -162,6 +164,7 @@ async def set_image(viewer: ViewerCall) -> Response:
         record = await viewer.drawing.set_image(
             viewer.lease, lambda: _read_image(upload.path, spacing, axes, limits)
         )
+    viewer.call.note(volume=record.id)
     shape = record.shape[::-1] if axes == "kji" else record.shape
     return json_answer(schemas.ImageSet(original_image_shape=(1, *shape)))
 

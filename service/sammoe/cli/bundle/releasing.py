@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from sammoe.bundle import Bundle, assembling, load_bundle, releases
 from sammoe.cli.assembly import open_store
+from sammoe.cli.auditing import audited_if_kept
 from sammoe.cli.bundles import find_bundle
 from sammoe.cli.progress import steps
 from sammoe.engine.verifying import verify_bundle
@@ -33,10 +34,11 @@ def upgrade(args: argparse.Namespace) -> int:
 
 def publish(args: argparse.Namespace) -> int:
     """Check every file, load the bundle, run its self-test; only then put it in place."""
-    with _store(args) as store, steps(3) as progress:
+    with _store(args) as store, audited_if_kept("bundle.publish") as objects, steps(3) as progress:
         seen = None if store is None else store.published.look()
         progress.begin("checking files")
         bundle = load_bundle(args.new)
+        objects["bundle"] = bundle.digest
         progress.begin("running the self-test")
         share = verify_bundle(bundle)
         progress.begin("copying")
@@ -52,11 +54,12 @@ def publish(args: argparse.Namespace) -> int:
 
 def rollback(args: argparse.Namespace) -> int:
     """Exchange the bundle with the one before."""
-    with _store(args) as store, steps(1) as progress:
+    with _store(args) as store, audited_if_kept("bundle.rollback") as objects, steps(1) as progress:
         seen = None if store is None else store.published.look()
         progress.begin("checking files")
         before = () if seen is None or seen.record is None else seen.record.before
         bundle = releases.rollback(args.folder, before[0].digest if before else None)
+        objects["bundle"] = bundle.digest
         told = _tell(store, seen, bundle)
     print(f"{args.folder}: {bundle.manifest.name}, digest {bundle.digest[:12]}, as before{told}")
     return 0
