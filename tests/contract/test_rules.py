@@ -33,6 +33,7 @@ def walk(app: FastAPI) -> Iterator[Walked]:
             continue
         assert route.endpoint is not None
         path = re.sub(r"\{path:path\}", "studies", route.path)
+        path = re.sub(r"\{name:path\}", "", path)
         path = re.sub(r"\{[a-z_]+\}", "0" * 26, path)
         for method in sorted(route.methods or ()):
             yield name_of(route.endpoint), method, path

@@ -52,6 +52,7 @@ RULES: Final[dict[str, Rule]] = {
     "volumes.add_volume": _makes("volume.add"),
     "volumes.list_volumes": _reads("volume.list"),
     "volumes.get_volume": _reads("volume.read"),
+    "volumes.get_voxels": _reads("volume.voxels"),
     "volumes.delete_volume": _deletes("volume.delete"),
     "volumes.warm_volume": _makes("volume.warm"),
     "segmentations.segment": _makes("segmentation.add"),
@@ -113,6 +114,8 @@ OPEN: Final[dict[str, Rule | None]] = {
     "system.get_docs": None,
     "system.get_liveness": None,
     "system.get_readiness": None,
+    "viewer.routes.get_file": None,
+    "viewer.routes.lead_there": None,
 }
 """Routes that nobody needs a key for, with what the audit log says of them."""
 
