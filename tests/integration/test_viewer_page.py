@@ -1,0 +1,266 @@
+"""The page that the service serves, with the demo bundle, in headless Chromium."""
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import nibabel
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from playwright.sync_api import expect
+
+from sammoe.volume.packed import unpack
+from tests.integration.orthanc_server import PASSWORD, USER, OrthancServer
+from tests.integration.serving import serving
+from tests.integration.viewer_page import ROOT, SAMPLE, Axial, ViewerPage, browsing
+from tests.series import STUDY, Series, as_bytes, series
+
+pytestmark = pytest.mark.integration
+
+BUNDLE = ROOT / "model_repo"
+SHAPE = (145, 181, 155)
+MIDDLE = 77
+"""Slice in which the sample is shown at first."""
+
+THALAMUS = (82, 86)
+"""A voxel of that slice, i and j."""
+
+LESS = (82, 100)
+
+PACKED = {"Accept": "application/vnd.sammoe.mask"}
+
+
+@pytest.fixture
+def shown() -> Iterator[ViewerPage]:
+    with browsing() as page:
+        yield page
+        assert page.faults == []
+
+
+def segmentations(http: httpx.Client, volume: str) -> list[dict[str, Any]]:
+    """Newest first."""
+    items: list[dict[str, Any]] = http.get(f"/v1/volumes/{volume}/segmentations").json()["items"]
+    return items
+
+
+def mask(http: httpx.Client, segmentation: str, candidate: str = "fused") -> NDArray[np.uint8]:
+    query = {"candidate": candidate}
+    answer = http.get(f"/v1/segmentations/{segmentation}/mask", params=query, headers=PACKED)
+    pasted, shape = unpack(answer.raise_for_status().content)
+    return pasted.full(shape)
+
+
+def spot_of(voxels: NDArray[np.bool_], axial: Axial) -> tuple[float, float]:
+    """The place of one of a plane's voxels, well inside, away from the cross hairs."""
+    wide = voxels.copy()
+    wide[THALAMUS[0] - 5 : THALAMUS[0] + 6] = False
+    wide[:, THALAMUS[1] - 5 : THALAMUS[1] + 6] = False
+    wide[LESS[0] - 3 : LESS[0] + 4] = False
+    wide[:, LESS[1] - 3 : LESS[1] + 4] = False
+    inner = wide.copy()
+    for axis in (0, 1):
+        for step in (-1, 1):
+            inner &= np.roll(wide, step, axis)
+    assert inner.any()
+    i, j = np.argwhere(inner)[0]
+    return axial.spot(i, j)
+
+
+def test_clicks_are_seen_refined_named_kept_and_found_again(
+    shown: ViewerPage, tmp_path: Path
+) -> None:
+    with serving(BUNDLE, tmp_path / "state") as server, server.client() as http:
+        page = shown.page
+        shown.open(server.url)
+        shown.wait_for_scan()  # the sample: nothing was there
+        assert "/viewer/#volume=" in page.url
+        volume = shown.address()["volume"]
+        axial = shown.axial(SHAPE)
+
+        page.mouse.click(*axial.spot(*THALAMUS))
+        shown.wait_for_answer(1)
+        [first] = segmentations(http, volume)
+        i, j, k = first["points"][0]["position"]
+        assert abs(i - THALAMUS[0]) <= 1, "left and right are not mixed up"
+        assert abs(j - THALAMUS[1]) <= 1
+        assert k == MIDDLE
+        plane = mask(http, first["id"])[:, :, MIDDLE].astype(bool)
+        inside, outside = spot_of(plane, axial), axial.spot(60, 150)
+        shown.expect_coloured(inside, coloured=True)
+        shown.expect_coloured(outside, coloured=False)
+
+        page.keyboard.press("Control+z")
+        shown.expect_coloured(inside, coloured=False)
+        page.keyboard.press("Control+y")
+        shown.expect_coloured(inside, coloured=True)
+
+        page.keyboard.down("Shift")
+        page.mouse.click(*axial.spot(*LESS))
+        page.keyboard.up("Shift")
+        shown.wait_for_answer(2)
+        second = segmentations(http, volume)[0]
+        assert second["parent"] == first["id"]
+        assert [point["label"] for point in second["points"]] == [1, 0]
+
+        # Tab shows what else there is; what is kept stays the answer.
+        page.keyboard.press("Tab")
+        expect(page.locator(".candidates [aria-pressed=true]")).not_to_have_text("Answer")
+        expect(page.get_by_text("For comparison only.")).to_be_visible()
+        other = page.locator(".candidates [aria-pressed=true]").inner_text().lower()
+        differing = mask(http, second["id"], other) != mask(http, second["id"])
+        if differing[:, :, MIDDLE].sum() > 200:
+            spot = spot_of(differing[:, :, MIDDLE], axial)
+            before = shown.is_coloured(spot)
+            page.keyboard.press("Tab")
+            shown.expect_coloured(spot, coloured=not before)
+        page.get_by_role("group", name="Candidates").get_by_text("Answer").click()
+
+        # A second structure, by a box, and names for both.
+        shown.button("New").click()
+        page.locator(".marks").focus()
+        page.keyboard.press("3")
+        page.mouse.move(*axial.spot(60, 60))
+        page.mouse.down()
+        page.mouse.move(*axial.spot(45, 45), steps=4)
+        page.mouse.up()
+        shown.wait_for_answer(3)
+        boxed = segmentations(http, volume)[0]
+        (low, high) = boxed["box"]
+        assert boxed["parent"] is None
+        assert [abs(low[0] - 45) <= 1, abs(high[0] - 60) <= 1] == [True, True]
+        assert low[2] < MIDDLE < high[2], "a flat box gets a depth"
+        name = page.get_by_label("Name of Structure 1")
+        name.fill("Thalamus, right")
+        name.press("Enter")
+
+        assert shown.violations() == []
+
+        result = shown.wait_kept()
+        with page.expect_download() as download:
+            shown.button("NIfTI").click()
+        saved = Path(download.value.path()).read_bytes()
+        kept = http.get(f"/v1/results/{result}").json()
+        assert [entry["label"] for entry in kept["entries"]] == ["Thalamus, right", "Structure 2"]
+        assert [entry["segmentation"] for entry in kept["entries"]] == [second["id"], boxed["id"]]
+        assert saved == http.get(f"/v1/results/{result}/mask").content
+        assert download.value.suggested_filename == "result.nii.gz"
+
+        page.reload()
+        shown.wait_for_scan()
+        expect(page.get_by_label("Name of Thalamus, right")).to_have_value("Thalamus, right")
+        refined = mask(http, second["id"])[:, :, MIDDLE].astype(bool)
+        again = spot_of(refined, axial)
+        shown.expect_coloured(again, coloured=True)
+        page.get_by_label("Name of Thalamus, right").click()
+        page.locator(".marks").focus()
+        page.keyboard.press("Control+z")
+        page.keyboard.press("Control+z")
+        shown.expect_coloured(again, coloured=False)
+
+
+def test_another_scan_is_opened_and_going_back_loses_nothing(
+    shown: ViewerPage, tmp_path: Path
+) -> None:
+    with serving(BUNDLE, tmp_path / "state") as server, server.client() as http:
+        page = shown.page
+        shown.open(server.url)
+        shown.wait_for_scan()
+        first = shown.address()["volume"]
+        shown.button("Open").click()
+        assert shown.violations() == []
+        other = tmp_path / "other.nii.gz"
+        other.write_bytes(SAMPLE.read_bytes())
+        page.get_by_label("Choose a file").set_input_files(tmp_path / "state.log")
+        expect(page.get_by_role("alert").filter(has_text="NIfTI")).to_be_visible()
+        http.delete(f"/v1/volumes/{first}").raise_for_status()
+        page.get_by_label("Choose a file").set_input_files(other)
+        shown.wait_until(f"!location.hash.includes('{first}')")
+        expect(page.locator(".scan")).to_contain_text("other.nii.gz")
+        page.go_back()
+        expect(page.get_by_role("alert").filter(has_text="no such volume")).to_be_visible()
+        page.go_forward()
+        axial = shown.axial(SHAPE)
+        page.mouse.click(*axial.spot(*THALAMUS))
+        shown.wait_for_answer(1)
+        page.keyboard.press("?")
+        assert shown.violations() == []
+
+
+def test_a_service_that_is_away_is_told_and_waited_for(shown: ViewerPage, tmp_path: Path) -> None:
+    page = shown.page
+    with serving(BUNDLE, tmp_path / "state") as server:
+        shown.open(server.url)
+        shown.wait_for_scan()
+        axial = shown.axial(SHAPE)
+        server.process.kill()
+        server.process.wait()
+    page.mouse.click(*axial.spot(*THALAMUS))
+    expect(page.get_by_role("alert").filter(has_text="does not answer")).to_be_visible()
+    with serving(BUNDLE, tmp_path / "state", "--port", str(server.port)):
+        # It is asked again, without a click.
+        shown.wait_for_answer(1)
+        expect(page.get_by_role("alert").filter(has_text="does not answer")).to_be_hidden()
+
+
+def test_a_key_is_asked_for_and_kept_in_the_tab_alone(shown: ViewerPage, tmp_path: Path) -> None:
+    page, key = shown.page, "alices-key-of-enough-letters"
+    with serving(BUNDLE, tmp_path / "state", "--api-keys", f"alice:{key}") as server:
+        shown.open(server.url)
+        field = page.get_by_label("This service asks for a key.")
+        field.fill("not-a-key-of-anybody")
+        field.press("Enter")
+        expect(page.get_by_text("That key is not known here.")).to_be_visible()
+        assert shown.violations() == []
+        field.fill(key)
+        field.press("Enter")
+        shown.wait_for_scan()
+        page.reload()
+        shown.wait_for_scan()
+        assert key not in page.url
+        assert page.evaluate("JSON.stringify([localStorage, document.cookie])") == '[{},""]'
+
+
+def test_a_study_of_the_pacs_is_opened_and_its_seg_stored(
+    shown: ViewerPage, tmp_path: Path, orthanc: OrthancServer
+) -> None:
+    orthanc.empty()
+    orthanc.store(map(as_bytes, brain_series()))
+    environment = {
+        "SAMMOE_DICOMWEB_URL": orthanc.dicomweb,
+        "SAMMOE_DICOMWEB_USER": USER,
+        "SAMMOE_DICOMWEB_PASSWORD": PASSWORD,
+    }
+    with serving(BUNDLE, tmp_path / "state", **environment) as server, server.client() as http:
+        page = shown.page
+        shown.open(server.url)
+        shown.wait_for_scan()
+        shown.button("Open").click()
+        shown.button("Look").click()
+        page.locator(".studies summary").filter(has_text="Doe Jane").click()
+        page.locator(".studies .volume:enabled").click()
+        expect(page.locator(".scan")).to_contain_text("96 × 120 × 40")
+        # Its axes run to the left and back; the page shows them as those of any other scan.
+        axial = shown.axial((96, 120, 40))
+        page.mouse.click(*axial.spot(54, 56))
+        shown.wait_for_answer(1)
+        [answer] = segmentations(http, shown.address()["volume"])
+        i, j, _ = answer["points"][0]["position"]
+        assert abs(i - (95 - 54)) <= 1
+        assert abs(j - (119 - 56)) <= 1
+        shown.button("Store SEG in the PACS").click()
+        expect(page.get_by_text("The SEG is in the PACS.")).to_be_visible()
+        found = http.post("/v1/dicomweb/search", json={"study": STUDY}).json()["items"]
+        assert {one["modality"] for one in found} == {"MR", "SEG"}
+
+
+def brain_series() -> Series:
+    """A part of the sample as an MR series: columns to the left, rows to the back."""
+    sample = np.asarray(
+        nibabel.Nifti1Image.from_bytes(gzip.decompress(SAMPLE.read_bytes())).dataobj
+    )
+    part = sample[28:124, 30:150, 57:97][::-1, ::-1].astype(np.int16)
+    affine = np.diag([-1.0, -1, 1, 1])
+    return series(part, affine, modality="MR", intercept=0)
