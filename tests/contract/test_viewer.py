@@ -78,6 +78,12 @@ async def test_files_are_kept_by_browsers_as_long_as_they_stay_the_same(
     assert (again.status_code, again.content) == (304, b"")
 
 
+async def test_a_file_can_be_looked_for_without_its_bytes(http: httpx.AsyncClient) -> None:
+    answer = await http.head("/viewer/")
+    assert answer.status_code == 200
+    assert answer.headers["ETag"]
+
+
 async def test_who_takes_no_gzip_gets_the_plain_file(http: httpx.AsyncClient) -> None:
     answer = await http.get("/viewer/assets/index-1a2b.js", headers={"Accept-Encoding": "br"})
     assert "Content-Encoding" not in answer.headers

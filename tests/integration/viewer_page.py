@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, ViewportSize, expect, sync_playwright
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SAMPLE: Final = ROOT / "clients" / "viewer" / "public" / "sample.nii.gz"
@@ -25,7 +25,7 @@ _FLAGS: Final = (
     *("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
     "--ignore-gpu-blocklist",
 )
-_SIZE: Final = {"width": 1200, "height": 760}
+_SIZE: Final[ViewportSize] = {"width": 1200, "height": 760}
 
 _LARGE: Final = 0.64
 """Share of the stage's width that the large plane has: `view/layout.ts`."""

@@ -83,7 +83,12 @@ export class App {
 
   /** Once, when the page is there. */
   async start(): Promise<void> {
-    this.#stage = await Stage.in(this.#holder, this.#acts());
+    try {
+      this.#stage = await Stage.in(this.#holder, this.#acts());
+    } catch {
+      this.#notices.tell("This browser can not draw scans: it has no WebGL 2.", null, "error");
+      return;
+    }
     this.#holder.append(this.#work.element);
     this.#choose("inside");
     addEventListener("keydown", (event) => this.#key(event));

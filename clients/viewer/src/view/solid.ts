@@ -113,6 +113,8 @@ export class Solid {
       show3Dcrosshair: false,
     });
     await niivue.attachToCanvas(this.#canvas, true);
+    // The box around it has the focus.
+    this.#canvas.tabIndex = -1;
     niivue.scene.renderAzimuth = 160;
     niivue.scene.renderElevation = 15;
     this.#niivue = niivue;

@@ -247,10 +247,11 @@ export class Stage {
     }
     const place = this.slices.at(...press.from);
     if (place === null || !place.inside || press.button === 1) return;
-    this.goTo(place.voxel);
+    // First the request: the planes are drawn while the service works.
     if (this.tool === "inside" || this.tool === "outside") {
       this.#acts.point(place.voxel, (this.tool === "inside") !== press.turned, began);
     }
+    this.goTo(place.voxel);
   }
 
   #stretch(one: Triple, other: Triple): void {

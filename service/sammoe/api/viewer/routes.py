@@ -1,6 +1,7 @@
 """Routes of the page. They need no key: the page holds nothing of anybody's, and asks for one."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
@@ -8,6 +9,8 @@ from starlette.responses import RedirectResponse, Response
 from sammoe.api.viewer.headers import page_headers
 from sammoe.api.viewer.page import Page, PageFile
 from sammoe.errors import NotFound
+
+_METHODS: Final = ["GET", "HEAD"]
 
 
 def page_router(page: Page, embedders: Sequence[str] = ()) -> APIRouter:
@@ -23,13 +26,13 @@ def page_router(page: Page, embedders: Sequence[str] = ()) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     secured = page_headers(embedders)
 
-    @router.get("/")
-    @router.get("/viewer")
+    @router.api_route("/", methods=_METHODS)
+    @router.api_route("/viewer", methods=_METHODS)
     async def lead_there() -> Response:
         # Relative, for a proxy may serve all this under a path.
         return RedirectResponse("viewer/")
 
-    @router.get("/viewer/{name:path}")
+    @router.api_route("/viewer/{name:path}", methods=_METHODS)
     async def get_file(request: Request, name: str) -> Response:
         found = page.find(name)
         if found is None:
