@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Page, Request, sync_playwright
+from playwright.sync_api import Page, Request, ViewportSize, sync_playwright
 
 CHROMIUM: Final = "/usr/bin/chromium"
 PATIENCE_SECONDS: Final = 120
@@ -21,10 +21,11 @@ _FLAGS: Final = (
     *("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
     "--ignore-gpu-blocklist",
 )
-_SIZE: Final = {"width": 1100, "height": 700}
+_SIZE: Final[ViewportSize] = {"width": 1100, "height": 700}
 
-_CANVAS: Final = """([x, y, z]) => {
-  const { viewport } = window.cornerstone.getEnabledElements()[0];
+_CANVAS: Final = """([name, [x, y, z]]) => {
+  const all = window.cornerstone.getEnabledElements();
+  const { viewport } = all.find(one => one.viewportId === name) ?? all[0];
   const { left, top } = viewport.canvas.getBoundingClientRect();
   const [right, down] = viewport.worldToCanvas([x, y, z]);
   return [left + right, top + down];
@@ -77,8 +78,9 @@ class Viewer:
         What the page itself threw.
     """
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Page, viewport: str) -> None:
         self.page = page
+        self._viewport = viewport
         self._asked: list[tuple[str, str | None]] = []
         self.faults: list[str] = []
         page.set_default_timeout(1000 * PATIENCE_SECONDS)
@@ -103,7 +105,7 @@ class Viewer:
 
     def at(self, place: tuple[float, float, float]) -> tuple[float, float]:
         """Where on the page a place (LPS, mm) of the slice that shows is."""
-        x, y = self.page.evaluate(_CANVAS, place)
+        x, y = self.page.evaluate(_CANVAS, [self._viewport, place])
         return x, y
 
     def click(self, place: tuple[float, float, float]) -> None:
@@ -137,10 +139,14 @@ class Viewer:
             self.page.wait_for_timeout(250)
         raise AssertionError(f"OHIF has {found} voxels, not {wanted}")
 
+    def around(self, place: tuple[float, float, float]) -> NDArray[np.int64]:
+        """Red, green, blue of 19 x 19 pixels around a place: [row, column, part]."""
+        x, y = (round(number) for number in self.at(place))
+        return self._pixels()[y - 9 : y + 10, x - 9 : x + 10]
+
     def tint(self, place: tuple[float, float, float]) -> NDArray[np.int64]:
         """Mean red, green, blue of pixels around a place, without the mark of a click on it."""
-        x, y = (round(number) for number in self.at(place))
-        pixels = self._pixels()[y - 9 : y + 10, x - 9 : x + 10]
+        pixels = self.around(place)
         ring = np.hypot(*np.mgrid[-9:10, -9:10]) > 7
         mean: NDArray[np.int64] = pixels[ring].mean(axis=0).round().astype(int)
         return mean
@@ -162,11 +168,11 @@ class Viewer:
 
 
 @contextmanager
-def browsing() -> Iterator[Viewer]:
-    """A browser with one empty page."""
+def browsing(viewport: str = "") -> Iterator[Viewer]:
+    """A browser with one empty page; ``viewport``: where to click, by default in the first."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(_FLAGS))
         try:
-            yield Viewer(browser.new_page(viewport=_SIZE))  # type: ignore[arg-type]
+            yield Viewer(browser.new_page(viewport=_SIZE), viewport)
         finally:
             browser.close()

@@ -122,6 +122,7 @@ def test_make_lists_its_targets() -> None:
     assert names == [
         "help",
         "demo",
+        "ohif",
         "triton",
         "secrets",
         "test",
