@@ -184,9 +184,10 @@ def test_structures_are_clicked_saved_and_seen_again(
         viewer.wait_drawn(s1=shown[1], s2=shown[2])
         viewer.show(THALAMUS)
         assert viewer.slice_drawn(THALAMUS) == slice_shown
+        page.wait_for_timeout(3000)
+        viewer.picture("ohif-again", tmp_path)
         assert is_tinted(viewer, THALAMUS, 0)
         assert is_tinted(viewer, (21.0, -16.0, 8.0), 2)
-        viewer.picture("ohif-again", tmp_path)
         assert set(viewer.asked("/dicom-web/")) == {f"Bearer {KEY}"}
         assert "token" not in page.url
 
