@@ -18,7 +18,7 @@ SERVING = --extra triton --extra s3 --extra viewers --extra oidc --extra tracing
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help demo viewer triton secrets test reliability check check-tensorrt bench-gpu lock \
+.PHONY: help demo viewer ohif triton secrets test reliability check check-tensorrt bench-gpu lock \
 	environment
 
 help: ## this list
@@ -31,6 +31,10 @@ demo: ## click on a real MR volume through the real service; mask and picture in
 
 viewer: ## build the page that the service serves at /viewer/ (needs Node.js, or make environment)
 	@$(NEEDS_PYTHON) scripts/viewer.py build
+
+ohif: ## OHIF with our extension, a PACS and a scan to click on, at http://127.0.0.1:3000
+	@$(NEEDS_PYTHON) scripts/environment.py ohif
+	@exec .venv-demo/bin/python -m examples.ohif
 
 triton: ## the demo bundle's models on a real Triton server, for sammoe serve --triton-url
 	@$(NEEDS_PYTHON) scripts/environment.py triton

@@ -54,6 +54,8 @@ class Environment:
     """Whether it needs wheels that are there for Linux on x86_64 and Python before 3.13 alone."""
     debian_packages: tuple[tuple[str, str], ...] = ()
     """Names with a file or folder that is there once the package is installed."""
+    ohif: bool = False
+    """Whether OHIF goes with it, in a folder of its own (``scripts/ohif.py``)."""
 
 
 ENVIRONMENTS: Final = {
@@ -74,8 +76,18 @@ ENVIRONMENTS: Final = {
             ("prometheus", "/usr/bin/promtool"),
             ("redis-server", "/usr/bin/redis-server"),
         ),
+        ohif=True,
     ),
     "demo": Environment(".venv-demo", "requirements/demo.lock"),
+    "ohif": Environment(
+        ".venv-demo",
+        "requirements/demo.lock",
+        debian_packages=(
+            ("orthanc", "/usr/sbin/Orthanc"),
+            ("orthanc-dicomweb", "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"),
+        ),
+        ohif=True,
+    ),
     "triton": Environment(
         ".venv-triton", "requirements/triton.lock", project=False, old_numpy=True
     ),
@@ -130,6 +142,8 @@ def main(arguments: Sequence[str]) -> int:
         make(environment)
         for name in environment.beside:
             make_beside(name)
+        if environment.ohif:
+            make_ohif()
     except SetupError as error:
         print(f"set-up: {error}", file=sys.stderr)
         return 2
@@ -182,6 +196,19 @@ def make_beside(name: str) -> None:
         print(f"missing: {environment.folder} ({reason}); what needs it skips", file=sys.stderr)
     else:
         make(environment)
+
+
+def make_ohif() -> None:
+    """Fetch OHIF, and put the extension into it.
+
+    Raises
+    ------
+    SetupError
+        It could not be fetched, as was told.
+    """
+    command = [sys.executable, str(ROOT / "scripts" / "ohif.py")]
+    if subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
+        raise SetupError("OHIF is missing (see above)")
 
 
 def without_wheels() -> str | None:

@@ -17,6 +17,11 @@ PRINCIPAL: Final = "admin"
 """Whose the API key is."""
 
 _BYTES: Final = 24
+_PACS: Final = """[orthanc]
+url = "http://orthanc:8042/dicom-web"
+user = {user}
+password = {password}
+"""
 
 
 def main() -> int:
@@ -38,10 +43,13 @@ def make(folder: Path) -> None:
         put(folder / "redis.conf", f"requirepass {password}\n")
         put(folder / "redis-url", f"redis://:{password}@redis:6379/0\n")
     users = {PRINCIPAL: secrets.token_hex(_BYTES)}
-    put(
-        folder / "orthanc.json",
-        json.dumps({"AuthenticationEnabled": True, "RegisteredUsers": users}, indent=2) + "\n",
-    )
+    orthanc = folder / "orthanc.json"
+    settings = {"AuthenticationEnabled": True, "RegisteredUsers": users}
+    put(orthanc, json.dumps(settings, indent=2) + "\n")
+    # The service's way to that Orthanc.
+    user, password = next(iter(json.loads(orthanc.read_text())["RegisteredUsers"].items()))
+    text = _PACS.format(user=json.dumps(user), password=json.dumps(password))
+    put(folder / "dicomweb.toml", text)
 
 
 def put(path: Path, text: str) -> None:

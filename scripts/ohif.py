@@ -103,11 +103,11 @@ def _unpack(package: Path, folder: Path) -> None:
 
 
 def _npm() -> str:
-    """Npm of this machine, or the one that tests' environment brings."""
-    found = shutil.which("npm") or shutil.which("npm", path=str(ROOT / ".venv" / "bin"))
-    if found is None:
-        raise OhifError("npm is missing: install Node.js, or run make environment first")
-    return found
+    """Npm of this machine, or the one that an environment of the project brings."""
+    for places in (None, *(str(ROOT / name / "bin") for name in (".venv", ".venv-demo"))):
+        if found := shutil.which("npm", path=places):
+            return found
+    raise OhifError("npm is missing: install Node.js, or run make environment first")
 
 
 if __name__ == "__main__":

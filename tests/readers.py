@@ -36,7 +36,7 @@ def by_references(path: Path, images: Sequence[Dataset], geometry: Geometry) -> 
     if seg.BitsAllocated == 1:
         flat = np.unpackbits(np.frombuffer(seg.PixelData, np.uint8), bitorder="little")
     else:
-        flat = np.frombuffer(seg.PixelData, np.uint8)
+        flat = np.frombuffer(seg.PixelData, f"<u{seg.BitsAllocated // 8}")
     frames = flat[:size].reshape(count, rows, columns)
     by_uid = {str(image.SOPInstanceUID): image for image in images}
     shared = seg.SharedFunctionalGroupsSequence[0]

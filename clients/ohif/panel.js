@@ -216,7 +216,7 @@ function bars(route, experts) {
     element(
       'div',
       { class: `sammoe-bar${name === route.used ? ' sammoe-used' : ''}` },
-      element('span', { class: 'sammoe-name' }, names.get(name) ?? name),
+      element('span', { class: 'sammoe-name', title: names.get(name) ?? name }, names.get(name) ?? name),
       element(
         'span',
         { class: 'sammoe-track', role: 'meter', 'aria-label': names.get(name) ?? name, 'aria-valuenow': score.toFixed(2), 'aria-valuemin': 0, 'aria-valuemax': 1 },
@@ -227,8 +227,9 @@ function bars(route, experts) {
     )
   );
   const used = names.get(route.used) ?? route.used;
-  const told = `Drawn by ${used}${route.fused ? ', fused with general' : ''}.`;
-  return element('div', { class: 'sammoe-gate' }, element('p', {}, told), ...made);
+  const told = [`Drawn by ${used}${route.fused ? ', fused with general' : ''}.`];
+  if (route.check === 'rejected') told.push(`The mask of ${names.get(route.top) ?? route.top} does not fit the prompt.`);
+  return element('div', { class: 'sammoe-gate' }, element('p', {}, told.join(' ')), ...made);
 }
 
 function warnings({ segmentation }) {

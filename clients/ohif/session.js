@@ -195,15 +195,24 @@ export class Session {
     return this.structures.filter(one => shownStep(one) && this.maskOf(one).count > 0);
   }
 
+  /**
+   * The kind of SEG to save. OHIF 3.13.2 shows another mask than a BINARY one has, unless each of its
+   * frames fills whole bytes: see docs/dicom.md.
+   */
+  get form() {
+    const [columns, rows] = this.volume.shape;
+    return (columns * rows) % 8 ? 'labelmap' : 'seg';
+  }
+
   /** Keep all structures as a result of the service, and send it to the PACS. */
-  async save(forms = ['seg']) {
+  async save() {
     const drawn = this.drawn;
     if (!drawn.length || this.work.what !== 'idle') return;
     const body = { entries: drawn.map(entryOf), merge: 'overwrite' };
-    await this.#working('saving', () => this.save(forms), async signal => {
+    await this.#working('saving', () => this.save(), async signal => {
       const kept = await this.service.keep(this.volume.id, this.result, body, signal);
       this.result = kept.id;
-      const stored = await this.service.store(kept.id, forms, signal);
+      const stored = await this.service.store(kept.id, [this.form], signal);
       this.saved = { revision: kept.revision, items: stored.items };
     });
   }

@@ -18,14 +18,14 @@ _GREY: Final = 4
 """Stored numbers are this many times the template's, which has a byte a voxel."""
 
 
-def sample_study() -> Iterator[bytes]:
-    """Files of the MNI152 T1 average as an axial MR series, from the feet up."""
+def sample_study(slices: slice = slice(None)) -> Iterator[bytes]:
+    """Files of the MNI152 T1 average, or of some slices, as an axial series from the feet up."""
     template = load_template()
     # To the left and to the back, as images are stored: the template goes right and forward.
     voxels = template.scan[::-1, ::-1].astype(np.uint16) * _GREY
     last = np.array([voxels.shape[0] - 1, voxels.shape[1] - 1, 0, 1])
     corner = (template.affine @ last)[:3]
-    for k in range(voxels.shape[2]):
+    for k in range(voxels.shape[2])[slices]:
         yield _file(voxels[:, :, k], corner + k * template.affine[:3, 2], k)
 
 

@@ -214,7 +214,7 @@ test('each structure has its own line, and all drawn ones are saved in order as 
     },
     { segmentation: 's2', candidate: 'expert', label: 'Structure 2', colour: [70, 150, 230] },
   ]);
-  assert.deepEqual(service.of('store'), [['r', ['seg']]]);
+  assert.deepEqual(service.of('store'), [['r', ['labelmap']]]);
   assert.equal(service.of('click')[1][0].expert, 'general');
   assert.ok(session.saved);
   session.activate(0);
@@ -223,6 +223,14 @@ test('each structure has its own line, and all drawn ones are saved in order as 
   session.redo();
   await session.save();
   assert.equal(service.of('keep')[1][0], 'r');
+});
+
+test('a SEG is saved in the kind that OHIF reads right', async () => {
+  const { session } = begin();
+  for (const [shape, form] of [[[512, 512, 9], 'seg'], [[197, 233, 40], 'labelmap'], [[100, 90, 9], 'seg'], [[30, 30, 9], 'labelmap']]) {
+    session.volume = { ...VOLUME, shape };
+    assert.equal(session.form, form);
+  }
 });
 
 test('what changed is told after every change', async () => {

@@ -88,7 +88,8 @@ def test_only_a_whole_environment_of_this_python_is_kept(tmp_path: Path) -> None
 @pytest.mark.parametrize("arguments", [[], ["production"], ["test", "demo"]])
 def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert environment.main(arguments) == 2
-    assert capsys.readouterr().err == "usage: environment.py test|demo|triton|monailabel|tensorrt\n"
+    names = "test|demo|ohif|triton|monailabel|tensorrt"
+    assert capsys.readouterr().err == f"usage: environment.py {names}\n"
 
 
 @pytest.mark.parametrize(
@@ -121,6 +122,7 @@ def test_make_lists_its_targets() -> None:
     assert names == [
         "help",
         "demo",
+        "ohif",
         "triton",
         "secrets",
         "test",

@@ -4,6 +4,7 @@ import stat
 from pathlib import Path
 
 from sammoe.access import KeyRing
+from sammoe.pacs import servers_from
 from sammoe.settings import Settings
 from scripts import make_secrets
 
@@ -20,7 +21,11 @@ def test_keys_are_long_fit_each_other_and_are_taken_by_the_service(tmp_path: Pat
     assert settings.redis() == f"redis://:{password[1]}@redis:6379/0"
     orthanc = json.loads((folder / "orthanc.json").read_text())
     assert orthanc["AuthenticationEnabled"] is True
-    assert [len(key) for key in orthanc["RegisteredUsers"].values()] == [48]
+    ((user, password_there),) = orthanc["RegisteredUsers"].items()
+    assert len(password_there) == 48
+    (pacs,) = servers_from(Settings.load({"dicomweb_file": folder / "dicomweb.toml"}))
+    assert pacs.url == "http://orthanc:8042/dicom-web"
+    assert (pacs.user, pacs.password.get_secret_value()) == (user, password_there)
 
 
 def test_the_folder_is_its_owners_and_what_is_there_stays(tmp_path: Path) -> None:

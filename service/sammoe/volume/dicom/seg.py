@@ -97,7 +97,7 @@ def write_seg(
         content_description=_DESCRIPTION,
         series_description=_DESCRIPTION,
     )
-    _make_even(seg, came_from)
+    _fill_bytes(seg, came_from)
     describe(seg, came_from[0].instance, identity)
     _settle(seg, *dates(came_from[0].instance, identity.changed))
     return encode(seg)
@@ -238,23 +238,34 @@ def _stand_in_of_frames(instance: Dataset) -> Dataset:
     return bare
 
 
-def _make_even(seg: "Segmentation", came_from: Sequence[Origin]) -> None:
-    """Add empty frames until the bits of all frames fill an even number of bytes.
+def _fill_bytes(seg: "Segmentation", came_from: Sequence[Origin]) -> None:
+    """Add empty frames until all frames fill as many bytes as make OHIF 3.13 show no wrong mask.
 
-    DICOM pads an odd number with one byte, which OHIF 3.13 takes for a fault and does not load. A
-    frame of zeros says what the missing frame says, and is as legal. It is of the last structure,
-    on a slice where that has none; where each structure is on each slice, there is none to add.
+    DICOM pads an odd number of bytes with one, which dcmjs in OHIF takes for a fault: it does not
+    load the file. So frames of whole bytes are to fill an even number. Where frames begin within a
+    byte (rows x columns is no multiple of 8), it takes the bits in the wrong order and shows
+    another mask: so those are to fill an odd number, and are not loaded.
+
+    A frame of zeros says what the missing frame says, and is as legal. It is of the last structure,
+    on a slice where that has none. Where each structure is on each slice, there is none to add: a
+    label map then has two bytes a voxel.
     """
     bits = int(seg.Rows) * int(seg.Columns) * int(seg.BitsAllocated)
     whole, rest = divmod(bits * int(seg.NumberOfFrames), 8)
-    while -(-bits * int(seg.NumberOfFrames) // 8) % 2 and _add_empty_frame(seg, came_from):
-        pass
+    wanted = 1 if bits % 8 else 0
+    while -(-bits * int(seg.NumberOfFrames) // 8) % 2 != wanted:
+        if not _add_empty_frame(seg, came_from):
+            break
     # The frames' own bits alone: what highdicom pads with is not always zero.
     pixels = seg.PixelData[:whole]
     if rest:
         pixels += bytes([seg.PixelData[whole] & ((1 << rest) - 1)])
     size = -(-bits * int(seg.NumberOfFrames) // 8)
     seg.PixelData = pixels.ljust(size + size % 2, b"\0")
+    if size % 2 and seg.BitsAllocated == 8:
+        seg.BitsAllocated = seg.BitsStored = 16
+        seg.HighBit = 15
+        seg.PixelData = np.frombuffer(pixels, np.uint8).astype("<u2").tobytes()
 
 
 def _add_empty_frame(seg: "Segmentation", came_from: Sequence[Origin]) -> bool:
