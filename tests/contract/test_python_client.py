@@ -181,9 +181,10 @@ async def use_a_volume(client: AsyncClient, volume: Volume[Async], folder: Path)
     await given.delete()
     assert given.id not in {one.id async for one in volume.segmentations()}
     liver = Code("10200004", "Liver")
-    entries = [Entry(first, "A", liver, colour=(1, 2, 3)), Entry(last.id, "B", category=liver)]
+    entries = [Entry(general, "A", liver, colour=(1, 2, 3)), Entry(last.id, "B", category=liver)]
     result = await volume.add_result(entries, merge="overwrite")
     assert [one.label for one in result.structures] == ["A", "B"]
+    assert [one.candidate for one in result.structures] == ["general", "fused"]
     changed = await result.replace(entries[:1])
     assert changed.info.revision == 2
     assert [one.info async for one in volume.results()] == [changed.info]
@@ -254,6 +255,7 @@ def test_choices_are_those_of_the_document() -> None:
     assert list(get_args(CandidateName)) == click["candidate"]["enum"]
     assert list(get_args(Space)) == click["space"]["anyOf"][0]["enum"]
     assert list(get_args(Merge)) == schemas["ResultIn"]["properties"]["merge"]["enum"]
+    assert {f.name for f in fields(Entry)} == schemas["EntryIn"]["properties"].keys()
     forms = schemas["StoreIn"]["properties"]["forms"]["items"]["enum"]
     assert list(get_args(DicomForm)) == forms
 

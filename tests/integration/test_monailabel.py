@@ -10,15 +10,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import nibabel as nib
 import nrrd  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 import trustme
 from numpy.typing import NDArray
+from pydicom import dcmread
 
+from sammoe.volume.geometry import Geometry
 from tests import scans
+from tests.integration.orthanc_server import PASSWORD, USER, OrthancServer
 from tests.integration.serving import Server, serving
+from tests.readers import by_references, dciodvfy
+from tests.series import as_bytes, mr, series
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = next(ROOT.glob(".venv-monailabel/lib/python*/site-packages"))
@@ -236,6 +242,90 @@ def test_signing_in(bundle: Path, tmp_path: Path, scan: Path) -> None:
         client.update_auth(client.auth_token("ann", KEY))
         assert client.auth_valid_token() is True
         assert client.create_session(str(scan))["session_id"]
+
+
+@pytest.fixture(scope="module")
+def beside_pacs(
+    bundle: Path, orthanc: OrthancServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A service that knows a PACS."""
+    pacs = {
+        "SAMMOE_DICOMWEB_URL": orthanc.dicomweb,
+        "SAMMOE_DICOMWEB_USER": USER,
+        "SAMMOE_DICOMWEB_PASSWORD": PASSWORD,
+    }
+    with serving(bundle, tmp_path_factory.mktemp("pacs") / "state", **pacs) as server:
+        yield server
+
+
+def test_a_series_of_the_pacs_in_every_form(
+    beside_pacs: Server, orthanc: OrthancServer, tmp_path: Path
+) -> None:
+    """A viewer tells the series' UID alone; a SEG comes as others read it."""
+    orthanc.empty()
+    images = series(mr((41, 37, 14), 5), modality="MR", intercept=0, uid="1.2.826.0.1.77")
+    orthanc.store(map(as_bytes, images))
+    client = MONAILabelClient(f"{beside_pacs.url}/monailabel", tmpdir=str(tmp_path))
+    uid = str(images[0].SeriesInstanceUID)
+    params = {"foreground": [[16, 18, 6]], "result_extension": ".nrrd", "label": "structure"}
+    path, _ = client.infer(MODEL, uid, params)
+    mask = mask_of(path)
+    assert mask.shape == (41, 37, 14)
+    assert mask[16, 18, 6] == 1
+    with pytest.raises(Refused):
+        client.infer(MODEL, "1.2.3.4", params)
+
+    spleen = {
+        "SegmentLabel": "Spleen, by hand",
+        "SegmentedPropertyCategoryCodeSequence": {
+            "CodeValue": "123037004",
+            "CodingSchemeDesignator": "SCT",
+            "CodeMeaning": "Anatomical Structure",
+        },
+        "SegmentedPropertyTypeCodeSequence": {
+            "CodeValue": "78961009",
+            "CodingSchemeDesignator": "SCT",
+            "CodeMeaning": "Spleen",
+        },
+        "recommendedDisplayRGBValue": [157, 108, 162],
+    }
+    infos = {
+        "Spleen": {"name": "Spleen", "color": [1, 2, 3, 255], "model_name": "m"},
+        "Spleen, by hand": {"name": "unused", "segmentAttribute": spleen},
+        "structure": {},
+    }
+    with beside_pacs.client() as http:
+
+        def seg(**more: Any) -> httpx.Response:
+            sent = {"params": (None, json.dumps({**params, **more}))}
+            url = f"/monailabel/infer/{MODEL}?image={uid}&output=dicom_seg"
+            return http.post(url, files=sent)
+
+        for label, info in infos.items():
+            answer = seg(label_info=[info])
+            assert answer.headers["Content-Type"] == "application/dicom"
+            file = tmp_path / "seg.dcm"
+            file.write_bytes(answer.content)
+            (segment,) = dcmread(file).SegmentSequence
+            assert segment.SegmentLabel == label
+            assert dciodvfy(file) == []
+            volume = http.get("/v1/volumes").json()["items"][0]
+            geometry = Geometry(tuple(volume["shape"]), np.array(volume["affine"]))
+            np.testing.assert_array_equal(by_references(file, images, geometry)[1], mask)
+            assert answer.content == seg(label_info=[info]).content
+        assert seg().status_code == 200
+        assert seg(label_info=[{"name": "a\\b"}]).status_code == 400
+        assert seg(label_info="x").status_code == 400
+        assert http.get(f"/v1/volumes/{volume['id']}/results").json()["items"] == []
+
+
+def test_a_seg_needs_a_dicom_source(server: Server, client: Any, scan: Path) -> None:
+    session = client.create_session(str(scan))["session_id"]
+    sent = {"params": (None, json.dumps({"foreground": [list(scans.INSIDE)]}))}
+    with server.client() as http:
+        url = f"/monailabel/infer/{MODEL}?session_id={session}&output=dicom_seg"
+        answer = http.post(url, files=sent)
+    assert (answer.status_code, answer.json()["code"]) == (409, "no_dicom_source")
 
 
 def test_mitk_speaks_tls_at_the_root_of_a_port(bundle: Path, tmp_path: Path, scan: Path) -> None:

@@ -62,9 +62,9 @@ def test_from_a_file_to_a_file(server: Server, scan: Path, tmp_path: Path) -> No
         assert told[-1] == (scan.stat().st_size,) * 2
         made = volume.segment(points=[scans.INSIDE]).refine(points=(36, 30, 20), label=0)
         path = made.to_nifti(tmp_path / "mask.nii.gz")
-        written, geometry = read_nifti(BytesIO(path.read_bytes()), ReadLimits())
-        np.testing.assert_array_equal(written, made.mask)
-        np.testing.assert_allclose(geometry.affine, made.affine, atol=1e-4)
+        written = read_nifti(BytesIO(path.read_bytes()), ReadLimits())
+        np.testing.assert_array_equal(written.voxels, made.mask)
+        np.testing.assert_allclose(written.geometry.affine, made.affine, atol=1e-4)
         assert not list(tmp_path.glob("*.part"))
         steps = list(volume.segmenting(points=[scans.INSIDE]))
         assert steps[-1].mask[scans.INSIDE]

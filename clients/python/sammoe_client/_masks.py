@@ -38,14 +38,16 @@ def unpack(content: bytes, shape: Indices) -> Mask:
         if (magic, version, whole) != (b"SMSK", 1, shape):
             raise ValueError
         count = math.prod(box)
-        inflated = zlib.decompressobj().decompress(content[_HEADER.size :], count // 8 + 1)
-        inside = np.unpackbits(
-            np.frombuffer(inflated, np.uint8)[: (count + 7) // 8], count=count, bitorder="little"
-        )
+        size = (count + 7) // 8
+        stream = zlib.decompressobj()
+        bits = stream.decompress(content[_HEADER.size :], size + 1)
+        if len(bits) != size or not stream.eof:
+            raise ValueError
+        inside = np.unpackbits(np.frombuffer(bits, np.uint8), count=count, bitorder="little")
         mask = np.zeros(shape, np.bool_)
         places = tuple(slice(start, start + n) for start, n in zip(first, box, strict=True))
         mask[places] = inside.reshape(box, order="F")
-        if np.count_nonzero(inside) != numbers[9] or inside.size != count:
+        if np.count_nonzero(inside) != numbers[9]:
             raise ValueError
     except (struct.error, zlib.error, ValueError):
         raise UnexpectedAnswer("The mask can not be read.") from None

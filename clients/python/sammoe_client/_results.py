@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
+from sammoe_client._clicks import CandidateName
 from sammoe_client._effects import Steps
 from sammoe_client._files import write, write_nifti
 from sammoe_client._methods import Context, Handle, M, call
@@ -35,6 +36,8 @@ class Entry:
         What it is, and what kind of thing; None: as the expert says that drew it.
     colour
         Red, green, blue, 0 to 255; None: by its place.
+    candidate
+        Which of the segmentation's masks; None: the chosen one, and of an id the answer.
     """
 
     segmentation: Segmentation[Any] | str
@@ -42,12 +45,14 @@ class Entry:
     code: Code | None = None
     category: Code | None = None
     colour: tuple[int, int, int] | None = None
+    candidate: CandidateName | None = None
 
     def members(self) -> dict[str, Any]:
         """As the API takes it."""
-        name = self.segmentation
+        made = self.segmentation
         given = {
-            "segmentation": name if isinstance(name, str) else name.id,
+            "segmentation": made if isinstance(made, str) else made.id,
+            "candidate": self.candidate or (None if isinstance(made, str) else made.chosen),
             "label": self.label,
             "code": None if self.code is None else asdict(self.code),
             "category": None if self.category is None else asdict(self.category),

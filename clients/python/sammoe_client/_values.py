@@ -195,6 +195,7 @@ class Structure:
 
     number: int
     segmentation: str
+    candidate: str
     label: str
     code: Code
     category: Code

@@ -22,7 +22,7 @@ from sammoe.store import (
     VolumeRecord,
     now,
 )
-from sammoe.volume.dicom.instances import Identity
+from sammoe.volume.dicom.instances import Identity, derived_uid
 from sammoe.volume.dicom.rtstruct import write_rtstruct
 from sammoe.volume.dicom.seg import write_seg
 from sammoe.volume.dicom.source import DicomSource
@@ -206,7 +206,22 @@ class Results:
         Conflict
             A segmentation of it was deleted.
         """
-        ran = await self._scans.run(lambda: self._dicom(principal, name, form))
+        ran = await self._scans.run(
+            lambda: self._written(self._store.results.get(principal, name), form)
+        )
+        return ran.value
+
+    async def seg(self, principal: str, entry: Entry) -> DicomFile:
+        """Return one structure as DICOM SEG, of which no result is kept; the same bytes each time.
+
+        Raises
+        ------
+        NotFound
+            There is no such segmentation.
+        NoDicomSource, StructureEmpty
+            See `dicom`.
+        """
+        ran = await self._scans.run(lambda: self._written(self._alone(principal, entry), "seg"))
         return ran.value
 
     async def render(self, principal: str, name: str, render: Callable[[Composed], T]) -> T:
@@ -217,7 +232,9 @@ class Results:
         Conflict
             A segmentation of it was deleted.
         """
-        ran = await self._scans.run(lambda: render(self._compose(principal, name)))
+        ran = await self._scans.run(
+            lambda: render(self._compose(self._store.results.get(principal, name)))
+        )
         return ran.value
 
     def check_unused(self, segmentation: SegmentationRecord) -> None:
@@ -300,9 +317,24 @@ class Results:
             raise CandidateMissing(error.detail, pointer=f"/entries/{place}/candidate") from None
         return record
 
-    def _compose(self, principal: str, name: str) -> Composed:
-        record = self._store.results.get(principal, name)
-        volume = self._store.volumes.get(principal, record.volume_id)
+    def _alone(self, principal: str, entry: Entry) -> ResultRecord:
+        """A result of one entry, named by its segmentation; every time the same."""
+        segmentation = self._store.segmentations.get(principal, entry.segmentation)
+        (made,) = self._entries(principal, segmentation.volume_id, (entry,), ())
+        tracking = derived_uid(f"structure {segmentation.id} {entry.label}")
+        return ResultRecord(
+            id=segmentation.id,
+            owner=principal,
+            created=segmentation.created,
+            volume_id=segmentation.volume_id,
+            changed=segmentation.created,
+            revision=1,
+            merge="overlap",
+            entries=(made.model_copy(update={"tracking_uid": tracking}),),
+        )
+
+    def _compose(self, record: ResultRecord) -> Composed:
+        volume = self._store.volumes.get(record.owner, record.volume_id)
         drawn, left = [], _MOST_VOLUMES * math.prod(volume.shape)
         for place in range(len(record.entries)):
             drawn.append(self._drawn(record, place))
@@ -327,18 +359,15 @@ class Results:
         )
         return Composed(record, volume, tuple(structures))
 
-    def _dicom(self, principal: str, name: str, form: DicomForm) -> DicomFile:
-        volume = self._store.volumes.get(
-            principal, self._store.results.get(principal, name).volume_id
-        )
+    def _written(self, record: ResultRecord, form: DicomForm) -> DicomFile:
+        volume = self._store.volumes.get(record.owner, record.volume_id)
         if volume.source is None:
             raise NoDicomSource(
                 "This volume did not come from a DICOM series, so there are no images that a DICOM"
                 " file could refer to, and no patient: fetch NIfTI or NRRD."
             )
         source = self._store.volumes.source(volume)
-        composed = self._compose(principal, name)
-        record = composed.record
+        composed = self._compose(record)
         identity = Identity(
             series=f"{record.id} {form}",
             content=record.model_dump_json(),

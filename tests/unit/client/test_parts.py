@@ -121,11 +121,11 @@ def test_masks_are_read_as_they_are_packed(filled: float) -> None:
 
 @pytest.mark.parametrize("dtype", ["bool", *_nifti._CODES, ">i2"])
 def test_arrays_are_sent_as_nifti(dtype: str) -> None:
-    voxels = np.random.default_rng(0).integers(0, 2, (5, 6, 7)).astype(dtype)
+    voxels: Any = np.random.default_rng(0).integers(0, 2, (5, 6, 7)).astype(dtype)
     affine = np.array([[0, 2.0, 0, -3], [-1.5, 0, 0, 4], [0, 0, 3, 5], [0, 0, 0, 1]])
-    read, geometry = read_nifti(BytesIO(_nifti.nifti(voxels[::-1], affine)), ReadLimits())
-    np.testing.assert_array_equal(read, voxels[::-1])
-    np.testing.assert_allclose(geometry.affine, affine)
+    read = read_nifti(BytesIO(_nifti.nifti(voxels[::-1], affine)), ReadLimits())
+    np.testing.assert_array_equal(read.voxels, voxels[::-1])
+    np.testing.assert_allclose(read.geometry.affine, affine)
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sammoe import __version__
+from sammoe.api.schemas import EntryIn
 from sammoe.bundle import Bundle
 from sammoe.engine import AUTO, GENERAL
 from sammoe.errors import MalformedBody, NotFound, PromptInvalid
+from sammoe.segmentation import Entry
 from sammoe.segmentation.retelling import Told
 
 MIXTURE = "sam_med3d_moe"
@@ -19,6 +21,58 @@ STRUCTURE = "structure"
 
 Coordinate = Annotated[float, Field(allow_inf_nan=False)]
 Place = tuple[Coordinate, Coordinate, Coordinate]
+
+
+class CodeInfo(BaseModel):
+    """A code as dcmqi writes it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    value: str = Field(alias="CodeValue")
+    meaning: str = Field(alias="CodeMeaning")
+    scheme: str = Field(default="SCT", alias="CodingSchemeDesignator")
+
+
+class SegmentInfo(BaseModel):
+    """A segment as dcmqi describes it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    label: str | None = Field(default=None, alias="SegmentLabel")
+    category: CodeInfo | None = Field(default=None, alias="SegmentedPropertyCategoryCodeSequence")
+    code: CodeInfo | None = Field(default=None, alias="SegmentedPropertyTypeCodeSequence")
+    colour: tuple[int, ...] = Field(default=(), alias="recommendedDisplayRGBValue")
+
+
+class LabelInfo(BaseModel):
+    """What a structure is called in a DICOM SEG: in short, or as dcmqi describes it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str | None = None
+    color: tuple[int, ...] = ()
+    segment: SegmentInfo = Field(default=SegmentInfo(), alias="segmentAttribute")
+
+    def entry(self, segmentation: str, otherwise: str) -> Entry:
+        """As our own API takes it.
+
+        Raises
+        ------
+        MalformedBody
+            DICOM can not hold it.
+        """
+        segment = self.segment
+        given = {
+            "segmentation": segmentation,
+            "label": segment.label or self.name or otherwise,
+            "code": None if segment.code is None else segment.code.model_dump(),
+            "category": None if segment.category is None else segment.category.model_dump(),
+            "colour": (segment.colour or self.color)[:3] or None,
+        }
+        try:
+            return EntryIn.model_validate(given).draft()
+        except ValidationError:
+            raise MalformedBody("params.label_info holds what DICOM can not.") from None
 
 
 class Params(BaseModel):
@@ -33,6 +87,7 @@ class Params(BaseModel):
     background: tuple[Place, ...] = ()
     roi: Annotated[tuple[Coordinate, ...], Field(max_length=6)] = ()
     label: str | None = None
+    label_info: tuple[LabelInfo, ...] = ()
     result_extension: Literal[".nii", ".nii.gz", ".nrrd"] = ".nii.gz"
     result_compress: bool = True
 
@@ -63,6 +118,11 @@ class Params(BaseModel):
             first, last = self.roi[0::2], self.roi[1::2]
             box = ((first[0], first[1], first[2]), (last[0], last[1], last[2]))
         return Told(self.foreground, self.background, box)
+
+    def entry(self, segmentation: str, labels: tuple[str, ...]) -> Entry:
+        """The structure as a DICOM SEG shall call it; raises as `LabelInfo.entry`."""
+        info = self.label_info[0] if self.label_info else LabelInfo()
+        return info.entry(segmentation, self.label or labels[0])
 
 
 def experts(bundle: Bundle) -> dict[str, str]:

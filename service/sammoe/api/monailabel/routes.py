@@ -23,7 +23,8 @@ from sammoe import __version__
 from sammoe.api.auditing import CALLER
 from sammoe.api.bodies import JSON_SECONDS, read_pieces
 from sammoe.api.monailabel.models import Params, expert_of, info, labels_of
-from sammoe.api.services import Call, QueryCaller, Services
+from sammoe.api.negotiation import DICOM
+from sammoe.api.services import Call, QueryCaller, Services, file_answer
 from sammoe.api.uploads import received_form
 from sammoe.errors import MalformedBody, NotFound, NotSupported, Unauthorized
 from sammoe.segmentation import Pull
@@ -48,7 +49,7 @@ class InferQuery(BaseModel):
 
     image: str = ""
     session_id: str = ""
-    output: Literal["", "all", "image", "json"] = ""
+    output: Literal["", "all", "image", "json", "dicom_seg"] = ""
 
 
 router = APIRouter(include_in_schema=False)
@@ -186,6 +187,10 @@ async def infer(call: QueryCaller, model: str, query: Annotated[InferQuery, Quer
     }
     if query.output == "json":
         return JSONResponse({_PARAMS: told})
+    if query.output == "dicom_seg":
+        entry = params.entry(name, labels)
+        seg = await call.workspace.results.seg(record.owner, entry)
+        return file_answer(seg.content, DICOM, "seg.dcm")
     content = await asyncio.to_thread(_render, pasted, record.geometry, params)
     if query.output == "image":
         return Response(content, media_type="application/octet-stream")
