@@ -242,7 +242,7 @@ async def run_warm(bundle: Bundle, data: Path, clicks: int, judged: int) -> None
             spacing = rule.default_spacing["CT"]
             ml = np.count_nonzero(inside) * math.prod(volume.geometry.spacing)
             most = math.floor(2 * ml / (rule.side * spacing / 2) ** 3)
-            warm = {*warm_up(record, volume.voxels, rule).windows[:most]}
+            warm = {*warm_up(record, volume.voxels, rule, 1).windows[:most]}
             taken = [window_for_point(volume.geometry, p, record.modality, rule) for p in places]
             hits = sum(window in warm for window in taken) / len(places)
             scores = []

@@ -1,5 +1,6 @@
 """A running application with a client and shorthands for what tests do all the time."""
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from sammoe.settings import Settings
 from tests import scans
 
 EXPERT = "spleen"
+EVENTS = "text/event-stream"
 OCTETS = {"Content-Type": "application/octet-stream"}
 PACKED = "application/vnd.sammoe.mask"
 NIFTI = "application/x-nifti+gzip"
@@ -96,3 +98,14 @@ def refusal(answer: httpx.Response) -> tuple[int, str]:
 def pointers(answer: httpx.Response) -> list[str]:
     """Where a refused body is at fault."""
     return [fault.get("pointer", fault.get("parameter")) for fault in answer.json()["errors"]]
+
+
+def events(text: str) -> list[tuple[str, dict[str, Any]]]:
+    """Names and data of server-sent events."""
+    found = []
+    for block in text.strip().split("\n\n"):
+        name, data = block.split("\n")
+        assert name.startswith("event: ")
+        assert data.startswith("data: ")
+        found.append((name[7:], json.loads(data[6:])))
+    return found

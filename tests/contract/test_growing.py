@@ -12,11 +12,10 @@ import pytest
 from sammoe.segmentation import Workspace
 from sammoe.volume.packed import unpack
 from tests import scans
-from tests.contract.service import NIFTI, OCTETS, PACKED, Service, point, refusal
+from tests.contract.service import EVENTS, NIFTI, OCTETS, PACKED, Service, events, point, refusal
 from tests.scans import AFFINE, as_nifti, nifti
 
 SHAPE = (60, 150, 50)
-EVENTS = "text/event-stream"
 TWO: dict[str, Any] = {
     "space": "voxel",
     "points": [
@@ -35,16 +34,6 @@ async def long_scan(service: Service) -> str:
     return str(answer.json()["id"])
 
 
-def events(text: str) -> list[tuple[str, dict[str, Any]]]:
-    found = []
-    for block in text.strip().split("\n\n"):
-        name, data = block.split("\n")
-        assert name.startswith("event: ")
-        assert data.startswith("data: ")
-        found.append((name[7:], json.loads(data[6:])))
-    return found
-
-
 async def test_following_is_told_and_can_be_stopped(service: Service) -> None:
     volume = await long_scan(service)
     follows = (await service.click(volume, **TWO)).json()
@@ -56,7 +45,9 @@ async def test_following_is_told_and_can_be_stopped(service: Service) -> None:
     assert len((await service.click(volume, max_windows=1, **TWO)).json()["windows"]) == 1
 
 
-@pytest.mark.parametrize("member", [{"max_windows": 0}, {"max_windows": 65}, {"extend": 1}])
+@pytest.mark.parametrize(
+    "member", [{"max_windows": 0}, {"max_windows": 65}, {"extend": 1}, {"zoom": 1}]
+)
 async def test_extent_must_be_sane(service: Service, member: dict[str, Any]) -> None:
     answer = await service.click(await service.volume(), **point(*scans.INSIDE), **member)
     assert refusal(answer) == (422, "invalid_input")

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -7,7 +8,7 @@ import pytest
 
 from sammoe.segmentation import Workspace
 from tests import scans
-from tests.contract.service import OCTETS, Service, point, pointers, refusal
+from tests.contract.service import EVENTS, OCTETS, Service, events, point, pointers, refusal
 
 
 async def test_an_upload_becomes_a_volume(service: Service) -> None:
@@ -195,7 +196,7 @@ async def test_an_unknown_volume_is_not_found(http: httpx.AsyncClient, name: str
 async def test_warming_up_makes_the_first_click_a_hit(service: Service) -> None:
     volume = await service.volume()
     answer = await service.http.post(f"/v1/volumes/{volume}/embeddings", json=point(*scans.INSIDE))
-    assert (answer.status_code, answer.json()) == (202, {"windows": 1})
+    assert (answer.status_code, answer.json()["windows"]) == (202, 1)
     click = await service.click(volume)
     assert click.status_code == 201
     # The click waits for the encode that is under way, or finds it done: it makes none itself.
@@ -208,7 +209,7 @@ async def test_warming_up_without_a_prompt_takes_the_middle(
 ) -> None:
     volume = await service.volume()
     answer = await service.http.post(f"/v1/volumes/{volume}/embeddings", json=body)
-    assert (answer.status_code, answer.json()) == (202, {"windows": 1})
+    assert (answer.status_code, answer.json()["windows"]) == (202, 1)
 
 
 async def test_warming_up_is_asked_for_rightly(service: Service) -> None:
@@ -220,7 +221,58 @@ async def test_warming_up_is_asked_for_rightly(service: Service) -> None:
         ({"points": [{"position": [1, 1, 1], "label": 1}]}, "/space"),
         (point(1000, 1, 1), "/points/0"),
         ({"what": 1}, "/what"),
+        ({"extent": "all"}, "/extent"),
+        ({"budget_mib": 3}, "/extent"),
+        ({"extent": "whole", "budget_mib": 0}, "/budget_mib"),
+        ({"extent": "whole", "spacing": 3.0}, "/extent"),
+        ({"extent": "whole"} | point(*scans.INSIDE), "/extent"),
     ):
         answer = await service.http.post(path, json=body)
         assert answer.status_code == 422, body
         assert pointers(answer) == [pointer], body
+
+
+async def test_a_whole_scan_is_prepared_behind_the_answer(
+    service: Service, workspace: Workspace
+) -> None:
+    volume = await service.volume()
+    path = f"/v1/volumes/{volume}/embeddings"
+    answer = await service.http.post(path, json={"extent": "whole"})
+    planned = answer.json()
+    assert answer.status_code == 202
+    assert planned["windows"] > 1
+    assert planned["covered"] > 0.9
+    assert planned["mib"] > 0
+    assert planned["minutes"] >= 0
+    async with asyncio.timeout(30):
+        while workspace.cache.counters.misses < planned["windows"]:
+            await asyncio.sleep(0.01)
+    for place in ((5, 5, 5), (30, 35, 25), (55, 65, 45)):
+        click = await service.click(volume, **point(*place))
+        assert "crop;dur" not in click.headers["Server-Timing"]
+
+
+async def test_a_whole_scan_is_prepared_in_steps(service: Service) -> None:
+    volume = await service.volume()
+    path, whole = f"/v1/volumes/{volume}/embeddings", {"extent": "whole"}
+    answer = await service.http.post(path, json=whole, headers={"Accept": EVENTS})
+    (first, planned), *steps, (last, done) = events(answer.text)
+    assert (answer.status_code, first, last) == (202, "plan", "warmed")
+    assert done == {"windows": planned["windows"]}
+    assert steps == [("progress", {"windows": n + 1}) for n in range(planned["windows"])]
+    keyed = {"Accept": EVENTS, "Idempotency-Key": "one"}
+    assert refusal(await service.http.post(path, json=whole, headers=keyed)) == (400, "bad_request")
+    one = await service.http.post(path, json={}, headers={"Accept": EVENTS})
+    assert refusal(one) == (406, "not_acceptable")
+
+
+async def test_a_whole_scan_beyond_the_budget_is_refused(
+    service: Service, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"/v1/volumes/{await service.volume()}/embeddings"
+    monkeypatch.setattr(workspace, "warm_budget", 100)
+    for accept in ("application/json", EVENTS):
+        whole = {"extent": "whole", "budget_mib": 64}
+        answer = await service.http.post(path, json=whole, headers={"Accept": accept})
+        assert refusal(answer) == (413, "too_large")
+    assert workspace.cache.counters.misses == 0

@@ -1,6 +1,7 @@
 """Series are got from the PACS before anybody asks, and go when they shall go."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,14 @@ def volumes(server: Server) -> list[dict[str, object]]:
         return list(http.get("/v1/volumes").raise_for_status().json()["items"])
 
 
+def memory(http: httpx.Client) -> float:
+    """Bytes of embeddings in the service's memory."""
+    text = http.get("/metrics").text
+    found = re.search(r"^sammoe_embedding_memory_bytes (\S+)$", text, re.MULTILINE)
+    assert found
+    return float(found[1])
+
+
 def test_a_study_is_warmed_and_not_twice(front: Server, tmp_path: Path) -> None:
     done = tmp_path / "done"
     flags = ("warm", "--url", front.url, "--done", done)
@@ -63,13 +72,21 @@ def test_a_study_is_warmed_and_not_twice(front: Server, tmp_path: Path) -> None:
     assert again.stdout == "2 series, 2 done before\n"
     assert third.stdout == "1 series, 1 there already\n"
     assert len(volumes(front)) == 2
-    # The middle of each is embedded behind the answer.
+    # All of each is embedded behind the answer.
     with front.client() as http:
+        places = [f"/v1/volumes/{volume['id']}/embeddings" for volume in volumes(front)]
+        plans = [http.post(place, json={"extent": "whole"}).json() for place in places]
+        size = sum(plan["mib"] for plan in plans) * (1 << 20)
         end = time.monotonic() + 60
-        while "\nsammoe_embedding_memory_bytes 0.0\n" in http.get("/metrics").text:
+        while memory(http) < size:
             assert time.monotonic() < end
             time.sleep(0.1)
     assert SERIES not in done.read_text()
+
+
+def test_series_beyond_the_budget_get_their_middle(front: Server) -> None:
+    made = sammoe("warm", "--url", front.url, "--study", STUDY, "--budget-mib", 0)
+    assert "2 in the middle alone" in made.stdout, made.stderr
 
 
 def test_what_can_not_be_warmed_is_said(front: Server) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from sammoe.api.schemas import Box, PointIn
-from sammoe.segmentation import Candidate, DicomForm, StoredFile
+from sammoe.segmentation import Candidate, DicomForm, StoredFile, WarmUp
 from sammoe.segmentation.doubts import MODALITY_UNKNOWN
 from sammoe.store.records import ResultRecord, SegmentationRecord, VolumeRecord, WindowRecord
 from sammoe.volume.measure import Measures
@@ -110,6 +110,20 @@ class EmbeddingsOut(BaseModel):
     """What is being prepared."""
 
     windows: int = Field(description="windows whose embeddings are at hand or being made")
+    covered: float | None = Field(
+        default=None, description="of a whole volume: share of clicks on the body that find one"
+    )
+    mib: float | None = Field(default=None, description="of a whole volume: of all embeddings")
+    minutes: float | None = Field(
+        default=None, description="of a whole volume: about, if nothing else is done meanwhile"
+    )
+
+    @classmethod
+    def of(cls, planned: WarmUp, seconds: float) -> Self:
+        """Of a whole volume; ``seconds``: of one window."""
+        windows = len(planned.windows)
+        mib, minutes = planned.size / (1 << 20), round(windows * seconds / 60, 2)
+        return cls(windows=windows, covered=round(planned.covered, 3), mib=mib, minutes=minutes)
 
 
 class RouteOut(BaseModel):

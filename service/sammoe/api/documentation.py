@@ -69,6 +69,13 @@ def mask(
     return {status: _answer(description, content, headers)}
 
 
+def steps(status: int, description: str, with_json: Responses, example: str) -> Responses:
+    """A JSON answer, or events."""
+    content = dict(with_json[status]["content"])
+    content[EVENTS] = {"schema": _STRING, "example": example}
+    return {status: with_json[status] | {"description": description, "content": content}}
+
+
 def file(status: int, description: str, *forms: str) -> Responses:
     """A file in one of several forms."""
     content = {form: {"schema": _BINARY} for form in forms}

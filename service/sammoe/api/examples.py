@@ -64,9 +64,16 @@ VOLUMES: Final = {"items": [VOLUME], "next": None}
 EMBEDDINGS_REQUESTS: Final[dict[str, Any]] = {
     "middle": {},
     "around a point": {"space": "voxel", "points": [_POINT]},
+    "all of it": {"extent": "whole", "budget_mib": 64},
 }
 
-EMBEDDINGS: Final = {"windows": 1}
+EMBEDDINGS: Final = {"windows": 12, "covered": 0.97, "mib": 4.5, "minutes": 0.3}
+
+WARMING: Final = (
+    'event: plan\ndata: {"windows": 12, "covered": 0.97, "mib": 4.5, "minutes": 0.3}\n\n'
+    'event: progress\ndata: {"windows": 1}\n\n'
+    'event: warmed\ndata: {"windows": 12}\n\n'
+)
 
 SEGMENTATION_REQUESTS: Final[dict[str, Any]] = {
     "first click": {"space": "voxel", "points": [_POINT]},

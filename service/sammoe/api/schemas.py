@@ -103,9 +103,15 @@ class SegmentationIn(PromptIn):
         " else by the modality",
     )
 
+    zoom: bool = Field(
+        default=False,
+        description="whether a first prompt of points may be looked at at the bundle's next coarser"
+        " spacing, too, where following it would take more than half of `max_windows`",
+    )
+
     def extent(self) -> Extent:
         """How far the request may go."""
-        return Extent(self.max_windows, self.extend, self.spacing)
+        return Extent(self.max_windows, self.extend, self.spacing, self.zoom)
 
 
 Uid = Annotated[str, Field(pattern=r"^[0-9][0-9.]{0,63}$", examples=["1.2.826.0.1.3680043.8.498"])]
@@ -148,11 +154,39 @@ class SeriesQueryIn(Closed):
 
 
 class EmbeddingsIn(PromptIn):
-    """Where somebody is about to click; without a prompt the middle of the volume."""
+    """Where somebody is about to click; without a prompt the middle of the volume, or all of it."""
 
     spacing: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
         default=None, description="mm, one of the bundle's spacings"
     )
+    budget_mib: int | None = Field(
+        default=None,
+        ge=1,
+        le=1 << 20,
+        description="of a whole volume, MiB that its embeddings may take; at most, and by default,"
+        " half of the service's memory for embeddings",
+    )
+    # After the others, so that its check can see them.
+    extent: Literal["window", "whole"] = Field(
+        default="window",
+        validate_default=True,
+        description="`window`: that of a first click; `whole`: those that most clicks on the body"
+        " would take",
+    )
+
+    @field_validator("extent")
+    @classmethod
+    def _goes_with_the_rest(cls, extent: str, info: ValidationInfo) -> str:
+        given = {name for name, value in info.data.items() if value}
+        if extent == "window" and "budget_mib" in given:
+            raise PydanticCustomError("budget", "A budget is for the extent `whole`")
+        if extent == "whole" and given & {"points", "box", "space", "spacing"}:
+            raise PydanticCustomError("whole", "A whole volume needs no prompt and no spacing")
+        return extent
+
+    def budget(self, most: int) -> int:
+        """Bytes for the embeddings of a whole volume, of ``most``."""
+        return most if self.budget_mib is None else min(most, self.budget_mib << 20)
 
 
 # What DICOM's LO and SH can hold: no control character, no backslash, no space at the ends.

@@ -12,6 +12,7 @@ from sammoe.api import examples
 from sammoe.api.answers import MeasuredOut, SegmentationOut, SegmentationPage
 from sammoe.api.bodies import read_json
 from sammoe.api.documentation import answer, file_body, json_body, keyed, mask, nothing, refusals
+from sammoe.api.events import check_unkeyed, stream
 from sammoe.api.examples import SEGMENTATION_ID
 from sammoe.api.idempotency import REPLAYED, Made
 from sammoe.api.negotiation import (
@@ -25,7 +26,7 @@ from sammoe.api.negotiation import (
     PACKED,
     choose_steps,
 )
-from sammoe.api.progress import stream
+from sammoe.api.progress import growing
 from sammoe.api.schemas import MaskQuery, MaskUploadQuery, PageQuery, SegmentationIn
 from sammoe.api.services import Call, Caller, QueryCaller, json_answer
 from sammoe.api.timing import HEADER as SERVER_TIMING
@@ -100,8 +101,9 @@ async def segment(call: Caller, volume_id: str) -> Response:
         return made
 
     if form == EVENTS:
+        check_unkeyed(call)
         volume = await call.workspace.get_volume(owner, volume_id)
-        return stream(call, volume, work)
+        return stream(call, growing(volume, work), 201)
 
     async def make(name: str) -> Made:
         made = await work(_RENDER.get(form), name=name)

@@ -8,13 +8,14 @@ from starlette.responses import Response, StreamingResponse
 from sammoe.api import examples
 from sammoe.api.answers import EmbeddingsOut, VolumeOut, VolumePage
 from sammoe.api.bodies import media_type_of, read_json
-from sammoe.api.documentation import answer, file, file_body, json_body, nothing, refusals
+from sammoe.api.documentation import answer, file, file_body, json_body, nothing, refusals, steps
+from sammoe.api.events import Steps, check_unkeyed, stream
 from sammoe.api.idempotency import REPLAYED, Made
-from sammoe.api.negotiation import JSON, PLAIN_NIFTI
+from sammoe.api.negotiation import EVENTS, JSON, PLAIN_NIFTI, choose_steps
 from sammoe.api.schemas import EmbeddingsIn, UploadQuery, VolumeIn, VolumesQuery
 from sammoe.api.services import Call, Caller, QueryCaller, json_answer
 from sammoe.api.uploads import received
-from sammoe.segmentation import Pull
+from sammoe.segmentation import Pull, WarmUp
 from sammoe.store import VolumeRecord
 from sammoe.volume.nifti import nifti_header, nifti_pieces
 
@@ -147,22 +148,63 @@ async def delete_volume(call: Caller, volume_id: str) -> Response:
     "/v1/volumes/{volume_id}/embeddings",
     operation_id="warmVolume",
     status_code=202,
-    responses=answer(202, "begun", EmbeddingsOut, examples.EMBEDDINGS, REPLAYED)
+    responses=steps(
+        202,
+        "begun; as events, for the whole volume alone, as it is being done",
+        answer(202, "", EmbeddingsOut, examples.EMBEDDINGS, REPLAYED),
+        examples.WARMING,
+    )
     | refusals(400, 404, 406, 408, 409, 413, 415, 429, 504, 507),
     openapi_extra=json_body(EmbeddingsIn, examples.EMBEDDINGS_REQUESTS, required=False),
 )
 async def warm_volume(call: Caller, volume_id: str) -> Response:
-    """Prepare the window around a place, so that the first click there is as fast as a later one.
+    """Prepare the window around a place, or a whole volume, so that a first click is as fast as a
+    later one.
 
-    Answers at once; the work goes on behind.
+    Answers at once; the work goes on behind, one whole volume after the other. As
+    `text/event-stream` a whole volume is prepared now and told window by window; who closes the
+    connection stops it. What would take more than the budget is refused.
     """
-    form = call.form()
     limit = call.services.settings.json_limit
     owner = await call.owner(volume_id)
     asked, body = await read_json(call.request, EmbeddingsIn, limit, optional=True)
+    whole = asked.extent == "whole"
+    accept = call.request.headers.get("accept")
+    form = choose_steps(accept, (JSON,)) if whole else call.form()
 
     async def make() -> Made:
-        windows = await call.workspace.warm(owner, volume_id, asked.prompt_or_none(), asked.spacing)
-        return json_answer(EmbeddingsOut(windows=windows), 202), volume_id
+        if whole:
+            planned, told = await _planned(call, owner, volume_id, asked)
+            call.workspace.warm_later(owner, volume_id, planned)
+        else:
+            prompt = asked.prompt_or_none()
+            windows = await call.workspace.warm(owner, volume_id, prompt, asked.spacing)
+            told = EmbeddingsOut(windows=windows)
+        return json_answer(told, 202), volume_id
 
+    if form == EVENTS:
+        check_unkeyed(call)
+        planned, told = await _planned(call, owner, volume_id, asked)
+        return stream(call, _warming(call, owner, volume_id, planned, told), 202)
     return await call.once(make, content=body, form=form, owner=owner)
+
+
+async def _planned(
+    call: Call, owner: str, volume_id: str, asked: EmbeddingsIn
+) -> tuple[WarmUp, EmbeddingsOut]:
+    workspace = call.workspace
+    budget = asked.budget(workspace.warm_budget)
+    planned = await workspace.plan_warm_up(owner, volume_id, budget)
+    return planned, EmbeddingsOut.of(planned, await workspace.encode_seconds())
+
+
+async def _warming(
+    call: Call, owner: str, volume_id: str, planned: WarmUp, told: EmbeddingsOut
+) -> Steps:
+    """An event ``plan``, then one ``progress`` for each window, and ``warmed`` after the last."""
+    yield "plan", told.model_dump(mode="json")
+    done = 0
+    async for _ in call.workspace.warm_whole(owner, volume_id, planned):
+        done += 1
+        yield "progress", {"windows": done}
+    yield "warmed", {"windows": done}

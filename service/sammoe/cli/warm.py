@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -78,12 +79,13 @@ def run(args: argparse.Namespace) -> int:
     outcomes: Counter[str] = Counter()
     with httpx.Client(base_url=args.url, headers=headers, timeout=_SECONDS) as http:
         service, done = _Service(http), _Done(args.done)
+        budget = _Budget(float(args.budget_mib))
         found = list(_find(service, args))
         for one in tqdm(found, unit="series", delay=2, disable=None):
             if one in done:
                 outcomes["done before"] += 1
                 continue
-            outcome = _warm(service, one)
+            outcome = _warm(service, one, budget)
             outcomes[outcome] += 1
             if not outcome.startswith(_FAILED):  # it may go better the next time
                 done.add(one)
@@ -104,6 +106,13 @@ class _Series:
         """Tells it from others, and changes when images are added; tells nothing of the patient."""
         text = f"{self.server} {self.study} {self.series} {self.instances}"
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass
+class _Budget:
+    """``left``: MiB that further embeddings may take."""
+
+    left: float
 
 
 class _Done:
@@ -167,7 +176,7 @@ def _find(service: _Service, args: argparse.Namespace) -> Iterator[_Series]:
         offset = page["next"]
 
 
-def _warm(service: _Service, one: _Series) -> str:
+def _warm(service: _Service, one: _Series, budget: _Budget) -> str:
     """What came of it, in a word or a code."""
     wanted = {"study": one.study, "series": one.series}
     if one.server is not None:
@@ -178,8 +187,15 @@ def _warm(service: _Service, one: _Series) -> str:
         return f"{what} ({_problem(added)['code']})"
     volume = _checked(added)
     # Answers at once: the service goes on behind, and takes the next series when it can.
-    _checked(service.post(f"/v1/volumes/{volume['id']}/embeddings", {}))
-    return "prepared" if added.status_code == 201 else "there already"
+    place = f"/v1/volumes/{volume['id']}/embeddings"
+    if budget.left >= 1:
+        whole = {"extent": "whole", "budget_mib": int(budget.left)}
+        planned = service.post(place, whole)
+        if planned.status_code != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            budget.left -= _checked(planned)["mib"]
+            return "prepared" if added.status_code == 201 else "there already"
+    _checked(service.post(place, {}))
+    return "in the middle alone, for all of it takes too much"
 
 
 def _checked(answer: httpx.Response) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from sammoe.cli.assembly import load_engine, open_workspace
 from sammoe.cli.bundles import find_bundle
 from sammoe.cli.progress import PATIENCE_SECONDS
 from sammoe.errors import InvalidInput, StoreUnavailable, TooLarge
-from sammoe.segmentation import Workspace
+from sammoe.segmentation import WarmUp, Workspace
 from sammoe.settings import Settings, env_name
 from sammoe.store import VolumeRecord
 
@@ -26,9 +26,7 @@ _MIB: Final = 1 << 20
 class _Planned:
     path: Path
     volume: VolumeRecord
-    windows: int
-    covered: float
-    size: int
+    warm_up: WarmUp
 
 
 def add_arguments(parser: argparse._ArgumentGroup) -> None:
@@ -41,7 +39,10 @@ def add_arguments(parser: argparse._ArgumentGroup) -> None:
         help=f"where the service's replicas share embeddings [env {env_name('redis_url')}]",
     )
     parser.add_argument(
-        "--budget-mib", type=int, default=1024, help="for all scans together (default 1024)"
+        "--budget-mib",
+        type=int,
+        default=1024,
+        help="for all of it (default 1024)",
     )
     parser.add_argument("--bundle", type=Path, help="bundle folder (default: model_repo/)")
     parser.add_argument("--threads", type=int, default=0, help="of one model run; 0: all cores")
@@ -70,12 +71,14 @@ async def _run(args: argparse.Namespace, redis_url: str) -> None:
         async with opened as workspace:
             planned = [await _plan(workspace, path, args.modality or "auto") for path in args.scans]
             for one in planned:
+                plan = one.warm_up
                 print(
-                    f"{one.path}: {one.windows} windows, {one.size / _MIB:.0f} MiB,"
-                    f" {one.covered:.0%} of the body"
+                    f"{one.path}: {len(plan.windows)} windows, {plan.size / _MIB:.0f} MiB,"
+                    f" {plan.covered:.0%} of the body"
                 )
-            windows, size = sum(p.windows for p in planned), sum(p.size for p in planned)
-            minutes = windows * await _seconds(workspace) / 60
+            windows = sum(len(one.warm_up.windows) for one in planned)
+            size = sum(one.warm_up.size for one in planned)
+            minutes = windows * await workspace.encode_seconds() / 60
             print(f"in all: {windows} windows, about {minutes:.1f} minutes, {size / _MIB:.0f} MiB")
             if size > args.budget_mib * _MIB:
                 raise TooLarge(
@@ -93,22 +96,14 @@ async def _plan(workspace: Workspace, path: Path, modality: str) -> _Planned:
         filename=path.name,
         modality=modality,  # type: ignore[arg-type]
     )
-    planned, size = await workspace.plan_warm_up(_PRINCIPAL, volume.id)
-    return _Planned(path, volume, len(planned.windows), planned.covered, size)
-
-
-async def _seconds(workspace: Workspace) -> float:
-    """Seconds that one window takes, by trying."""
-    started = time.perf_counter()
-    await workspace.encode_nothing()
-    return time.perf_counter() - started
+    return _Planned(path, volume, await workspace.plan_warm_up(_PRINCIPAL, volume.id))
 
 
 async def _warm(workspace: Workspace, planned: list[_Planned], windows: int) -> None:
     before = time.perf_counter()
     with tqdm(total=windows, unit="window", delay=PATIENCE_SECONDS, leave=False) as bar:
         for one in planned:
-            async for _ in workspace.warm_whole(_PRINCIPAL, one.volume.id, one.size):
+            async for _ in workspace.warm_whole(_PRINCIPAL, one.volume.id, one.warm_up):
                 bar.update()
     shared = workspace.shared
     counters = None if shared is None else shared.counters

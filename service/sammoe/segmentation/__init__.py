@@ -3,7 +3,7 @@
 from sammoe.segmentation.answers import Segmented, Timings
 from sammoe.segmentation.bundle_watch import BundleWatch, WatchTimes
 from sammoe.segmentation.clicking import Render
-from sammoe.segmentation.growing import MOST_WINDOWS, Extent, Grown, Progress
+from sammoe.segmentation.grown import MOST_WINDOWS, Extent, Grown, Progress
 from sammoe.segmentation.leases import Leases, LeaseTerms
 from sammoe.segmentation.parents import Candidate
 from sammoe.segmentation.prompt import MAX_POINTS, Point, Prompt, Space
@@ -12,6 +12,7 @@ from sammoe.segmentation.results import MAX_ENTRIES, Composed, DicomForm, Entry,
 from sammoe.segmentation.sharing import Reached, Sharing
 from sammoe.segmentation.storing import StoredFile, send_result
 from sammoe.segmentation.upkeep import Upkeep, UpkeepTimes
+from sammoe.segmentation.warming import WarmUp
 from sammoe.segmentation.workspace import Workspace, WorkspaceLimits
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "Timings",
     "Upkeep",
     "UpkeepTimes",
+    "WarmUp",
     "WatchTimes",
     "Workspace",
     "WorkspaceLimits",

@@ -9,7 +9,8 @@ from typing import Final
 
 from sammoe.engine import AUTO, GENERAL, Choice, Engine, WorkerPool
 from sammoe.errors import CandidateGone, CandidateMissing, NotFound
-from sammoe.segmentation.growing import Extent, Grower, Request
+from sammoe.segmentation.growing import Grower
+from sammoe.segmentation.grown import Extent, Request
 from sammoe.segmentation.parents import ANSWER, Candidate, parent_of
 from sammoe.segmentation.planning import Parent, Plan, answer_name
 from sammoe.segmentation.wandering import zoomed
@@ -125,4 +126,4 @@ def _extent(record: SegmentationRecord) -> Extent:
     """How far the request might go; those of version 1 had one window."""
     if record.extent is None:
         return Extent(max_windows=1, extend=False)
-    return Extent(record.extent.max_windows, record.extent.extend, record.extent.spacing)
+    return Extent(**record.extent.model_dump())

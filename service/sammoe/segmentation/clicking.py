@@ -18,7 +18,8 @@ from sammoe.segmentation.answers import Segmented, Timings
 from sammoe.segmentation.doubts import Ends, doubts
 from sammoe.segmentation.embedding import Embedder
 from sammoe.segmentation.following import goes_on, lacks
-from sammoe.segmentation.growing import Extent, Grower, Grown, Progress, Request, candidates
+from sammoe.segmentation.growing import Grower, candidates
+from sammoe.segmentation.grown import Extent, Grown, Progress, Request
 from sammoe.segmentation.parents import ANSWER, parent_of
 from sammoe.segmentation.planning import Parent, Plan, check_form
 from sammoe.segmentation.prompt import Prompt, merge
@@ -206,4 +207,7 @@ def _ends(request: Request, grown: Grown, pasted: Pasted) -> Ends:
     if request.prompt.box is not None:
         corners = grid.to_model(np.array(request.prompt.box))
         clipped = lacks(grown.field, grid.shape, corners.min(axis=0), corners.max(axis=0))
-    return Ends(last, clipped, goes_on(grown.field, grid.shape))
+    zoomed = None
+    if grown.coarse is not None:
+        zoomed = max(one.window.spacing for one in grown.looked if one.kept)
+    return Ends(last, clipped, goes_on(grown.field, grid.shape), zoomed)

@@ -19,6 +19,7 @@ DoubtCode = Literal[
     "mask_empty",
     "box_clipped",
     "cut_by_window",
+    "zoomed",
     "prompt_not_met",
     "expert_failed",
     "candidates_disagree",
@@ -38,12 +39,14 @@ class Ends:
     """Where the networks stopped looking.
 
     ``window``: what they saw, or the last of several windows. ``box_clipped``, ``goes_on``: whether
-    the box, and the mask, go on where they ended.
+    the box, and the mask, go on where they ended. ``zoomed``: spacing, mm, of coarser windows that
+    a part of the mask is of.
     """
 
     window: Window
     box_clipped: bool
     goes_on: bool
+    zoomed: float | None = None
 
     @classmethod
     def of_window(
@@ -98,6 +101,14 @@ def doubts(
                 "cut_by_window",
                 f"The mask goes on where the {width} window ends: give a box around all of"
                 " the structure, or segment it in parts.",
+            )
+        )
+    if ends.zoomed is not None:
+        found.append(
+            _doubt(
+                "zoomed",
+                "The structure outgrew its windows: beyond those that were looked at since, the"
+                f" mask is as coarse as a look at {ends.zoomed:g} mm makes it.",
             )
         )
     missed = _missed(prompt, pasted)

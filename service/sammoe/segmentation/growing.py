@@ -1,12 +1,13 @@
 """From the windows that a request begins in to a field: decode, join, and follow the mask.
 
 Windows are looked at level by level. All of a level are planned from what was known before it, so
-they can run side by side, in any order, and give the same field.
+they can run side by side, in any order, and give the same field. A structure that outgrows its
+windows may be looked at through coarser ones: see `sammoe.segmentation.zooming`.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -17,109 +18,20 @@ from sammoe.engine import GENERAL, Choice, Engine, Route, WorkerPool
 from sammoe.errors import NoForeground
 from sammoe.segmentation.embedding import Embedder
 from sammoe.segmentation.following import agrees, neighbours
-from sammoe.segmentation.planning import Parent, Places, Plan, answer, answer_name, plan_window
+from sammoe.segmentation.grown import Extent, Grown, Looked, Progress, Request
+from sammoe.segmentation.planning import Places, Plan, answer, answer_name, plan_window
 from sammoe.segmentation.wandering import first_windows
-from sammoe.store import Fields, Logits, PromptRecord, VolumeRecord, rounded
+from sammoe.segmentation.zooming import boundary, coarser, finer, goes_with
+from sammoe.store import Fields, VolumeRecord, rounded
 from sammoe.telemetry import span
 from sammoe.volume.blending import confirmed, joined
 from sammoe.volume.field import Field
 from sammoe.volume.window import Window, WindowRule, model_grid
 
-MOST_WINDOWS: Final = 64
-"""More than this no request may look at."""
-
 _AT_ONCE: Final = 4
 """Windows of one request that are under way together: others' clicks shall find a place."""
 
 _ROUTE_UNKNOWN: Final = Route(used=GENERAL)
-
-
-@dataclass(frozen=True)
-class Extent:
-    """How far a request may go.
-
-    Attributes
-    ----------
-    max_windows
-        How many windows may be looked at, 1 to `MOST_WINDOWS`.
-    extend
-        Whether the mask is followed beyond the windows that the prompt lies in.
-    spacing
-        Of the model grid, mm, in place of the rule's choice, or of the parent's.
-    """
-
-    max_windows: int = 8
-    extend: bool = True
-    spacing: float | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Request:
-    """A prompt with its history.
-
-    Attributes
-    ----------
-    volume
-        The scan.
-    new, prompt
-        What this request brings, and all prompts so far; source voxel index.
-    parent
-        What is refined, or None.
-    choice, extent
-        Which decoders, and how far.
-    """
-
-    volume: VolumeRecord
-    new: PromptRecord
-    prompt: PromptRecord
-    parent: Parent | None
-    choice: Choice
-    extent: Extent
-
-
-@dataclass(frozen=True, eq=False)
-class Looked:
-    """A window that was looked at; without candidates where there was nothing to see."""
-
-    window: Window
-    candidates: Logits
-    route: Route
-    hit: bool
-    phases_ms: dict[str, float]
-    kept: bool = True
-
-
-@dataclass(frozen=True, eq=False)
-class Grown:
-    """What came of a request.
-
-    Attributes
-    ----------
-    looked
-        Windows in the order of their levels.
-    field
-        The answer.
-    seeds
-        How many of the windows the prompt took itself.
-    """
-
-    looked: tuple[Looked, ...]
-    field: Field
-    seeds: int
-
-    @property
-    def route(self) -> Route:
-        """That of the first window."""
-        return self.looked[0].route
-
-    @property
-    def encodes(self) -> int:
-        """How many windows had to be embedded."""
-        return sum(not one.hit for one in self.looked)
-
-
-Progress = Callable[[Grown], None]
-"""Told of each level but the last."""
 
 
 class Grower:
@@ -176,32 +88,111 @@ class Grower:
         EngineError
             See `Engine.encode` and `Engine.decode`.
         """
+        return await self._follow(request, plans, progress)
+
+    async def _follow(
+        self,
+        request: Request,
+        plans: Sequence[Plan],
+        progress: Progress | None = None,
+        route: Route | None = None,
+    ) -> Grown:
+        """`grow`; ``route``: of the click, where these windows are not its first."""
         places = asyncio.Semaphore(_AT_ONCE)
         first = await _all([self._look(request.volume, p, request.choice, places) for p in plans])
-        begun = partial(self._join, request, first, first, len(first))
+        route = route or first[0].route
+        begun = partial(self._join, request, route, first, first, len(first))
         grown, level = (await self._pool.run(begun)).value
-        choice = _continuing(request.choice, grown.route)
+        choice = _continuing(request.choice, route)
+        coarse = self._coarser(request, grown.field.spacing)
         while level:
             if progress is not None:
                 progress(grown)
-            found = await _all(
-                [self._look_on(request.volume, p, choice, grown.route, places) for p in level]
-            )
-            step = partial(self._go_on, request, grown, found)
+            if coarse is not None and 2 * (len(grown.looked) + len(level)) > _most(request):
+                grown = await self._zoom(request, grown, choice, coarse, progress)
+                if grown.coarse is not None:
+                    break
+                coarse, level = None, level[: _most(request) - len(grown.looked)]
+            found = await self._look_on(request.volume, level, choice)
+            step = partial(self._go_on, request, route, grown, found)
             grown, level = (await self._pool.run(step)).value
         return grown
 
+    def _coarser(self, request: Request, spacing: float) -> float | None:
+        """The spacing to zoom out to, if the request may."""
+        if not request.extent.zoom or request.parent is not None or request.prompt.box is not None:
+            return None
+        return coarser(self._rule, spacing)
+
+    async def _zoom(
+        self,
+        request: Request,
+        grown: Grown,
+        choice: Choice,
+        spacing: float,
+        progress: Progress | None,
+    ) -> Grown:
+        """Look through coarser windows as far as it takes; then along the boundary.
+
+        Returns
+        -------
+        ``grown`` with more windows that were looked at; also with what they showed, if that goes
+        on with it.
+        """
+        volume, route = request.volume, grown.route
+        extent = Extent(_most(request) - len(grown.looked), spacing=spacing)
+        again = replace(request, choice=choice, extent=extent)
+        plans = (await self._pool.run(lambda: self.begin(again))).value
+        coarse = await self._follow(again, plans, route=route)
+        grown, level = (await self._pool.run(lambda: self._lay_under(request, grown, coarse))).value
+        if level and progress is not None:
+            progress(grown)
+        found = await self._look_on(volume, level, choice)
+        return (await self._pool.run(lambda: self._refined(request, grown, found))).value
+
+    def _lay_under(self, request: Request, grown: Grown, coarse: Grown) -> tuple[Grown, list[Plan]]:
+        """The finer windows' answers over the coarser ones', and windows along the boundary."""
+        like = grown.looked[0].window
+        under = _rounded(finer(coarse.field, like, self._rule.patch))
+        if not goes_with(under, grown.field):
+            dropped = [replace(one, kept=False) for one in coarse.looked]
+            return replace(grown, looked=(*grown.looked, *dropped)), []
+        seen = [one.window for one in grown.looked if one.kept]
+        looked = (*grown.looked, *coarse.looked)
+        over = self._refined(request, replace(grown, looked=looked, coarse=under), [])
+        size = model_grid(request.volume.geometry, like.spacing).shape
+        left = _most(request) - len(looked)
+        level = boundary(over.field, seen, size, self._rule, left)
+        return over, [self._plan(request, one.window, over.field, one.hints) for one in level]
+
+    def _refined(self, request: Request, grown: Grown, found: Sequence[Looked]) -> Grown:
+        """With windows along the boundary, where their answers go with what is known."""
+        if grown.coarse is None:
+            return grown
+        route, spacing = grown.route, grown.field.spacing
+        looked = (*grown.looked, *(_judged(grown.field, one, route) for one in found))
+        kept = [
+            (one.window, chosen(one, route))
+            for one in looked
+            if one.kept and one.window.spacing == spacing
+        ]
+        return replace(grown, looked=looked, field=_rounded(joined(kept, grown.coarse)))
+
     def _go_on(
-        self, request: Request, grown: Grown, found: Sequence[Looked]
+        self, request: Request, route: Route, grown: Grown, found: Sequence[Looked]
     ) -> tuple[Grown, list[Plan]]:
-        judged = [_judged(grown.field, one, grown.route) for one in found]
-        return self._join(request, [*grown.looked, *judged], judged, grown.seeds)
+        judged = [_judged(grown.field, one, route) for one in found]
+        return self._join(request, route, [*grown.looked, *judged], judged, grown.seeds)
 
     def _join(
-        self, request: Request, looked: Sequence[Looked], fresh: Sequence[Looked], seeds: int
+        self,
+        request: Request,
+        route: Route,
+        looked: Sequence[Looked],
+        fresh: Sequence[Looked],
+        seeds: int,
     ) -> tuple[Grown, list[Plan]]:
         """What is known now, and the next level."""
-        route = looked[0].route
         kept = [(one.window, chosen(one, route)) for one in looked if one.kept]
         grown = Grown(tuple(looked), self.joined(request, kept), seeds)
         left = request.extent.max_windows - len(looked)
@@ -273,18 +264,18 @@ class Grower:
         return Looked(planned.window, masks, decoded.route, embedded.hit, phases)
 
     async def _look_on(
-        self,
-        volume: VolumeRecord,
-        planned: Plan,
-        choice: Choice,
-        route: Route,
-        places: asyncio.Semaphore,
-    ) -> Looked:
-        """The same for a neighbour, in which there may be nothing to see."""
-        try:
-            return await self._look(volume, planned, choice, places)
-        except NoForeground:
-            return Looked(planned.window, {}, _ROUTE_UNKNOWN, True, {}, kept=False)
+        self, volume: VolumeRecord, level: Sequence[Plan], choice: Choice
+    ) -> list[Looked]:
+        """The same for neighbours, in which there may be nothing to see."""
+        places = asyncio.Semaphore(_AT_ONCE)
+
+        async def look(planned: Plan) -> Looked:
+            try:
+                return await self._look(volume, planned, choice, places)
+            except NoForeground:
+                return Looked(planned.window, {}, _ROUTE_UNKNOWN, True, {}, kept=False)
+
+        return await _all([look(planned) for planned in level])
 
 
 def _rounded(field: Field) -> Field:
@@ -307,12 +298,18 @@ def candidates(grower: Grower, request: Request, grown: Grown) -> Fields:
     kept = [one for one in grown.looked if one.kept]
     names = [name for name in kept[0].candidates if all(name in one.candidates for one in kept)]
     name = answer_name(kept[0].candidates, grown.route)
+    if grown.coarse is not None:  # another mask may not have outgrown its windows at all
+        return {name: grown.field}
     return {
         other: grown.field
         if other == name
         else grower.joined(request, [(one.window, one.candidates[other]) for one in kept])
         for other in dict.fromkeys([*names, name])
     }
+
+
+def _most(request: Request) -> int:
+    return request.extent.max_windows
 
 
 def _continuing(choice: Choice, route: Route) -> Choice:

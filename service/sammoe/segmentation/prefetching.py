@@ -1,4 +1,4 @@
-"""Studies that a PACS tells of: their scans are pulled and warmed before anybody asks for them."""
+"""Studies that a PACS tells of, and whole scans, are warmed before anybody clicks on them."""
 
 import asyncio
 import logging
@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from sammoe.errors import EngineBusy, SammoeError, TooLarge
 from sammoe.pacs import Pacs, SeriesQuery
 from sammoe.segmentation.pulling import Pull
+from sammoe.segmentation.warming import WarmUp
 from sammoe.store import VolumeRecord
 from sammoe.telemetry import log_failure
 from sammoe.volume.window import Window
@@ -28,8 +29,10 @@ class Scans(Protocol):
         self, principal: str, pull: Pull, limit: int
     ) -> tuple[VolumeRecord, bool]: ...
 
+    async def plan_warm_up(self, principal: str, volume_id: str, budget_bytes: int) -> WarmUp: ...
+
     def warm_whole(
-        self, principal: str, volume_id: str, budget_bytes: int
+        self, principal: str, volume_id: str, planned: WarmUp
     ) -> AsyncIterator[Window]: ...
 
     async def warm(self, principal: str, volume_id: str) -> int: ...
@@ -43,21 +46,29 @@ class _Study:
     server: str | None
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class _Scan:
+    principal: str
+    volume_id: str
+    planned: WarmUp
+
+
 class Prefetcher:
-    """Takes one study after the other, so that clicks have the machine. Lives with an event loop.
+    """Takes one study or scan after the other, so that clicks have the machine. Lives with an event
+    loop.
 
     What waits is lost when the process ends: ``sammoe warm`` finds it again.
 
     Parameters
     ----------
     budget_bytes
-        Most that the embeddings of one scan may take.
+        Most that the embeddings of a study's scan may take.
     """
 
     def __init__(self, scans: Scans, budget_bytes: int) -> None:
         self._scans = scans
         self._budget_bytes = budget_bytes
-        self._queue: asyncio.Queue[_Study] = asyncio.Queue(_WAITING)
+        self._queue: asyncio.Queue[_Study | _Scan] = asyncio.Queue(_WAITING)
         self._task: asyncio.Task[None] | None = None
 
     def add(self, principal: str, study: str, limit: int, server: str | None) -> int:
@@ -75,13 +86,11 @@ class Prefetcher:
             Too many wait.
         """
         self._scans.pacs.connection(server)
-        try:
-            self._queue.put_nowait(_Study(principal, study, limit, server))
-        except asyncio.QueueFull:
-            raise EngineBusy(f"{_WAITING} studies wait already; tell of this one later.") from None
-        if self._task is None:
-            self._task = asyncio.create_task(self._run())
-        return self._queue.qsize()
+        return self._put(_Study(principal, study, limit, server))
+
+    def add_scan(self, principal: str, volume_id: str, planned: WarmUp) -> int:
+        """Have windows of a scan embedded; the same for it."""
+        return self._put(_Scan(principal, volume_id, planned))
 
     async def close(self) -> None:
         """Stop; what waits is forgotten."""
@@ -89,13 +98,25 @@ class Prefetcher:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
+    def _put(self, one: _Study | _Scan) -> int:
+        try:
+            self._queue.put_nowait(one)
+        except asyncio.QueueFull:
+            raise EngineBusy(f"{_WAITING} wait already to be warmed; ask again later.") from None
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        return self._queue.qsize()
+
     async def _run(self) -> None:
         while True:
-            study = await self._queue.get()
+            one = await self._queue.get()
             try:
-                await self._take(study)
+                if isinstance(one, _Study):
+                    await self._take(one)
+                else:
+                    await self._embed(one.principal, one.volume_id, one.planned)
             except SammoeError as error:
-                _log.warning("a study was not warmed: %s", error.code)
+                _log.warning("a study or scan was not warmed: %s", error.code)
             except Exception as error:  # a fault of ours, which must not end the work for others
                 log_failure("prefetch", error)
 
@@ -114,7 +135,12 @@ class Prefetcher:
     async def _warm(self, principal: str, volume_id: str) -> None:
         """The windows that most clicks would take; only the middle one where they are too many."""
         try:
-            async for _ in self._scans.warm_whole(principal, volume_id, self._budget_bytes):
-                pass
+            planned = await self._scans.plan_warm_up(principal, volume_id, self._budget_bytes)
         except TooLarge:
             await self._scans.warm(principal, volume_id)
+        else:
+            await self._embed(principal, volume_id, planned)
+
+    async def _embed(self, principal: str, volume_id: str, planned: WarmUp) -> None:
+        async for _ in self._scans.warm_whole(principal, volume_id, planned):
+            pass

@@ -1,8 +1,11 @@
 """An engine in use: what works on it, and how many requests still do."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+import numpy as np
 
 from sammoe.engine import Engine, WorkerPool
 from sammoe.segmentation.allowances import Allowances
@@ -44,6 +47,7 @@ class Served:
         )
         self.clicker = Clicker(engine, store, self.embedder, self.rule, clicks)
         self.candidates = CandidateMaker(engine, store, self.clicker.grower, clicks)
+        self._encode_seconds: float | None = None
         self._users = 0
         self._left = asyncio.Event()
         self._left.set()
@@ -59,6 +63,14 @@ class Served:
             self._users -= 1
             if not self._users:
                 self._left.set()
+
+    async def encode_seconds(self) -> float:
+        """How long a window takes to embed, by trying with an empty one, once."""
+        if self._encode_seconds is None:
+            started, side = time.perf_counter(), self.rule.side
+            await self.engine.encode(np.zeros((1, 1, side, side, side), np.float32))
+            self._encode_seconds = time.perf_counter() - started
+        return self._encode_seconds
 
     async def close(self) -> None:
         """Wait until nobody uses the engine, and free what works on it."""

@@ -38,13 +38,18 @@ class WarmUp:
         The one that most clicks would take first.
     covered
         Share of the clicks on the body that find one of them.
+    size
+        Bytes of all embeddings.
     """
 
     windows: tuple[Window, ...]
     covered: float
+    size: int
 
 
-def warm_up(volume: VolumeRecord, voxels: NDArray[Any], rule: WindowRule) -> WarmUp:
+def warm_up(
+    volume: VolumeRecord, voxels: NDArray[Any], rule: WindowRule, embedding_bytes: int
+) -> WarmUp:
     """Plan the warm-up of a whole scan; ``voxels`` [i, j, k] are its own."""
     steps = [max(1, round(SAMPLE_MM / spacing)) for spacing in volume.geometry.spacing]
     first = [step // 2 if n > step // 2 else 0 for step, n in zip(steps, volume.shape, strict=True)]
@@ -56,7 +61,7 @@ def warm_up(volume: VolumeRecord, voxels: NDArray[Any], rule: WindowRule) -> War
     ranked = sorted(taken.items(), key=lambda item: (-item[1], item[0].start))
     kept = [(window, count) for window, count in ranked if count >= RARE * len(places)]
     covered = sum(count for _, count in kept) / max(1, len(places))
-    return WarmUp(tuple(window for window, _ in kept), covered)
+    return WarmUp(tuple(window for window, _ in kept), covered, embedding_bytes * len(kept))
 
 
 def body(voxels: NDArray[Any], modality: Modality) -> NDArray[np.bool_]:

@@ -31,7 +31,7 @@ from sammoe.segmentation.allowances import Allowances
 from sammoe.segmentation.answers import Segmented
 from sammoe.segmentation.clicking import Click, Render
 from sammoe.segmentation.forgetting import Forgetting
-from sammoe.segmentation.growing import Extent, Progress
+from sammoe.segmentation.grown import Extent, Progress
 from sammoe.segmentation.parents import ANSWER, Candidate, field_of
 from sammoe.segmentation.planning import window_to_warm
 from sammoe.segmentation.prefetching import Prefetcher
@@ -64,6 +64,8 @@ T = TypeVar("T")
 
 _READY_SECONDS: Final = 5.0
 """How long engine and store may take to say that they can answer and be written."""
+
+_MIB = 1 << 20
 
 _log = logging.getLogger(__name__)
 
@@ -154,6 +156,9 @@ class Workspace:
         How often another bundle took over or was refused, and which one should answer and does not.
     forgetting
         Keeps copies in step with deletions.
+    warm_budget
+        Bytes that the embeddings of one scan may take where nobody says how many: half of their
+        memory.
     """
 
     def __init__(
@@ -185,8 +190,9 @@ class Workspace:
         self.results = Results(store, lambda: self.bundle, self._mask, self._clicks, self._scans)
         self._looking: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
-        # Half of the memory: who clicks on another scan meanwhile keeps what was embedded for that.
-        self._prefetcher = Prefetcher(self, cache.limit_bytes // 2)
+        # Who clicks on another scan meanwhile keeps what was embedded for that.
+        self.warm_budget = cache.limit_bytes // 2
+        self._prefetcher = Prefetcher(self, self.warm_budget)
 
     @property
     def engine(self) -> Engine:
@@ -439,46 +445,53 @@ class Workspace:
         """Pull in the background the scans of a study, and warm each; see `Prefetcher.add`."""
         return self._prefetcher.add(principal, study, limit, server)
 
-    async def plan_warm_up(self, principal: str, volume_id: str) -> tuple[WarmUp, int]:
-        """Say what `warm_whole` would embed, and how many bytes that is."""
-        volume = await self.get_volume(principal, volume_id)
-        rule, model = self._served.rule, self.bundle.manifest.model
-        ran = await self._scans.run(
-            lambda: warm_up(volume, self.store.volumes.voxels(volume), rule)
-        )
-        return ran.value, 2 * model.embedding_channels * model.grid**3 * len(ran.value.windows)
+    def warm_later(self, principal: str, volume_id: str, planned: WarmUp) -> None:
+        """`warm_whole` in the background, after the scans and studies that wait."""
+        self._prefetcher.add_scan(principal, volume_id, planned)
 
-    async def encode_nothing(self) -> None:
-        """Embed an empty window, to see how long that takes."""
-        side = self._served.rule.side
-        with self._served.used() as served:
-            await served.engine.encode(np.zeros((1, 1, side, side, side), np.float32))
-
-    async def warm_whole(
-        self, principal: str, volume_id: str, budget_bytes: int
-    ) -> AsyncIterator[Window]:
-        """Embed the windows that most clicks on a scan would take, one after the other.
+    async def plan_warm_up(
+        self, principal: str, volume_id: str, budget_bytes: int | None = None
+    ) -> WarmUp:
+        """Say which windows of a scan `warm_whole` shall embed: those that most clicks would take.
 
         Parameters
         ----------
         budget_bytes
-            For all of them.
-
-        Yields
-        ------
-        Each window that is there.
+            For all of their embeddings; None: whatever it takes.
 
         Raises
         ------
         TooLarge
-            They would take more; nothing was embedded.
+            They would take more.
         """
-        planned, size = await self.plan_warm_up(principal, volume_id)
-        if size > budget_bytes:
+        volume = await self.get_volume(principal, volume_id)
+        rule, model = self._served.rule, self.bundle.manifest.model
+        embedding_bytes = 2 * model.embedding_channels * model.grid**3
+        ran = await self._scans.run(
+            lambda: warm_up(volume, self.store.volumes.voxels(volume), rule, embedding_bytes)
+        )
+        planned = ran.value
+        if budget_bytes is not None and planned.size > budget_bytes:
             raise TooLarge(
-                f"The embeddings of {len(planned.windows)} windows take {size >> 20} MiB, and"
-                f" {budget_bytes >> 20} MiB are allowed."
+                f"The embeddings of {len(planned.windows)} windows take"
+                f" {planned.size / _MIB:.1f} MiB, and {budget_bytes / _MIB:.1f} MiB are allowed."
             )
+        return planned
+
+    async def encode_seconds(self) -> float:
+        """How long the engine that answers now takes for a window, by trying once."""
+        with self._served.used() as served:
+            return await served.encode_seconds()
+
+    async def warm_whole(
+        self, principal: str, volume_id: str, planned: WarmUp
+    ) -> AsyncIterator[Window]:
+        """Embed the windows that were planned, one after the other.
+
+        Yields
+        ------
+        Each window that is there.
+        """
         volume = await self.get_volume(principal, volume_id)
         for window in planned.windows:
             with suppress(NoForeground):

@@ -296,7 +296,8 @@ class FieldRecord(_Closed):
 class ExtentRecord(_Closed):
     """How far a request may go: at most so many windows; ``extend``: beyond its own at all.
 
-    ``spacing``: of the model grid, mm, where the request says one.
+    ``spacing``: of the model grid, mm, where the request says one. ``zoom``: whether it might look
+    through coarser windows, too.
     """
 
     model_config = ConfigDict(from_attributes=True)
@@ -304,6 +305,7 @@ class ExtentRecord(_Closed):
     max_windows: int
     extend: bool
     spacing: float | None = None
+    zoom: bool = False
 
 
 class SegmentationRecord(Record):

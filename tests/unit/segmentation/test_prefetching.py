@@ -11,7 +11,10 @@ from sammoe.pacs import SeriesFound, SeriesPage, SeriesQuery
 from sammoe.segmentation import prefetching
 from sammoe.segmentation.prefetching import Prefetcher
 from sammoe.segmentation.pulling import Pull
+from sammoe.segmentation.warming import WarmUp
 from sammoe.volume.window import Window
+
+PLANNED = WarmUp((Window(1.5, (0, 0, 0), 32), Window(1.5, (16, 0, 0), 32)), 1.0, 7)
 
 
 class Scans:
@@ -45,14 +48,18 @@ class Scans:
             raise DicomSlicesMissing("a gap")
         return type("Volume", (), {"id": pull.series}), True
 
-    async def warm_whole(
-        self, principal: str, volume_id: str, budget_bytes: int
-    ) -> AsyncIterator[Window]:
+    async def plan_warm_up(self, principal: str, volume_id: str, budget_bytes: int) -> WarmUp:
+        assert budget_bytes == 9
         if volume_id == "1.2.MR":
             raise TooLarge("more windows than the budget has room for")
-        for start in (0, 16):
-            yield Window(1.5, (start, 0, 0), 32)
-        self.done.append(volume_id)
+        return PLANNED
+
+    async def warm_whole(
+        self, principal: str, volume_id: str, planned: WarmUp
+    ) -> AsyncIterator[Window]:
+        for window in planned.windows:
+            yield window
+        self.done.append(f"{volume_id} of {principal}")
 
     async def warm(self, principal: str, volume_id: str) -> int:
         self.done.append(f"middle of {volume_id}")
@@ -69,7 +76,19 @@ async def test_every_scan_of_every_study_is_warmed() -> None:
     await prefetcher.close()
 
     assert waiting == [1, 2, 3]
-    assert scans.done == ["1.1.MR", "1.2.CT", "middle of 1.2.MR"]
+    assert scans.done == ["1.1.MR of alice", "1.2.CT of alice", "middle of 1.2.MR"]
+
+
+async def test_scans_wait_in_the_same_line() -> None:
+    scans = Scans()
+    prefetcher = Prefetcher(scans, 9)
+    assert prefetcher.add("alice", "1.1", 7, None) == 1
+    assert prefetcher.add_scan("bob", "volume", PLANNED) == 2
+    async with asyncio.timeout(10):
+        while len(scans.done) < 2:
+            await asyncio.sleep(0.001)
+    await prefetcher.close()
+    assert scans.done == ["1.1.MR of alice", "volume of bob"]
 
 
 async def test_only_so_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,22 +24,23 @@ def test_empty_corners_cost_nothing_and_the_rule_decides(store: LocalStore) -> N
     volume = volume_record(store, shape=SHAPE, modality=Modality.CT)
     voxels = np.full(SHAPE, -1000, np.int16)
     voxels[20:180, 100:170, 20:140] = 40
-    planned = warm_up(volume, voxels, RULE)
+    planned = warm_up(volume, voxels, RULE, 8)
+    assert planned.size == 8 * len(planned.windows)
     assert len({*planned.windows}) == len(planned.windows)
     assert planned.covered > 0.9
     inside = np.argwhere(voxels > 0)
     clicks = np.random.default_rng(0).permutation(inside)[:200].tolist()
     taken = [window_for_point(volume.geometry, click, Modality.CT, RULE) for click in clicks]
     assert sum(window in planned.windows for window in taken) > 180
-    coarse = warm_up(volume, voxels, replace(RULE, coarse=0.25))
+    coarse = warm_up(volume, voxels, replace(RULE, coarse=0.25), 8)
     assert len(coarse.windows) < len(planned.windows) / 2
-    whole = warm_up(volume, np.full(SHAPE, 40, np.int16), RULE)
+    whole = warm_up(volume, np.full(SHAPE, 40, np.int16), RULE, 8)
     assert len(whole.windows) > len(planned.windows)
 
 
 def test_scan_without_a_body_needs_no_window(store: LocalStore) -> None:
     volume = volume_record(store, shape=SHAPE, modality=Modality.CT)
-    planned = warm_up(volume, np.full(SHAPE, -1000, np.int16), RULE)
+    planned = warm_up(volume, np.full(SHAPE, -1000, np.int16), RULE, 8)
     assert (planned.windows, planned.covered) == ((), 0.0)
 
 

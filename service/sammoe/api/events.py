@@ -1,0 +1,46 @@
+"""Answers that come in steps: server-sent events, a ``problem`` in place of what failed."""
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from starlette.responses import Response, StreamingResponse
+
+from sammoe.api.idempotency import HEADER as IDEMPOTENCY_KEY
+from sammoe.api.negotiation import EVENTS
+from sammoe.api.problems import fail, refuse
+from sammoe.api.services import Call
+from sammoe.errors import RequestRefused, SammoeError
+from sammoe.telemetry import log_failure
+
+Steps = AsyncGenerator[tuple[str, dict[str, Any]], None]
+"""Names and data of events; closed when the client goes away."""
+
+
+def check_unkeyed(call: Call) -> None:
+    """Refuse an Idempotency-Key: a stream can not be answered again."""
+    if IDEMPOTENCY_KEY in call.request.headers:
+        raise RequestRefused(f"{IDEMPOTENCY_KEY} does not go with {EVENTS}: leave one out.")
+
+
+def stream(call: Call, steps: Steps, status: int) -> Response:
+    """Answer with events as the steps come."""
+    return StreamingResponse(_events(call, steps), status, media_type=EVENTS)
+
+
+async def _events(call: Call, steps: Steps) -> AsyncIterator[bytes]:
+    state = call.request.scope["state"]
+    try:
+        async with aclosing(steps):
+            async for name, data in steps:
+                yield _event(name, data)
+    except SammoeError as error:
+        yield _event("problem", json.loads(bytes(refuse(error, state).body)))
+    except Exception as error:
+        log_failure(state["request_id"], error)
+        yield _event("problem", json.loads(bytes(fail(state).body)))
+
+
+def _event(name: str, data: dict[str, Any]) -> bytes:
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
