@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ START_SECONDS: Final = 120.0
 RUN_SECONDS: Final = 240.0
 """Of a start, and of a command that trains. Generous: other tests may have all cores."""
 
-_URL = re.compile(r"http://127\.0\.0\.1:(\d+)")
+_URL = re.compile(r"https?://127\.0\.0\.1:(\d+)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +62,17 @@ def sammoe(*arguments: str | Path, **environment: str) -> "subprocess.CompletedP
 
 
 @contextmanager
-def serving(bundle: Path, state: Path, *flags: str, **environment: str) -> Iterator[Server]:
-    """Start the service, wait until it is ready, and end it if the test did not."""
+def serving(
+    bundle: Path,
+    state: Path,
+    *flags: str,
+    trusting: ssl.SSLContext | None = None,
+    **environment: str,
+) -> Iterator[Server]:
+    """Start the service, wait until it is ready, and end it if the test did not.
+
+    ``trusting``: where it speaks TLS, what trusts it.
+    """
     log = state.with_name(f"{state.name}.log")
     command = [sys.executable, "-m", "sammoe", "serve", "--port", "0", "--threads", "1"]
     command += ["--bundle", str(bundle), "--state", str(state), *flags]
@@ -77,8 +87,10 @@ def serving(bundle: Path, state: Path, *flags: str, **environment: str) -> Itera
             found = _URL.search(greeting)
             assert found, log.read_text()
             server = Server(process, int(found[1]), greeting, log)
-            with httpx.Client(transport=httpx.HTTPTransport(retries=8)) as http:
-                http.get(f"{server.url}/readyz", timeout=START_SECONDS).raise_for_status()
+            transport = httpx.HTTPTransport(verify=trusting or True, retries=8)
+            url = server.url.replace("http", "http" if trusting is None else "https")
+            with httpx.Client(transport=transport) as http:
+                http.get(f"{url}/readyz", timeout=START_SECONDS).raise_for_status()
             yield server
         finally:
             process.kill()

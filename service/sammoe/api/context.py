@@ -44,9 +44,12 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _HEADERS: Final = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"referrer-policy", b"no-referrer"),
 )
 """On every answer that does not say otherwise: it may show a patient's anatomy, so no cache keeps
-it and nobody guesses."""
+it, nobody guesses what it is, and no page shows it but by a request of its own (CORS)."""
 
 
 class RequestContext:

@@ -16,6 +16,8 @@ from sammoe.settings import Settings, env_name, flag
 
 _BACKLOG: Final = 128
 _KEEP_ALIVE_SECONDS: Final = 5
+_STRICT: Final = [("Strict-Transport-Security", "max-age=31536000")]
+"""Where the service itself speaks TLS to other machines: browsers then never ask without."""
 _SPARE_CONNECTIONS: Final = 256
 """Connections beyond the requests at once: idle ones of browsers, and probes."""
 _UNREAD_MILLISECONDS: Final = 60_000
@@ -35,6 +37,7 @@ def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         timeout_graceful_shutdown=settings.shutdown_seconds,
         # Any callable that makes protocols will do, whatever the annotation says.
         http=cast(type[asyncio.Protocol], connections.protocol),
+        headers=_STRICT if settings.tls_certificate and not settings.is_loopback else None,
         lifespan="off",
         ws="none",
     )

@@ -142,6 +142,8 @@ async def _answer(app: FastAPI, settings: Settings, listener: socket.socket) -> 
 
 
 def _has_stored_keys(settings: Settings) -> bool:
+    if settings.store is None and not settings.state.is_dir():
+        return False
     store = open_store(settings.state, settings.store)
     try:
         return store.keys.any()

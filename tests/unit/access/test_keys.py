@@ -1,4 +1,5 @@
 import hashlib
+import hmac
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,22 @@ def test_a_malformed_entry_is_refused_and_not_repeated(entry: str) -> None:
         ring(api_keys=entry)
     assert "SAMMOE_API_KEYS" in caught.value.detail
     assert entry.rpartition(":")[2] not in caught.value.detail or entry.endswith(":")
+
+
+@pytest.mark.parametrize("guess", ["", KEY, KEY[:-1], f"{KEY}x", "y" * 40])
+def test_every_key_is_compared_whatever_is_guessed(
+    guess: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, seen = ring(api_keys=f"ann:{KEY},bob:sha256:{DIGEST},eve:{KEY}-of-eve"), []
+    compare = hmac.compare_digest
+
+    def watched(one: bytes, other: bytes) -> bool:
+        seen.append((len(one), len(other)))
+        return compare(one, other)
+
+    monkeypatch.setattr("sammoe.access.keys.hmac.compare_digest", watched)
+    keys.owner(guess)
+    assert seen == [(32, 32)] * 3
 
 
 def test_a_malformed_line_is_named_by_number(tmp_path: Path) -> None:

@@ -39,6 +39,9 @@ async def test_every_answer_has_an_id_and_is_not_kept() -> None:
     assert one.text == one.headers["X-Request-Id"] != other.headers["X-Request-Id"]
     assert one.headers["Cache-Control"] == "no-store"
     assert one.headers["X-Content-Type-Options"] == "nosniff"
+    assert one.headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+    assert one.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert one.headers["Referrer-Policy"] == "no-referrer"
 
 
 @pytest.mark.parametrize("wanted", ["abc-1.2_3", "x" * 64])

@@ -2,13 +2,15 @@ import argparse
 from pathlib import Path
 
 import pytest
+import trustme
 
 from sammoe.access import Access
 from sammoe.bundle import load_bundle
 from sammoe.cli import build_parser, main
+from sammoe.cli.auditing import auditing
 from sammoe.cli.listening import listen
 from sammoe.cli.serve import greeting
-from sammoe.errors import SettingsInvalid
+from sammoe.errors import AuditUnavailable, SettingsInvalid
 from sammoe.settings import Settings, env_name, flag
 
 
@@ -117,3 +119,65 @@ def test_an_ipv6_address_is_written_in_brackets(bundle: Path) -> None:
         settings = Settings.load({"host": "::1"})
         lines = greeting(settings, Access(), load_bundle(bundle), listener)
         assert f"http://[::1]:{listener.getsockname()[1]}/v1" in lines
+
+
+@pytest.mark.parametrize("case", ["other key", "no certificate", "key alone", "garbage"])
+def test_a_certificate_that_is_none_is_one_line(
+    tmp_path: Path, case: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    for name, place in (("127.0.0.1", key), ("other.example", tmp_path / "other.pem")):
+        issued = trustme.CA().issue_cert(name)
+        issued.private_key_pem.write_to_path(place)
+        if place == key:
+            issued.cert_chain_pems[0].write_to_path(certificate)
+    (tmp_path / "garbage").write_text("no PEM")
+    given = {
+        "other key": ["--tls-certificate", certificate, "--tls-key", tmp_path / "other.pem"],
+        "no certificate": ["--tls-certificate", tmp_path / "missing", "--tls-key", key],
+        "key alone": ["--tls-key", key],
+        "garbage": ["--tls-certificate", tmp_path / "garbage", "--tls-key", key],
+    }[case]
+    assert main(["serve", "--state", str(tmp_path / "state"), *map(str, given)]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert "--tls-certificate" in said.err
+
+
+@pytest.mark.parametrize("origins", ["*", "https://*.example", "https://ohif.example/path", "null"])
+def test_an_origin_that_is_none_is_one_line(
+    origins: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "--allowed-origins", origins]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert "--allowed-origins" in said.err
+
+
+def test_other_machines_are_served_with_a_key_in_the_store(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    serve = ["serve", "--host", "0.0.0.0", "--state", str(tmp_path / "state")]
+    serve += ["--tls-key", str(tmp_path / "none")]  # refused next, so that nothing is served
+    assert main(serve) == 2
+    assert "sammoe keys create" in capsys.readouterr().err
+    assert not (tmp_path / "state").exists()
+    given = ["--principal", "ann", "--role", "reader", "--state", str(tmp_path / "state")]
+    assert main(["keys", "create", *given]) == 0
+    capsys.readouterr()
+    assert main(serve) == 2
+    assert "--tls-key" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("audit", ["closed", "open", "off"])
+async def test_a_log_that_can_not_be_written_is_no_start_unless_it_may_be(
+    tmp_path: Path, audit: str
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    settings = Settings.load({"audit": audit, "audit_folder": tmp_path / "file" / "audit"})
+    if audit == "closed":
+        with pytest.raises(AuditUnavailable):
+            await auditing(settings).__aenter__()
+        return
+    async with auditing(settings) as log:
+        assert (log is None) == (audit == "off")
