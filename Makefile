@@ -18,7 +18,8 @@ SERVING = --extra triton --extra s3 --extra viewers --extra oidc --extra tracing
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help demo viewer triton secrets test check check-tensorrt bench-gpu lock environment
+.PHONY: help demo viewer triton secrets test reliability check check-tensorrt bench-gpu lock \
+	environment
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +43,9 @@ secrets: ## an API key and passwords for docker-compose.yml, in secrets/
 test: check viewer ## linters, types, then every test that this machine can run, with coverage
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal \
 		--cov --cov-report term --durations 10
+
+reliability: environment ## run what may go wrong, and write docs/reliability.md
+	$(BIN)/python -m pytest -m fault --reliability --numprocesses $(WORKERS) --dist worksteal
 
 check: environment ## linters and types only
 	$(BIN)/ruff check .

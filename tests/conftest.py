@@ -6,13 +6,20 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
 import pytest
 
 from tests.budgets import Budgets
+from tests.faults.report import Reliability, seeing
 from tests.skips import SkipPolicy, data_folder, missing_data
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--reliability``: write the page of faults from this run."""
+    parser.addoption("--reliability", action="store_true", help="write docs/reliability.md")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -20,6 +27,8 @@ def pytest_configure(config: pytest.Config) -> None:
     in_ci = bool(os.environ.get("CI"))
     config.pluginmanager.register(SkipPolicy(strict=in_ci), "sammoe-skips")
     config.pluginmanager.register(Budgets(), "sammoe-budgets")
+    write = bool(config.getoption("reliability"))
+    config.pluginmanager.register(Reliability(write=write), "sammoe-reliability")
     # Times vary on a busy machine; and in CI the same code must give the same answer.
     hypothesis.settings.register_profile(
         "sammoe",
@@ -36,3 +45,9 @@ def real_data() -> Path:
     if reason := missing_data():
         pytest.skip(reason)
     return data_folder()
+
+
+@pytest.fixture
+def seen(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Says in words what a test saw of its case, for the page of faults."""
+    return seeing(request)

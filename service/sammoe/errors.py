@@ -564,10 +564,20 @@ class PacsUnavailable(PacsError):
 
 
 class StoreUnavailable(SammoeError):
-    """The store refused or failed; nothing was answered without its durable record."""
+    """The store refused or failed; nothing was answered without its durable record.
+
+    Attributes
+    ----------
+    record
+        Whether it is one record that can not be read: others may be well.
+    """
 
     code = "store_unavailable"
     status = 503
+
+    def __init__(self, detail: str, *, pointer: str | None = None, record: bool = False) -> None:
+        super().__init__(detail, pointer=pointer)
+        self.record = record
 
 
 class AuditUnavailable(SammoeError):

@@ -71,6 +71,7 @@ async def test_one_enhanced_image_is_a_volume(service: Service) -> None:
     assert answer.json()["shape"] == list(SHAPE)
 
 
+@pytest.mark.fault("S10")
 async def test_odd_series_are_volumes_with_a_warning(http: AsyncClient) -> None:
     affine = np.diag([-0.8, -0.7, 2.5, 1])
     affine[1, 2] = 0.6
@@ -81,6 +82,7 @@ async def test_odd_series_are_volumes_with_a_warning(http: AsyncClient) -> None:
     assert "13.5 degrees" in answer.json()["warnings"][0]["detail"]
 
 
+@pytest.mark.fault("S10")
 async def test_a_refusal_has_its_code_and_numbers(http: AsyncClient) -> None:
     made = series(CT)
 

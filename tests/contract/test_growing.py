@@ -95,6 +95,7 @@ async def test_refusal_in_steps_is_a_problem(service: Service) -> None:
     assert refusal(none) == (404, "not_found")
 
 
+@pytest.mark.fault("S34")
 async def test_who_leaves_stops_the_work(service: Service, workspace: Workspace) -> None:
     volume = await long_scan(service)
     body = json.dumps(TWO | {"max_windows": 64}).encode()
@@ -177,6 +178,7 @@ async def test_mask_that_is_brought_can_be_refined_at_once(service: Service) -> 
         assert refusal(none) == (404, "candidate_unavailable")
 
 
+@pytest.mark.fault("S17")
 async def test_mask_must_lie_on_the_volume(service: Service) -> None:
     volume = await service.volume()
     moved = AFFINE.copy()

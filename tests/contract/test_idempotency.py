@@ -22,6 +22,7 @@ def same(one: httpx.Response, other: httpx.Response) -> bool:
     )
 
 
+@pytest.mark.fault("S19")
 @pytest.mark.parametrize("form", ["application/json", PACKED, NIFTI])
 async def test_a_click_sent_twice_is_done_once(service: Service, form: str) -> None:
     volume = await service.volume()
@@ -36,6 +37,7 @@ async def test_a_click_sent_twice_is_done_once(service: Service, form: str) -> N
     assert len(listed["items"]) == 1
 
 
+@pytest.mark.fault("S19")
 async def test_the_key_with_another_request_is_a_conflict(service: Service) -> None:
     volume, other = await service.volume(), await service.volume(1)
     await service.click(volume, headers=KEY)
@@ -56,6 +58,7 @@ async def test_another_key_is_another_request(service: Service) -> None:
     assert one.json()["id"] != other.json()["id"]
 
 
+@pytest.mark.fault("S19")
 async def test_two_at_once_are_done_once(service: Service) -> None:
     volume = await service.volume()
     answers = await asyncio.gather(*(service.click(volume, headers=KEY) for _ in range(5)))

@@ -15,6 +15,7 @@ def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
+@pytest.mark.fault("S20")
 async def test_nobody_enters_without_a_key(workspace: Workspace) -> None:
     async with Service.over(workspace, api_keys=KEYS) as service:
         http = service.http
@@ -42,6 +43,7 @@ async def test_an_upload_without_a_key_is_not_received(workspace: Workspace) -> 
         assert answer.headers["Connection"] == "close"
 
 
+@pytest.mark.fault("S18")
 async def test_what_is_anothers_is_not_there(workspace: Workspace) -> None:
     async with Service.over(workspace, api_keys=KEYS) as service:
         http = service.http
@@ -127,6 +129,7 @@ async def test_a_listed_page_may_call_and_read(workspace: Workspace) -> None:
         assert refused.headers["Access-Control-Allow-Origin"] == origin
 
 
+@pytest.mark.fault("S21")
 @pytest.mark.parametrize(
     "origin", ["null", "https://ohif.example.evil.example", "http://ohif.example", "https://evil"]
 )
@@ -141,6 +144,7 @@ async def test_other_pages_may_not(workspace: Workspace, origin: str) -> None:
             assert "Access-Control-Allow-Origin" not in answer.headers
 
 
+@pytest.mark.fault("S21")
 async def test_by_default_no_other_page_may_call(service: Service) -> None:
     answer = await preflight(service.http, "https://ohif.example")
     assert refusal(answer) == (403, "origin_refused")
@@ -149,6 +153,7 @@ async def test_by_default_no_other_page_may_call(service: Service) -> None:
     assert "Access-Control-Allow-Origin" not in own.headers
 
 
+@pytest.mark.fault("S21")
 async def test_a_rebound_name_is_misdirected(service: Service) -> None:
     answer = await service.http.get("/v1/volumes", headers={"Host": "evil.example"})
     assert refusal(answer) == (421, "host_refused")

@@ -36,6 +36,7 @@ async def test_a_method_that_a_route_has_not_is_refused(
     assert answer.headers["Allow"]
 
 
+@pytest.mark.fault("S33")
 @pytest.mark.parametrize(
     "body",
     [
@@ -56,6 +57,7 @@ async def test_what_is_no_json_is_refused(service: Service, body: bytes) -> None
     assert "Doe" not in answer.text
 
 
+@pytest.mark.fault("S33")
 @pytest.mark.parametrize(
     "body",
     [
@@ -79,6 +81,7 @@ async def test_some_faults_are_listed_up_to_a_bound(service: Service) -> None:
     assert len(answer.json()["errors"]) == 32
 
 
+@pytest.mark.fault("S31")
 @pytest.mark.parametrize(
     "headers",
     [
@@ -99,6 +102,7 @@ async def test_a_charset_is_no_matter(service: Service) -> None:
     assert answer.status_code == 201
 
 
+@pytest.mark.fault("S33")
 async def test_a_body_over_the_limit_is_refused(workspace: Workspace) -> None:
     async def endless() -> AsyncIterator[bytes]:
         while True:
@@ -122,6 +126,7 @@ async def test_a_content_length_that_is_no_number_is_refused(
     assert refusal(answer) == (400, "malformed_body")
 
 
+@pytest.mark.fault("S03")
 async def test_a_silent_body_times_out(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "IDLE_SECONDS", 0.01)
 
@@ -193,6 +198,7 @@ async def test_a_form_may_come_byte_by_byte(service: Service) -> None:
     assert (await service.add(content)).json()["id"] == answer.json()["id"]
 
 
+@pytest.mark.fault("F15", "F24")
 async def test_a_full_disk_is_said_and_nothing_stays(
     service: Service, workspace: Workspace
 ) -> None:

@@ -161,6 +161,7 @@ async def test_a_deleted_segmentation_is_gone_alone(service: Service) -> None:
     assert refusal(undo) == (409, "conflict")
 
 
+@pytest.mark.fault("S15", "S16")
 @pytest.mark.parametrize(
     ("body", "code", "pointer"),
     [
@@ -190,6 +191,7 @@ POSITION = '{"space": "voxel", "points": [{"position": [%s], "label": 1}]}'
 LABEL = '{"space": "voxel", "points": [{"position": [1, 1, 1], "label": %s}]}'
 
 
+@pytest.mark.fault("S15")
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [
@@ -235,6 +237,7 @@ async def test_a_body_of_another_form_is_refused_with_pointers(
     assert not re.search("Doe|passwd|1e999", answer.text)
 
 
+@pytest.mark.fault("S16")
 async def test_more_points_than_the_limit_are_refused(service: Service) -> None:
     volume = await service.volume()
     points = [{"position": [1, 1, 1], "label": 1}] * 1025
@@ -243,6 +246,7 @@ async def test_more_points_than_the_limit_are_refused(service: Service) -> None:
     assert pointers(answer) == ["/points"]
 
 
+@pytest.mark.fault("S17")
 async def test_the_parent_must_be_there_and_of_this_volume(service: Service) -> None:
     volume, other = await service.volume(), await service.volume(1)
     elsewhere = await service.segmentation(other)
@@ -263,6 +267,7 @@ async def test_a_query_that_the_route_does_not_have_is_not_ignored(service: Serv
     assert "Doe" not in answer.text
 
 
+@pytest.mark.fault("S31")
 async def test_forms_that_there_are_not_are_refused_before_any_work(
     service: Service, workspace: Workspace
 ) -> None:
@@ -272,6 +277,7 @@ async def test_forms_that_there_are_not_are_refused_before_any_work(
     assert (await workspace.list_segmentations("local", volume)).items == ()
 
 
+@pytest.mark.fault("S29")
 async def test_two_refinements_of_one_parent_are_both_kept(service: Service) -> None:
     volume = await service.volume()
     parent = await service.segmentation(volume)

@@ -57,6 +57,7 @@ async def test_readiness_tells_that_another_bundle_should_answer(service: Servic
     assert "sammoe_bundle_awaited 1.0" in (await service.http.get("/metrics")).text
 
 
+@pytest.mark.fault("S32")
 async def test_metrics_count_what_happened_under_bounded_labels(service: Service) -> None:
     volume = await service.volume()
     await service.click(volume)
@@ -84,6 +85,7 @@ async def test_metrics_count_what_happened_under_bounded_labels(service: Service
     assert re.search(r"sammoe_uploaded_bytes_total [1-9]", text)
 
 
+@pytest.mark.fault("S13")
 async def test_nothing_of_a_patient_is_logged(
     service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -68,6 +68,7 @@ async def test_what_is_no_scan_is_refused(service: Service) -> None:
     assert refusal(await service.add(b"")) == (400, "malformed_body")
 
 
+@pytest.mark.fault("S31")
 async def test_a_wrong_content_type_is_refused(http: httpx.AsyncClient) -> None:
     for headers in ({"Content-Type": "text/plain"}, {}, {**OCTETS, "Content-Encoding": "gzip"}):
         answer = await http.post("/v1/volumes", content=scans.gzipped(), headers=headers)
@@ -88,6 +89,7 @@ async def test_only_json_can_be_had(service: Service) -> None:
         assert refusal(answer) == (406, "not_acceptable")
 
 
+@pytest.mark.fault("S01")
 async def test_a_declared_size_over_the_limit_is_refused_unread(workspace: Workspace) -> None:
     async def never() -> AsyncIterator[bytes]:
         raise AssertionError("the body was read")
@@ -100,6 +102,7 @@ async def test_a_declared_size_over_the_limit_is_refused_unread(workspace: Works
         assert answer.headers["Connection"] == "close"
 
 
+@pytest.mark.fault("S02")
 @pytest.mark.parametrize("form", [False, True])
 async def test_an_undeclared_size_over_the_limit_is_cut(workspace: Workspace, form: bool) -> None:
     sent = 0

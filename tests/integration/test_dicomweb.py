@@ -82,6 +82,7 @@ def test_what_is_not_there_is_said(http: httpx.Client, study_and_series: tuple[s
     assert (answer.status_code, answer.json()["code"]) == (404, "series_not_found")
 
 
+@pytest.mark.fault("S22")
 @pytest.mark.parametrize("uid", ["", "abc", "1.2/../..", "1.2?x=y", "1" * 65, "http://other/"])
 def test_what_is_no_uid_is_refused(http: httpx.Client, uid: str) -> None:
     answer = pull(http, uid)
@@ -89,6 +90,7 @@ def test_what_is_no_uid_is_refused(http: httpx.Client, uid: str) -> None:
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
 
 
+@pytest.mark.fault("S22")
 def test_only_servers_that_are_set_can_be_asked(http: httpx.Client) -> None:
     wanted = {"study": STUDY, "series": SERIES, "server": "other"}
 
@@ -158,6 +160,7 @@ def test_the_proxy_stores(http: httpx.Client, pacs: OrthancServer) -> None:
     assert "1.2.826.0.1.99" in {one["0020000E"]["Value"][0] for one in listed}
 
 
+@pytest.mark.fault("S22")
 @pytest.mark.parametrize(
     "path",
     [

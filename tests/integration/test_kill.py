@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from sammoe.errors import NotFound
 from sammoe.store import LocalStore
@@ -77,6 +78,7 @@ def check(root: Path, promises: list[tuple[str, str]]) -> int:
     return max([turn, *turns])
 
 
+@pytest.mark.fault("F14")
 def test_killed_writer_leaves_no_half_record(tmp_path: Path) -> None:
     chance = random.Random(7)
     promised: list[tuple[str, str]] = []

@@ -216,6 +216,7 @@ def test_what_can_not_be_done_is_refused_and_loses_nothing(server: Server, ask) 
         np.testing.assert_array_equal(mask, before)
 
 
+@pytest.mark.fault("S18")
 def test_a_lease_ends(server: Server) -> None:
     session, _ = opened(server)
     assert session.lease_status()["remaining_seconds"] > 500
@@ -230,6 +231,7 @@ def test_a_lease_ends(server: Server) -> None:
         session.add_point_interaction(INSIDE, include_interaction=True)
 
 
+@pytest.mark.fault("S18")
 def test_nobody_uses_the_lease_of_another(server: Server) -> None:
     ann, ben = connect(server), connect(server, OTHER)
     with ann, ben:
@@ -268,6 +270,7 @@ def test_users_at_once_never_see_each_others_masks(server: Server) -> None:
         list(pool.map(use, range(10)))
 
 
+@pytest.mark.fault("F14")
 def test_a_restart_between_clicks_is_not_noticed(bundle: Path, tmp_path: Path) -> None:
     state = tmp_path / "state"
     with start(bundle, state) as server:

@@ -92,6 +92,7 @@ def add_and_click(front_end: FrontEnd) -> None:
     click(front_end, add(front_end, next(_seeds))).raise_for_status()
 
 
+@pytest.mark.fault("S28")
 def test_fifty_first_clicks_over_three_front_ends_are_one_encode(
     front_ends: list[FrontEnd],
 ) -> None:
@@ -144,6 +145,7 @@ def rotate(server: RedisServer) -> None:
     server.start("another password")
 
 
+@pytest.mark.fault("F01", "F02", "F03", "F04", "F06")
 @pytest.mark.parametrize("fault", [kill, hang, fill, empty, rotate])
 def test_every_request_succeeds_while_redis_fails(
     front_ends: list[FrontEnd], redis_server: RedisServer, fault: Callable[[RedisServer], None]

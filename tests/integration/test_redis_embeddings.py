@@ -146,6 +146,7 @@ GOOD = pack(np.full(SHAPE, 9, np.float16), "a")
 FLIPPED = GOOD[:-1] + bytes([GOOD[-1] ^ 1])
 
 
+@pytest.mark.fault("F05")
 @pytest.mark.parametrize(
     "foreign",
     [
@@ -180,6 +181,7 @@ async def test_a_value_that_does_not_verify_is_a_miss_and_replaced(
     assert kept == pack(made, "a")
 
 
+@pytest.mark.fault("F07")
 @pytest.mark.parametrize("how", ["cancelled", "timed out"])
 async def test_an_interrupted_read_leaves_nothing_for_the_next(
     server: RedisServer, how: str
@@ -238,6 +240,7 @@ def rotate(server: RedisServer) -> None:
     server.start("another password")
 
 
+@pytest.mark.fault("F01", "F03", "F06")
 @pytest.mark.parametrize("fault", [kill, hang, rotate])
 async def test_without_redis_everything_is_encoded_and_then_it_is_used_again(
     server: RedisServer, fault: Callable[[RedisServer], None]
@@ -264,6 +267,7 @@ async def settle(one: RedisEmbeddings, encoder: Encoder) -> None:
     assert not one.counters.away
 
 
+@pytest.mark.fault("F04")
 async def test_a_full_redis_is_read_and_not_written(server: RedisServer) -> None:
     encoder = Encoder()
     async with replicas(server.url, PATIENT, 1) as (one,):
@@ -277,6 +281,7 @@ async def test_a_full_redis_is_read_and_not_written(server: RedisServer) -> None
         assert (await one.get_or_encode("b", SHAPE, encoder))[1]
 
 
+@pytest.mark.fault("F04")
 async def test_a_redis_that_fills_up_during_an_encode_is_not_written(server: RedisServer) -> None:
     async def fill() -> Embedding:
         server.fill()

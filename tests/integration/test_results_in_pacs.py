@@ -157,6 +157,7 @@ def test_two_patients_with_the_same_pixels_are_not_mixed_up(
         assert seg.FrameOfReferenceUID == image.FrameOfReferenceUID
 
 
+@pytest.mark.fault("S24")
 def test_sending_again_is_harmless_and_nothing_is_deleted(
     http: httpx.Client, orthanc: OrthancServer
 ) -> None:
@@ -199,6 +200,7 @@ def test_a_server_that_keeps_the_first_file_is_no_failure(bundle: Path, tmp_path
         pacs.stop()
 
 
+@pytest.mark.fault("S24")
 def test_what_a_server_refuses_is_said_and_the_rest_is_there(bundle: Path, tmp_path: Path) -> None:
     script = tmp_path / "filter.lua"
     script.write_text(

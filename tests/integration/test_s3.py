@@ -16,10 +16,10 @@ import pytest
 from obstore.store import S3Store
 
 from tests import scans
-from tests.integration.door import Door
 from tests.integration.redis_server import RedisServer
 from tests.integration.s3_server import BUCKET, S3Server, client_environment
 from tests.integration.serving import sammoe, serving
+from tests.support.chaos import ChaosProxy
 
 OCTETS = {"Content-Type": "application/octet-stream"}
 BITE = [36, 30, 20]
@@ -33,7 +33,7 @@ class Place:
     here: httpx.Client
     there: httpx.Client
     folders: tuple[Path, Path]
-    door: Door
+    door: ChaosProxy
     bucket: S3Store
 
     def objects(self) -> list[str]:
@@ -50,7 +50,7 @@ def place(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Place]:
     """Embeddings are shared through Redis, too."""
-    door = Door(s3_server.port)
+    door = ChaosProxy(s3_server.port)
     prefix = secrets.token_hex(4)
     variables = client_environment(f"http://127.0.0.1:{door.port}")
     variables["SAMMOE_REDIS_URL"] = redis_server.url
@@ -121,6 +121,7 @@ def wait_for_more(things: Sized, count: int, what: str) -> None:
     wait(lambda: len(things) >= enough, what)
 
 
+@pytest.mark.fault("F14")
 def test_click_here_refine_undo_and_mask_there(place: Place) -> None:
     volume = add(place.here, 1)
     assert add(place.there, 1) == volume
@@ -202,6 +203,7 @@ def refused(answer: httpx.Response) -> bool:
     return True
 
 
+@pytest.mark.fault("F22")
 def test_nothing_is_lost_when_the_bucket_dies_and_comes_back(place: Place) -> None:
     volume = add(place.here, 4)
     click(place.here, volume).raise_for_status()
@@ -240,6 +242,7 @@ def test_nothing_is_lost_when_the_bucket_dies_and_comes_back(place: Place) -> No
             assert kept["voxel_count"] == count
 
 
+@pytest.mark.fault("F21")
 def test_a_bucket_that_does_not_answer_holds_nobody_else_up(place: Place) -> None:
     volume = add(place.here, 5)
     click(place.here, volume).raise_for_status()

@@ -74,6 +74,7 @@ def test_a_whole_session(http: httpx.Client) -> None:
     assert http.get(path).status_code == 404
 
 
+@pytest.mark.fault("S28")
 def test_fifty_first_clicks_at_once_are_one_encode(http: httpx.Client) -> None:
     volume = add(http, seed=50)
     with ThreadPoolExecutor(50) as pool:
@@ -94,6 +95,7 @@ def test_the_same_click_has_the_same_bytes_hit_or_miss(http: httpx.Client) -> No
     assert miss.content == hit.content
 
 
+@pytest.mark.fault("S01")
 def test_a_declared_size_over_the_limit_is_refused_before_it_is_sent(server: Server) -> None:
     head = (
         b"POST /v1/volumes HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -104,6 +106,7 @@ def test_a_declared_size_over_the_limit_is_refused_before_it_is_sent(server: Ser
     assert b'"code":"too_large"' in answer
 
 
+@pytest.mark.fault("S02")
 def test_an_undeclared_size_over_the_limit_is_cut(server: Server) -> None:
     def endless() -> Iterator[bytes]:
         while True:
@@ -126,6 +129,7 @@ def test_an_undeclared_size_over_the_limit_is_cut(server: Server) -> None:
     assert b"connection: close" in answer.lower()
 
 
+@pytest.mark.fault("S25")
 @pytest.mark.parametrize(
     "request_bytes",
     [
@@ -147,6 +151,7 @@ def test_what_is_no_http_is_refused_and_nobody_else_notices(
     assert http.get("/livez").is_success
 
 
+@pytest.mark.fault("S25")
 def test_two_lengths_at_once_do_not_smuggle_a_request(server: Server) -> None:
     answer = exchange(
         server,
@@ -157,11 +162,13 @@ def test_two_lengths_at_once_do_not_smuggle_a_request(server: Server) -> None:
     assert b"alive" not in answer
 
 
+@pytest.mark.fault("S21")
 def test_a_foreign_host_header_is_refused(server: Server) -> None:
     answer = exchange(server, b"GET /livez HTTP/1.1\r\nHost: evil\r\nConnection: close\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 421 ")
 
 
+@pytest.mark.fault("F13")
 def test_a_request_under_way_is_finished_before_the_end(bundle: Path, tmp_path: Path) -> None:
     body = scans.gzipped()
     head = (
@@ -190,6 +197,7 @@ def test_ctrl_c_ends_it(bundle: Path, tmp_path: Path) -> None:
         assert "Traceback" not in server.log.read_text()
 
 
+@pytest.mark.fault("F14")
 def test_a_kill_loses_nothing(bundle: Path, tmp_path: Path) -> None:
     key = {"Idempotency-Key": "once"}
     with serving(bundle, tmp_path / "state") as server:
@@ -215,6 +223,7 @@ def test_keys_and_log_level_come_from_the_environment(bundle: Path, tmp_path: Pa
         assert server.log.read_text() == ""
 
 
+@pytest.mark.fault("S13")
 def test_nothing_of_a_patient_is_written_to_the_log(bundle: Path, tmp_path: Path) -> None:
     with serving(bundle, tmp_path / "state", "--log-level", "debug") as server:
         with server.client() as http:

@@ -40,6 +40,7 @@ def urls(folder: Path, tmp_path: Path) -> Iterator[list[str]]:
         yield [one.url, two.url]
 
 
+@pytest.mark.fault("F19", "F20")
 def test_users_do_not_notice_a_swap(
     urls: list[str], folder: Path, bundles: tuple[Bundle, Bundle], tmp_path: Path
 ) -> None:
@@ -75,6 +76,7 @@ def test_replicas_follow_the_record_of_their_bucket(
         assert told in two.log.read_text()
 
 
+@pytest.mark.fault("F18")
 def test_a_damaged_bundle_is_not_served(
     urls: list[str], folder: Path, bundles: tuple[Bundle, Bundle]
 ) -> None:

@@ -147,6 +147,7 @@ NAMES = (
 )
 
 
+@pytest.mark.fault("S13")
 def test_nothing_of_a_patient_is_in_logs_metrics_addresses_or_names(
     pacs: OrthancServer, bundle: Path, tmp_path: Path
 ) -> None:

@@ -38,6 +38,7 @@ def ball_overlap(geometry: Geometry, centre: tuple[float, ...], radius_mm: float
     return 2 * np.count_nonzero(back & mask) / (np.count_nonzero(back) + np.count_nonzero(mask))
 
 
+@pytest.mark.fault("S09")
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_a_20_mm_ball_at_1_mm_overlaps_its_source_in_all_48_orders(
     order: tuple[int, int, int],
@@ -49,6 +50,7 @@ def test_a_20_mm_ball_at_1_mm_overlaps_its_source_in_all_48_orders(
         assert ball_overlap(geometry, (21.3, 22.8, 23.1), 10) >= 0.97
 
 
+@pytest.mark.fault("S09")
 @settings(max_examples=25)
 @given(st.tuples(*[st.floats(-6, 6)] * 3), st.tuples(*[st.floats(-0.4, 0.4)] * 3))
 def test_a_20_mm_ball_overlaps_its_source_wherever_it_lies(

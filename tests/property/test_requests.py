@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import httpx
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
@@ -46,6 +47,7 @@ async def sent(body: bytes) -> httpx.Response:
         return await http.post("/", content=body, headers={"Content-Type": "application/json"})
 
 
+@pytest.mark.fault("S33")
 @given(VALUES)
 async def test_any_json_is_understood_or_refused(value: Any) -> None:
     answer = await sent(json.dumps(value).encode())
@@ -69,6 +71,7 @@ def test_any_accept_header_gets_an_offer_or_a_refusal(accept: str) -> None:
     assert chosen in ANSWERS
 
 
+@pytest.mark.fault("S20")
 @given(st.text(alphabet=st.characters(max_codepoint=255), max_size=100))
 def test_no_guess_is_a_key(guess: str) -> None:
     access = Access.from_settings(Settings.load({"api_keys": "ann:ann-has-a-long-key"}))

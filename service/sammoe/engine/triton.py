@@ -179,10 +179,10 @@ class TritonEngine:
         if self._closed:
             raise EngineError("The service is shutting down.")
         with places.one():
-            end = time.monotonic() + places.seconds
+            began = time.monotonic()
+            end = began + places.seconds
             try:
                 async with asyncio.timeout(places.seconds):
-                    began = time.monotonic()
                     try:
                         return await ask(places.seconds)
                     except ServerGone:
@@ -192,7 +192,9 @@ class TritonEngine:
                         if not await self._watchdog.healed(out.model):
                             raise
                     return await ask(end - time.monotonic())
-            except TimeoutError:
+            except (TimeoutError, DeadlineExceeded):
+                # Perhaps it was the channel alone that stalled.
+                self._connection.renew(began)
                 raise DeadlineExceeded("Triton did not answer in time; try again.") from None
 
     def _request(self, choice: Choice, modality: Modality) -> NDArray[np.object_]:

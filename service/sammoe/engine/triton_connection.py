@@ -1,6 +1,8 @@
 """Calls to a Triton server: a deadline on each, and errors that say what is wrong with whom."""
 
+import asyncio
 import re
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -75,8 +77,23 @@ class Connection:
     """
 
     def __init__(self, url: str, shared: SharedInputs | None = None) -> None:
-        self._client = InferenceServerClient(url, channel_args=list(_CHANNEL))
+        self._url = url
+        self._client = self._connected()
+        self._retired: set[asyncio.Task[None]] = set()
         self._shared = shared
+
+    def renew(self, since: float) -> None:
+        """Take another channel, unless that was done ``since`` (`time.monotonic`).
+
+        A channel may stall while the server is well. Calls under way on the old one are finished
+        there.
+        """
+        if since < self._made:
+            return
+        old, self._client = self._client, self._connected()
+        task = asyncio.create_task(_retire(old))
+        self._retired.add(task)
+        task.add_done_callback(self._retired.discard)
 
     async def infer(
         self, model: str, inputs: Mapping[str, NDArray[Any]], seconds: float
@@ -155,7 +172,24 @@ class Connection:
         """Close the channel; calls under way fail."""
         if self._shared is not None:
             await self._shared.close(self._client)
+        for task in self._retired:
+            task.cancel()
+        await asyncio.gather(*self._retired, return_exceptions=True)
         await self._client.close()
+
+    def _connected(self) -> InferenceServerClient:
+        self._made = time.monotonic()
+        # Its own connection: channels of one address share one otherwise.
+        options = [*_CHANNEL, ("grpc.use_local_subchannel_pool", 1)]
+        return InferenceServerClient(self._url, channel_args=options)
+
+
+async def _retire(client: InferenceServerClient) -> None:
+    """Close a client when no call can be under way on it any more, or at the end."""
+    try:
+        await asyncio.sleep(LOAD_SECONDS)
+    finally:
+        await client.close()
 
 
 def failure(error: InferenceServerException) -> EngineError:

@@ -15,7 +15,9 @@ from sammoe.bundle import Bundle
 from sammoe.engine import AUTO, Choice, Engine, Load, WorkerPool
 from sammoe.errors import (
     Conflict,
+    DeadlineExceeded,
     EngineBusy,
+    EngineError,
     NoForeground,
     NotFound,
     RateExceeded,
@@ -61,7 +63,7 @@ from sammoe.volume.window import Window
 T = TypeVar("T")
 
 _READY_SECONDS: Final = 5.0
-"""How long the store may take to say that it can be written."""
+"""How long engine and store may take to say that they can answer and be written."""
 
 _log = logging.getLogger(__name__)
 
@@ -227,13 +229,20 @@ class Workspace:
 
     async def _look(self) -> None:
         looks = await asyncio.gather(
-            self.health.of_engine(self._served.engine.check_ready()),
+            self.health.of_engine(self._engine_answers()),
             self.health.of_store(self._store_answers()),
             return_exceptions=True,
         )
         for found in looks:
             if found is not None:
                 raise found
+
+    async def _engine_answers(self) -> None:
+        try:
+            async with asyncio.timeout(_READY_SECONDS):
+                await self._served.engine.check_ready()
+        except (TimeoutError, DeadlineExceeded):
+            raise EngineError("The engine does not answer in time.") from None
 
     async def _store_answers(self) -> None:
         try:

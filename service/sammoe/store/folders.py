@@ -29,11 +29,12 @@ A volume is there as long as its ``volume.json`` is, which is written last and r
 
 import bisect
 import hashlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from sammoe.errors import InvalidInput, NotFound
+from sammoe.errors import InvalidInput, NotFound, StoreUnavailable
 from sammoe.store.files import Files
 from sammoe.store.ids import is_id
 
@@ -43,6 +44,8 @@ OWNERS = "owners"
 CONTENTS = "contents"
 DELETED = "deleted"
 PROJECTS = "projects"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,8 @@ def ids_in(files: Files, folder: str, suffix: str = "") -> list[str]:
 def page(ids: list[str], cursor: str | None, limit: int, read: Callable[[str], T]) -> Page[T]:
     """Read up to ``limit`` records, newest first, from after ``cursor``.
 
-    A record that is deleted meanwhile is left out.
+    A record that is deleted meanwhile is left out, and one that can not be read, which is logged:
+    it shall not hide the others.
 
     Raises
     ------
@@ -123,6 +127,10 @@ def page(ids: list[str], cursor: str | None, limit: int, read: Callable[[str], T
             items.append(read(name))
         except NotFound:
             continue
+        except StoreUnavailable as error:
+            if not error.record:
+                raise
+            _log.warning("a record is left out of a list: it is damaged, or of a newer version")
     return Page(tuple(items), chosen[-1] if end > limit else None)
 
 

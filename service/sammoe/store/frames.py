@@ -73,7 +73,9 @@ def read_frame(files: Files, path: str) -> tuple[bytes, memoryview]:
 
 def damaged() -> StoreUnavailable:
     """Return the error for a file that is there and can not be understood."""
-    return StoreUnavailable("A stored record is damaged: restore the store from a backup.")
+    return StoreUnavailable(
+        "A stored record is damaged: restore the store from a backup.", record=True
+    )
 
 
 def _unpack(start: bytes | memoryview) -> tuple[int, int, int, int]:

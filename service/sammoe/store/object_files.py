@@ -97,7 +97,9 @@ class ObjectFiles:
             raise SettingsInvalid(
                 "The store's URL, or a variable of the environment about it, can not be used."
             ) from None
-        self._breaker = Breaker(limits.failures, limits.pause_seconds)
+        # Apart, for a bucket that is full can be read.
+        self._reads = Breaker(limits.failures, limits.pause_seconds)
+        self._writes = Breaker(limits.failures, limits.pause_seconds)
         self._breaker_lock = threading.Lock()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._scratch = Scratch(folder)
@@ -163,7 +165,7 @@ class ObjectFiles:
         """See `Files.create`."""
         content = b"".join(pieces)
         try:
-            with self._asking(), _bucket_is_there():
+            with self._asking(writing=True), _bucket_is_there():
                 obstore.put(self._bucket, path, content, mode="create", use_multipart=False)
         except AlreadyExistsError:
             return self._holds(path, content)
@@ -173,7 +175,7 @@ class ObjectFiles:
         """See `Files.replace`."""
         content = b"".join(pieces)
         try:
-            with self._asking():
+            with self._asking(writing=True):
                 obstore.put(
                     self._bucket, path, content, mode={"e_tag": version}, use_multipart=False
                 )
@@ -183,7 +185,7 @@ class ObjectFiles:
 
     def remove(self, path: str) -> None:
         """See `Files.remove`."""
-        with self._asking():
+        with self._asking(writing=True):
             obstore.delete(self._bucket, path)
         self._copies.forget(path)
 
@@ -191,7 +193,7 @@ class ObjectFiles:
         """See `Files.remove_all`."""
         paths = [entry.path for entry in self.entries(folder)]
         for start in range(0, len(paths), _REMOVED_AT_ONCE):
-            with self._asking():
+            with self._asking(writing=True):
                 obstore.delete(self._bucket, paths[start : start + _REMOVED_AT_ONCE])
         for path in paths:
             self._copies.forget(path)
@@ -224,7 +226,7 @@ class ObjectFiles:
         self._scratch.close()
 
     def _put(self, path: str, content: bytes | Path) -> None:
-        with self._asking(), _bucket_is_there():
+        with self._asking(writing=True), _bucket_is_there():
             obstore.put(
                 self._bucket,
                 path,
@@ -258,28 +260,29 @@ class ObjectFiles:
             return False
 
     @contextmanager
-    def _asking(self) -> Iterator[None]:
-        """One request: bounded by its client, behind the breaker, its failures named."""
+    def _asking(self, *, writing: bool = False) -> Iterator[None]:
+        """One request: bounded by its client, behind a breaker, its failures named."""
+        breaker = self._writes if writing else self._reads
         with self._breaker_lock:
-            if not self._breaker.lets_through():
+            if not breaker.lets_through():
                 raise StoreUnavailable("The store does not answer.")
         try:
             yield
         except (FileNotFoundError, AlreadyExistsError, PreconditionError):
-            self._answered()
+            self._answered(breaker)
             raise
         except (PermissionDeniedError, UnauthenticatedError) as error:
-            self._answered()
+            self._answered(breaker)
             raise StoreUnavailable("The store refuses this service's credentials.") from error
         except BaseError as error:
             with self._breaker_lock:
-                self._breaker.failed()
+                breaker.failed()
             raise StoreUnavailable("The store failed, or took too long to answer.") from error
-        self._answered()
+        self._answered(breaker)
 
-    def _answered(self) -> None:
+    def _answered(self, breaker: Breaker) -> None:
         with self._breaker_lock:
-            self._breaker.succeeded()
+            breaker.succeeded()
 
     def _try_conditions(self) -> None:
         path = f"conditions-{secrets.token_hex(8)}"

@@ -72,7 +72,8 @@ class Versioned(_Closed):
                 if problem["loc"] == ("schema_version",) and isinstance(version, int):
                     raise StoreUnavailable(
                         f"A stored record has schema version {version}; this program reads"
-                        f" {cls.versions[-1]}: use the version of sammoe that wrote it, or newer."
+                        f" {cls.versions[-1]}: use the version of sammoe that wrote it, or newer.",
+                        record=True,
                     ) from error
             raise damaged() from error
 

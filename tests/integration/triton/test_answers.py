@@ -133,6 +133,7 @@ async def test_every_kind_of_bundle_answers_the_same_bytes(
                     assert_equal(one, two)
 
 
+@pytest.mark.fault("F11")
 async def test_an_expert_that_answers_nan_has_failed(
     triton: TritonServer, other: Callable[..., Bundle]
 ) -> None:
@@ -159,6 +160,7 @@ async def test_a_request_for_another_bundle_is_refused(
     await engine.close()
 
 
+@pytest.mark.fault("F10")
 async def test_work_in_flight_is_bounded(triton: TritonServer, bundle: Bundle) -> None:
     engine = TritonEngine(bundle, triton.url, TritonOptions(decodes=2))
     inputs = prompt("click", bundle, CORD)
@@ -174,6 +176,7 @@ async def test_work_in_flight_is_bounded(triton: TritonServer, bundle: Bundle) -
     await engine.close()
 
 
+@pytest.mark.fault("F10")
 async def test_a_deadline_ends_a_call(triton: TritonServer, bundle: Bundle) -> None:
     engine = TritonEngine(bundle, triton.url, TritonOptions(decode_seconds=0.001))
     with pytest.raises(EngineError, match="in time"):
@@ -181,6 +184,7 @@ async def test_a_deadline_ends_a_call(triton: TritonServer, bundle: Bundle) -> N
     await engine.close()
 
 
+@pytest.mark.fault("S34")
 async def test_a_caller_who_goes_away_leaves_a_free_place(
     triton: TritonServer, bundle: Bundle
 ) -> None:

@@ -28,6 +28,7 @@ from tests.integration.triton.test_shared_memory import SYSTEM, regions
 pytestmark = pytest.mark.integration
 
 
+@pytest.mark.fault("F09")
 async def test_a_missing_expert_is_told_and_used_once_it_is_there(
     triton: TritonServer, other: Callable[..., Bundle]
 ) -> None:
@@ -55,6 +56,7 @@ async def test_a_missing_expert_is_told_and_used_once_it_is_there(
         await engine.close()
 
 
+@pytest.mark.fault("F08")
 @pytest.mark.parametrize("plain", ["decoder_cord", "decoder_general", "selector"])
 async def test_a_killed_model_is_healed(
     triton: TritonServer, engine: TritonEngine, bundle: Bundle, plain: str
@@ -123,6 +125,7 @@ def loads(server: TritonServer, model: str) -> int:
     return server.log.read_text().count(f"successfully loaded '{model}'")
 
 
+@pytest.mark.fault("F08")
 async def test_a_killed_server_is_told_at_once_and_found_again(
     tmp_path: Path, environment: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,6 +47,7 @@ def mask_of_this_process(bundle: Path, state: Path, scan: Path) -> bytes:
     return asyncio.run(segment())
 
 
+@pytest.mark.fault("F08", "F09")
 def test_a_click_over_http_is_this_process_s_and_a_dead_server_is_told(
     triton: TritonServer, bundle: Bundle, tmp_path: Path
 ) -> None:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.integration.serving import serving
 from tests.integration.swapping import (
     Users,
@@ -13,6 +15,7 @@ from tests.integration.swapping import (
 from tests.integration.triton.server import running
 
 
+@pytest.mark.fault("F19", "F20")
 def test_users_do_not_notice_a_swap_on_triton(environment: None, tmp_path: Path) -> None:
     bundles = two_bundles(tmp_path)
     folder, state = serve_folder(bundles[0], tmp_path / "served"), tmp_path / "state"

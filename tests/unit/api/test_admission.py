@@ -28,6 +28,7 @@ def test_there_are_so_many_places() -> None:
     place(admission).take()
 
 
+@pytest.mark.fault("S03")
 @pytest.mark.parametrize("headers", [LARGE, CHUNKED, STRANGE])
 def test_uploads_leave_half_of_them(headers: Headers) -> None:
     admission = Admission(4)

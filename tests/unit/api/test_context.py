@@ -48,6 +48,7 @@ async def test_a_harmless_id_of_the_client_is_kept(wanted: str) -> None:
     assert answer.headers["X-Request-Id"] == wanted
 
 
+@pytest.mark.fault("S13")
 @pytest.mark.parametrize("wanted", ["", "x" * 65, "a b", "a\x1b[31m", "status=200 a=b"])
 async def test_an_id_that_could_forge_a_log_line_is_replaced(wanted: str) -> None:
     async with client(application(hello)) as http:
@@ -55,6 +56,7 @@ async def test_an_id_that_could_forge_a_log_line_is_replaced(wanted: str) -> Non
     assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Request-Id"])
 
 
+@pytest.mark.fault("S32")
 async def test_requests_are_counted_and_logged_by_template(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -142,6 +144,7 @@ async def test_what_is_no_request_passes_through() -> None:
     ]
 
 
+@pytest.mark.fault("S27")
 async def test_too_many_requests_at_once_are_told_to_wait() -> None:
     inside, leave = asyncio.Event(), asyncio.Event()
 

@@ -55,6 +55,7 @@ async def test_a_refusal_is_the_work_s() -> None:
         await while_wanted(Client().request, work(), 60.0)
 
 
+@pytest.mark.fault("S34")
 async def test_who_leaves_stops_the_work() -> None:
     client, work = Client(), Work()
     waiting = asyncio.create_task(while_wanted(client.request, work(), 60.0))

@@ -69,6 +69,7 @@ async def test_exactly_the_limit_may_come_and_no_byte_more(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.fault("F15")
 async def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
     with files_no_larger_than(2 * MIB):
         answer = await send(tmp_path, b"\0" * 3 * MIB)

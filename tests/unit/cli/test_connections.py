@@ -88,6 +88,7 @@ async def answer(pair: Pair) -> bytes:
             return b""
 
 
+@pytest.mark.fault("S03")
 @pytest.mark.parametrize("sent", [b"", b"\r\n", b"GET / HTT", b"GET / HTTP/1.1\r\nHost: x\r\n"])
 async def test_a_head_that_does_not_come_ends_the_connection(connect: Connect, sent: bytes) -> None:
     slow = await connect(sent)
@@ -95,6 +96,7 @@ async def test_a_head_that_does_not_come_ends_the_connection(connect: Connect, s
     assert (await answer(await connect(ASK))).endswith(b"hi")
 
 
+@pytest.mark.fault("S03")
 async def test_a_further_head_has_to_come_as_well(connect: Connect) -> None:
     pair = await connect(ASK)
     assert (await answer(pair)).endswith(b"hi")
@@ -118,6 +120,7 @@ async def test_a_request_that_is_worked_on_is_no_slow_head(connect: Connect, app
     assert (await answer(pair)).endswith(b"hi")
 
 
+@pytest.mark.fault("S25")
 async def test_a_head_without_end_is_refused(connect: Connect) -> None:
     head = ASK[:-2] + b"X: " + b"x" * (2 * HEAD_BYTES)
     refused = await answer(await connect(head))
@@ -126,6 +129,7 @@ async def test_a_head_without_end_is_refused(connect: Connect) -> None:
     assert (await answer(await connect(ASK))).endswith(b"hi")
 
 
+@pytest.mark.fault("S04")
 async def test_idle_connections_give_way(connect: Connect) -> None:
     idle = [await connect() for _ in range(5 * PLACES)]
     # Before their time for a head is over.
@@ -134,6 +138,7 @@ async def test_idle_connections_give_way(connect: Connect) -> None:
     assert ended == [b""] * len(ended)
 
 
+@pytest.mark.fault("S04")
 async def test_those_at_work_do_not_give_way(connect: Connect, app: App) -> None:
     app.answering.clear()
     busy = [await connect(ASK) for _ in range(PLACES)]

@@ -143,6 +143,7 @@ def test_a_record_names_what_the_folder_does_not_hold(
     assert main(["bundle", "rollback", str(tmp_path / "here"), *where]) == 0
 
 
+@pytest.mark.fault("F18")
 def test_a_bundle_that_fails_its_self_test_is_not_published(
     one: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -164,6 +165,7 @@ def test_a_bundle_that_fails_its_self_test_is_not_published(
     assert load_bundle(served).digest == one.digest
 
 
+@pytest.mark.fault("F18")
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

@@ -135,6 +135,7 @@ async def test_unknown_expert_costs_nothing(engine: LocalEngine) -> None:
         await engine.decode(embedding, click(engine.bundle, 1, 1, 1), Choice("cord"))
 
 
+@pytest.mark.fault("F11")
 @pytest.mark.parametrize("broken", ["image_encoder", "decoder_general", "gate"])
 async def test_nan_is_never_answered(tmp_path: Path, broken: str) -> None:
     bundle = write_test_bundle(tmp_path, experts=("cord",), broken=broken)
@@ -149,6 +150,7 @@ async def test_nan_is_never_answered(tmp_path: Path, broken: str) -> None:
     await engine.close()
 
 
+@pytest.mark.fault("F11")
 async def test_failing_expert_leaves_the_general_mask_unless_it_was_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -269,6 +271,7 @@ def test_damaged_reference_features_are_refused(tmp_path: Path) -> None:
         LocalEngine(load_bundle(tmp_path, verify=False), OPTIONS)
 
 
+@pytest.mark.fault("F17")
 async def test_image_that_does_not_fit_is_an_engine_error(engine: LocalEngine) -> None:
     with pytest.raises(EngineError, match="could not be run"):
         await engine.encode(np.zeros((1, 1, 8, 8, 8), np.float32))

@@ -105,6 +105,7 @@ async def test_a_server_need_not_count(tmp_path: Path) -> None:
     assert await retrieve(http(parts(b"one")), tmp_path, count=empty) == [b"one"]
 
 
+@pytest.mark.fault("S23")
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
@@ -137,6 +138,7 @@ async def test_what_is_no_whole_series_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.fault("S23")
 async def test_silence_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "_READ_SECONDS", 0.2)
     silent = http(parts(b"one", end=b""), RELATED, "200 OK", "Content-Length: 9999")
@@ -200,6 +202,7 @@ async def test_series_of_several_studies_are_found() -> None:
     assert not ct.more
 
 
+@pytest.mark.fault("S23")
 @pytest.mark.parametrize(
     "answer",
     [
@@ -231,6 +234,7 @@ async def test_lists_are_taken_apart_beside_the_event_loop(
     assert threading.get_ident() not in threads
 
 
+@pytest.mark.fault("S23")
 async def test_a_list_has_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sammoe.pacs.client._MAX_JSON", 100)
     async with answering(lambda head: http(b" " * 200)) as (pacs, _):
@@ -238,6 +242,7 @@ async def test_a_list_has_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
             await pacs.find_series(SeriesQuery(study=STUDY))
 
 
+@pytest.mark.fault("S22")
 async def test_names_that_lead_nowhere() -> None:
     pacs = Pacs([server("http://no-such-host.invalid")])
     with pytest.raises(PacsUnavailable):
@@ -249,6 +254,7 @@ async def test_names_that_lead_nowhere() -> None:
     await pacs.close()
 
 
+@pytest.mark.fault("S22")
 async def test_addresses_are_checked_after_the_name_is_looked_up() -> None:
     away = server("http://localhost:9", networks=(ip_network("10.0.0.0/8"),))
     for refused in (away, server("http://169.254.169.254"), server("http://[fe80::1]")):
@@ -258,6 +264,7 @@ async def test_addresses_are_checked_after_the_name_is_looked_up() -> None:
         await pacs.close()
 
 
+@pytest.mark.fault("S22")
 @pytest.mark.parametrize(
     ("address", "networks", "may"),
     [

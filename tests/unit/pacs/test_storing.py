@@ -52,6 +52,7 @@ async def test_warnings_are_passed_on() -> None:
     assert await outcome(http(warned, JSON, "202 Accepted")) == Outcome(warning=0xB000)
 
 
+@pytest.mark.fault("S24")
 @pytest.mark.parametrize("status", ["200 OK", "202 Accepted", "409 Conflict"])
 @pytest.mark.parametrize("sequence", ["00081198", "0008119A"])
 async def test_failures_are_told_whatever_the_status(status: str, sequence: str) -> None:
@@ -69,6 +70,7 @@ async def test_a_file_that_was_there_before_is_stored() -> None:
     assert await outcome(http(twice, JSON, "409 Conflict")) == Outcome()
 
 
+@pytest.mark.fault("S24")
 @pytest.mark.parametrize(
     "body",
     [b"", b"no JSON", b"{}", b"[[]]", b"7", said("00081199", x00081155="1.9"), b"[" * 5000],
@@ -109,6 +111,7 @@ async def test_other_answers_are_the_servers_fault(status: str, kind: type[PacsE
         await outcome(http(b"", JSON, status))
 
 
+@pytest.mark.fault("S23")
 async def test_an_endless_answer_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storing, "_MAX_JSON", 1000)
     with pytest.raises(PacsError, match="too long"):

@@ -14,6 +14,7 @@ class Clock:
         return self.seconds
 
 
+@pytest.mark.fault("S27")
 def test_a_minute_s_worth_may_be_taken_at_once() -> None:
     clock = Clock()
     allowances = Allowances(30, clock)
@@ -39,6 +40,7 @@ def test_a_purse_holds_no_more_than_a_minute_s() -> None:
         allowances.take("ann")
 
 
+@pytest.mark.fault("S27")
 def test_each_has_a_purse_and_idle_ones_are_forgotten() -> None:
     clock = Clock()
     allowances = Allowances(1, clock)

@@ -118,6 +118,7 @@ async def test_going_back_tells_that_an_expert_is_gone(
     assert pasted.mask.any()
 
 
+@pytest.mark.fault("F19")
 async def test_a_click_under_way_is_finished_by_the_bundle_that_began_it(
     workspace: Workspace, watch: BundleWatch, engines: Engines, grown: Bundle, volume: VolumeRecord
 ) -> None:
@@ -164,6 +165,7 @@ async def test_engines_still_in_their_grace_are_closed_at_the_end(
     assert engines.made[1].unloaded is None
 
 
+@pytest.mark.fault("F18")
 @pytest.mark.parametrize("damage", ["manifest", "model", "self-test", "missing"])
 async def test_a_bundle_that_is_not_fit_changes_nothing(
     workspace: Workspace,

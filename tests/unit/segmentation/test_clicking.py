@@ -119,6 +119,7 @@ async def test_refinement_after_a_restart_gives_the_same_bytes(
     reopened.close()
 
 
+@pytest.mark.fault("S29")
 async def test_two_may_refine_one_segmentation(workspace: Workspace, volume: VolumeRecord) -> None:
     first = (await workspace.segment(OWNER, volume.id, CLICK)).record
     both = await asyncio.gather(
@@ -177,6 +178,7 @@ async def test_parent_must_be_of_this_volume(
             await workspace.segment(OWNER, volume.id, BITE, parent=name)
 
 
+@pytest.mark.fault("S28")
 async def test_fifty_first_clicks_are_one_encode(
     engine: LocalEngine, store: LocalStore, cache: EmbeddingCache, scan: Path
 ) -> None:
@@ -191,6 +193,7 @@ async def test_fifty_first_clicks_are_one_encode(
     await workspace.close()
 
 
+@pytest.mark.fault("S30")
 async def test_embeddings_are_shared_by_equal_scans_of_two_principals(
     engine: LocalEngine, store: LocalStore, cache: EmbeddingCache, scan: Path
 ) -> None:
@@ -203,6 +206,7 @@ async def test_embeddings_are_shared_by_equal_scans_of_two_principals(
     await workspace.close()
 
 
+@pytest.mark.fault("S27")
 async def test_later_click_does_not_wait_for_a_first_one_s_encode(
     engine: LocalEngine, store: LocalStore, cache: EmbeddingCache, scan: Path, tmp_path: Path
 ) -> None:
@@ -227,6 +231,7 @@ async def test_later_click_does_not_wait_for_a_first_one_s_encode(
 BITE_AND_CLICK = replace(CLICK, points=CLICK.points + BITE.points)
 
 
+@pytest.mark.fault("S34")
 async def test_client_that_leaves_does_not_stop_the_encode_of_the_others(
     engine: LocalEngine, store: LocalStore, cache: EmbeddingCache, scan: Path
 ) -> None:
@@ -248,6 +253,7 @@ async def test_client_that_leaves_does_not_stop_the_encode_of_the_others(
     await workspace.close()
 
 
+@pytest.mark.fault("F15", "F24")
 async def test_full_disk_answers_nothing_and_keeps_nothing(
     workspace: Workspace, volume: VolumeRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:

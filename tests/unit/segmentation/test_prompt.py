@@ -115,6 +115,7 @@ def test_clicks_are_joined_in_order() -> None:
     assert joined.labels == (1, 1, 0)
 
 
+@pytest.mark.fault("S16")
 def test_click_at_the_same_place_replaces_the_earlier_one() -> None:
     joined = merge(clicks((1, 1, 1), (2, 2, 2)), clicks((1, 1, 1), label=0))
     assert joined.points == ((2, 2, 2), (1, 1, 1))

@@ -1,6 +1,8 @@
 import asyncio
 from contextlib import AbstractAsyncContextManager
 
+import pytest
+
 from sammoe.segmentation.turns import Turns
 
 
@@ -49,6 +51,7 @@ async def test_warm_up_goes_one_at_a_time_in_order() -> None:
     assert encodes.begun == ["a", "b", "c"]
 
 
+@pytest.mark.fault("S27")
 async def test_clicks_go_at_once_and_warm_up_waits_for_all_of_them() -> None:
     encodes = Encodes()
     await encodes.begin("warm", encodes.turns.warm_up("k"))

@@ -78,6 +78,7 @@ async def test_deleting_a_volume_takes_its_segmentations(
         await workspace.segment(OWNER, volume.id, CLICK)
 
 
+@pytest.mark.fault("S18")
 async def test_nothing_is_there_for_another_principal(
     workspace: Workspace, volume: VolumeRecord
 ) -> None:

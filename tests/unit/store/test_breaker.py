@@ -1,5 +1,7 @@
 """When calls are held back, and when one is tried again."""
 
+import pytest
+
 from sammoe.store.breaker import Breaker
 
 
@@ -34,6 +36,7 @@ def test_it_opens_after_failures_in_a_row_alone() -> None:
     assert not breaker.lets_through()
 
 
+@pytest.mark.fault("F03")
 def test_one_trial_a_pause_is_let_through() -> None:
     clock = Clock()
     breaker = opened(clock)

@@ -46,6 +46,7 @@ async def test_second_time_is_a_hit_with_the_same_bytes() -> None:
     assert counters.bytes == BYTES
 
 
+@pytest.mark.fault("S28")
 async def test_fifty_at_once_are_one_encode() -> None:
     cache, encoder = EmbeddingCache(10 * BYTES), Encoder(opened=False)
     asked = [asyncio.create_task(cache.get_or_encode("a", encoder)) for _ in range(50)]
@@ -155,6 +156,7 @@ async def test_what_is_forgotten_is_not_kept_even_if_it_is_being_made() -> None:
     assert (cache.counters.entries, cache.counters.bytes) == (0, 0)
 
 
+@pytest.mark.fault("S30")
 def test_key_depends_on_all_that_matters() -> None:
     spacing = dict.fromkeys(("CT", "MR", "unknown"), 1.5)
     rule = WindowRule(side=32, patch=8, spacings=(1.5, 3.0), default_spacing=spacing)

@@ -20,6 +20,7 @@ def test_later_maker_s_ids_are_greater() -> None:
     assert Ids().new() > first
 
 
+@pytest.mark.fault("F16")
 def test_ids_ascend_when_the_clock_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
     ids = Ids()
     before = ids.new()
@@ -39,6 +40,7 @@ def test_form() -> None:
     assert check_id("0" * 26, "volume") == "0" * 26
 
 
+@pytest.mark.fault("S18")
 @pytest.mark.parametrize(
     "text",
     ["", "0" * 25, "0" * 27, "0" * 25 + "w", "0" * 25 + "A", "../" + "0" * 23, "0" * 26 + "\n"],

@@ -24,6 +24,7 @@ def test_opening_again_changes_nothing(store: LocalStore, root: Path) -> None:
     again.close()
 
 
+@pytest.mark.fault("F25")
 def test_newer_store_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "store.json").write_text('{"schema_version": 2}')
     with pytest.raises(StoreUnavailable, match="schema version 2; this program reads 1"):

@@ -56,6 +56,7 @@ def test_a_server_that_overwrites_regardless_is_refused(
     assert list(tmp_path.glob("tmp/*/*")) == []
 
 
+@pytest.mark.fault("F23")
 def test_an_answer_that_was_lost_is_no_failure(
     places: list[Files], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,6 +83,7 @@ def test_nobody_at_the_endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert "s3cret" not in str(caught.value)
 
 
+@pytest.mark.fault("F22")
 def test_who_fails_again_and_again_is_left_alone(
     places: list[Files], monkeypatch: pytest.MonkeyPatch
 ) -> None:

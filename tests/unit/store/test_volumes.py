@@ -169,6 +169,7 @@ def test_full_disk_keeps_nothing(
     add_volume(store)
 
 
+@pytest.mark.fault("F25")
 def test_newer_record_is_refused_by_name(store: LocalStore, root: Path) -> None:
     record = add_volume(store)
     (file,) = root.glob(f"owners/*/volumes/{record.id}/volume.json")
@@ -177,6 +178,7 @@ def test_newer_record_is_refused_by_name(store: LocalStore, root: Path) -> None:
         store.volumes.get(OWNER, record.id)
 
 
+@pytest.mark.fault("F25")
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"schema_version":1}'])
 def test_damaged_record_is_named(store: LocalStore, root: Path, content: bytes) -> None:
     record = add_volume(store)
@@ -186,6 +188,7 @@ def test_damaged_record_is_named(store: LocalStore, root: Path, content: bytes) 
         store.volumes.get(OWNER, record.id)
 
 
+@pytest.mark.fault("F25")
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY\x01\x00"])
 def test_damaged_voxels_are_named(store: LocalStore, root: Path, content: bytes) -> None:
     record = add_volume(store)

@@ -124,6 +124,7 @@ def test_foreground_keeps_its_digits_far_from_zero() -> None:
     assert (got.mean, got.std) == pytest.approx((1e6 + 3, 3.0), rel=1e-9)
 
 
+@pytest.mark.fault("S14")
 @pytest.mark.parametrize(
     "image",
     [

@@ -81,6 +81,7 @@ def changed(row: int, column: int, value: float) -> Affine:
     return affine
 
 
+@pytest.mark.fault("S09")
 @pytest.mark.parametrize(
     ("affine", "message"),
     [
@@ -103,6 +104,7 @@ def test_unusable_affines_are_refused(affine: Affine, message: str) -> None:
         Geometry((4, 4, 4), affine)
 
 
+@pytest.mark.fault("S09")
 @pytest.mark.parametrize("affine", [tilted(30), tilted(44.9), tilted(30, 4.9), tilted(-30)])
 def test_a_gantry_tilt_is_accepted(affine: Affine) -> None:
     geometry = Geometry((4, 4, 4), affine)

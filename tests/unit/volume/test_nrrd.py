@@ -122,6 +122,7 @@ FOUR_KINDS = {
 }
 
 
+@pytest.mark.fault("S08")
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
@@ -210,6 +211,7 @@ def test_a_file_that_ends_in_its_voxels_is_refused(encoding: str) -> None:
         read(nrrd(changes={"encoding": encoding})[:-1])
 
 
+@pytest.mark.fault("S05")
 def test_a_bomb_behind_an_honest_header_is_refused() -> None:
     with pytest.raises(TooLarge, match="goes on"):
         read(nrrd(data=bytes(3 << 20)))

@@ -78,12 +78,14 @@ def test_a_name_that_promises_too_much_is_pointed_out() -> None:
         read_volume(b"text", filename="scan.txt")
 
 
+@pytest.mark.fault("S14")
 @pytest.mark.parametrize("value", [0, 7])
 def test_empty_scans_are_refused(value: int) -> None:
     with pytest.raises(NoForeground, match="equal"):
         read_volume(nifti(np.full((3, 4, 5), value, dtype=np.int16)))
 
 
+@pytest.mark.fault("S14")
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e38])
 def test_scans_with_voxels_that_are_no_number_are_refused(value: float) -> None:
     voxels = VOXELS.astype(np.float32)

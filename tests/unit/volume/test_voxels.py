@@ -35,6 +35,7 @@ def test_what_float32_can_not_hold_becomes_infinite() -> None:
     assert np.isinf(got).all()
 
 
+@pytest.mark.fault("S14")
 @pytest.mark.parametrize(
     ("values", "message"),
     [

@@ -32,6 +32,7 @@ async def test_what_is_raised_is_raised() -> None:
         await within(60.0, fail())
 
 
+@pytest.mark.fault("F03")
 async def test_what_is_late_has_ended_before_the_error() -> None:
     ended: list[str] = []
     with pytest.raises(TimeoutError):
@@ -39,6 +40,7 @@ async def test_what_is_late_has_ended_before_the_error() -> None:
     assert ended == ["ended"]
 
 
+@pytest.mark.fault("F07")
 async def test_cancelled_work_has_ended_too() -> None:
     ended: list[str] = []
     task = asyncio.create_task(within(60.0, forever(ended)))

@@ -26,6 +26,7 @@ def test_the_order_in_memory_does_not_matter() -> None:
     assert pack(np.asfortranarray(EMBEDDING), "key") == PACKED
 
 
+@pytest.mark.fault("F05")
 @given(st.integers(0, 8 * len(PACKED) - 1))
 def test_a_flipped_bit_is_no_embedding(bit: int) -> None:
     damaged = bytearray(PACKED)
@@ -33,6 +34,7 @@ def test_a_flipped_bit_is_no_embedding(bit: int) -> None:
     assert unpack(bytes(damaged), "key", SHAPE) is None
 
 
+@pytest.mark.fault("F05")
 @given(st.integers(0, len(PACKED) - 1))
 def test_a_truncated_value_is_no_embedding(size: int) -> None:
     assert unpack(PACKED[:size], "key", SHAPE) is None
@@ -51,6 +53,7 @@ def test_a_value_of_another_shape_is_no_embedding() -> None:
     assert unpack(PACKED, "key", (1, 3, 4, 3, 3)) is None
 
 
+@pytest.mark.fault("F05")
 @pytest.mark.parametrize("version", [0, 2])
 def test_another_version_is_no_embedding(version: int) -> None:
     other = PACKED[:8] + version.to_bytes(2, "little") + PACKED[10:]

@@ -74,6 +74,7 @@ def test_a_scan_is_read(tmp_path: Path) -> None:
     assert np.array_equal(getattr(found, "voxels", None), CT)  # type: ignore[arg-type]
 
 
+@pytest.mark.fault("S07")
 @pytest.mark.parametrize(
     ("data", "error"),
     [
@@ -111,6 +112,7 @@ def test_damage_within_an_entry_is_noticed(tmp_path: Path) -> None:
         read(bytes(data), tmp_path)
 
 
+@pytest.mark.fault("S07")
 def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sammoe.volume.dicom.archive._MAX_ENTRIES", 3)
     (tmp_path / "scan.zip").write_bytes(SCAN)

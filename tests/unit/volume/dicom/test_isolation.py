@@ -71,6 +71,7 @@ def test_many_at_once(folder: Path) -> None:
     assert all(np.array_equal(volume.voxels, CT) for volume in found)
 
 
+@pytest.mark.fault("S11")
 def test_a_reader_that_dies_is_a_refusal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     receive = Connection.recv
 
@@ -86,6 +87,7 @@ def test_a_reader_that_dies_is_a_refusal(folder: Path, monkeypatch: pytest.Monke
         read_isolated(folder, ReadLimits())
 
 
+@pytest.mark.fault("S11")
 def test_a_reader_that_takes_too_long_is_ended(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +120,7 @@ def test_the_user_s_word_goes_before_the_tag(folder: Path) -> None:
     assert found.source is not None
 
 
+@pytest.mark.fault("S11")
 def test_limits_are_set(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: dict[int, int] = {}
     monkeypatch.setattr(resource, "setrlimit", lambda limit, both: said.update({limit: both[0]}))

@@ -242,6 +242,7 @@ READ: dict[str, tuple[Series, NDArray[Any], NDArray[np.float64]]] = {
 }
 
 
+@pytest.mark.fault("S10")
 @pytest.mark.parametrize("kind", READ)
 def test_read_right(kind: str, tmp_path: Path) -> None:
     made, voxels, affine = READ[kind]
@@ -678,6 +679,7 @@ REFUSED: dict[str, tuple[Series, type[SammoeError], str]] = {
 }
 
 
+@pytest.mark.fault("S10")
 @pytest.mark.parametrize("kind", REFUSED)
 def test_refused_with_its_own_code(kind: str, tmp_path: Path) -> None:
     made, error, message = REFUSED[kind]

@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import pytest
+
+from tests.faults.cases import CASES
+from tests.faults.report import PAGE, Sight, marked, page
+
+
+def test_every_case_has_a_test() -> None:
+    shown = marked()
+    assert shown.keys() == CASES.keys()
+
+
+def test_the_page_is_of_these_cases_and_tests() -> None:
+    """Where it is not: `make reliability`."""
+    rows = {line.split(" | ")[0][2:]: line for line in PAGE.read_text().splitlines()}
+    tests = marked()
+    for number, case in CASES.items():
+        row = rows[number]
+        assert f"| {case.what} | {case.expected} |" in row
+        named = set(row.split("`")[1::2])
+        wanted = {name.removeprefix("tests/") for name in tests[number]}
+        assert {name for name in named if "::" in name} == wanted, number
+
+
+def test_all_must_pass_for_a_case_to_be_as_expected() -> None:
+    sights = {"F01": Sight(), "F02": Sight(), "F03": Sight()}
+    for number in CASES:
+        sights.setdefault(number, Sight())
+    sights["F01"].outcomes["tests/a.py::test_a"] = ["passed", "passed"]
+    sights["F01"].words = ["in 3 s", "in 3 s"]
+    sights["F02"].outcomes["tests/b.py::test_b"] = ["passed", "skipped"]
+    text = page(sights)
+    assert f"**1 of {len(CASES)} cases ran" in text
+    rows = {line[2:5]: line for line in text.splitlines() if line.startswith("| F")}
+    assert "| as expected; in 3 s | `a.py::test_a` (2) |" in rows["F01"]
+    assert "**not as expected**" in rows["F02"]
+    assert "not run" in rows["F03"]
+
+
+def test_a_case_that_there_is_not_is_an_error(pytester: pytest.Pytester) -> None:
+    root = Path(__file__).resolve().parents[2]
+    pytester.syspathinsert(str(root))
+    pytester.makeconftest(
+        "from tests.faults.report import Reliability\n"
+        "def pytest_configure(config):\n"
+        "    config.addinivalue_line('markers', 'fault: cases')\n"
+        "    config.pluginmanager.register(Reliability(write=False))\n"
+    )
+    pytester.makepyfile(
+        "import pytest\n@pytest.mark.fault('F99')\ndef test_nothing() -> None:\n    pass\n"
+    )
+    result = pytester.runpytest_subprocess()
+    assert result.ret != 0
+    result.stdout.fnmatch_lines(["*there is no case F99*"])
