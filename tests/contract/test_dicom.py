@@ -54,6 +54,16 @@ async def test_a_zip_of_a_series_is_a_volume(service: Service) -> None:
     assert click.status_code == 201, click.text
 
 
+@pytest.mark.fault("S12")
+async def test_a_program_before_the_image_is_no_matter(service: Service) -> None:
+    made, magics = series(CT), [b"\x7fELF\x02\x01\x01", b"MZ\x90\0", b"#!/bin/sh\n"]
+    for k, one in enumerate(made):
+        one.preamble = magics[k % len(magics)].ljust(128, b"\xcc")
+    answer = await service.add(zipped(made))
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["warnings"] == []
+
+
 async def test_files_in_any_order_are_the_same_volume(http: AsyncClient) -> None:
     made = series(CT)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 
@@ -44,6 +45,7 @@ async def mask_of(service: Service, result: dict[str, Any], number: int) -> NDAr
     return from_nrrd(answer.content) > 0
 
 
+@pytest.mark.fault("S12")
 async def test_a_seg_holds_the_masks(service: Service, tmp_path: Path) -> None:
     images = series(ct(SHAPE))
     volume, first, second = await segmented(service, images)
@@ -52,6 +54,7 @@ async def test_a_seg_holds_the_masks(service: Service, tmp_path: Path) -> None:
         answer = await service.http.get(f"/v1/results/{made['id']}/seg{query}")
         assert answer.headers["Content-Type"] == "application/dicom"
         assert answer.headers["Content-Disposition"] == 'attachment; filename="seg.dcm"'
+        assert answer.content[:132] == bytes(128) + b"DICM"
         path = tmp_path / "seg.dcm"
         path.write_bytes(answer.content)
         found = by_references(path, images, Geometry(SHAPE, AFFINE))

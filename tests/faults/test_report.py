@@ -1,9 +1,9 @@
-from pathlib import Path
+from typing import cast
 
 import pytest
 
 from tests.faults.cases import CASES
-from tests.faults.report import PAGE, Sight, marked, page
+from tests.faults.report import PAGE, Sight, cases_of, marked, page
 
 
 def test_every_case_has_a_test() -> None:
@@ -38,18 +38,14 @@ def test_all_must_pass_for_a_case_to_be_as_expected() -> None:
     assert "not run" in rows["F03"]
 
 
-def test_a_case_that_there_is_not_is_an_error(pytester: pytest.Pytester) -> None:
-    root = Path(__file__).resolve().parents[2]
-    pytester.syspathinsert(str(root))
-    pytester.makeconftest(
-        "from tests.faults.report import Reliability\n"
-        "def pytest_configure(config):\n"
-        "    config.addinivalue_line('markers', 'fault: cases')\n"
-        "    config.pluginmanager.register(Reliability(write=False))\n"
-    )
-    pytester.makepyfile(
-        "import pytest\n@pytest.mark.fault('F99')\ndef test_nothing() -> None:\n    pass\n"
-    )
-    result = pytester.runpytest_subprocess()
-    assert result.ret != 0
-    result.stdout.fnmatch_lines(["*there is no case F99*"])
+def test_a_case_that_there_is_not_is_an_error() -> None:
+    class Item:
+        nodeid = "tests/test_a.py::test_a"
+
+        def iter_markers(self, name: str) -> list[pytest.Mark]:
+            return [getattr(pytest.mark, name)("F01", "F99").mark]
+
+    found = cases_of(cast(pytest.Item, Item()))
+    assert next(found) == "F01"
+    with pytest.raises(pytest.UsageError, match="no case F99"):
+        next(found)

@@ -217,8 +217,9 @@ class ObjectFiles:
                 yield Entry(entry["path"], entry["size"], entry["last_modified"])
 
     def check(self) -> None:
-        """See `Files.check`."""
+        """See `Files.check`; what is written is read, too."""
         self._put("ready", b"ready")
+        self.read("ready")
 
     def close(self) -> None:
         """See `Files.close`."""

@@ -1,5 +1,7 @@
 """Leases: signs of life beside prompts, ends that stay ends, records that nobody can read."""
 
+from datetime import datetime, timedelta, tzinfo
+
 import pytest
 
 from sammoe.errors import LeaseGone, NoLeaseFree, NotFound
@@ -58,3 +60,21 @@ async def test_a_lease_that_can_not_be_read_stops_nobody(
     await workspace.delete_volume(OWNER, volume.id)
     with pytest.raises(NoLeaseFree):
         await leases.claim(OWNER)
+
+
+@pytest.mark.fault("F16")
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_a_clock_that_is_set_ends_no_lease(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    class Set(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Set":
+            return cls.fromtimestamp((datetime.now(tz) + timedelta(hours=hours)).timestamp(), tz)
+
+    leases = Leases(workspace)
+    token = await leases.claim(OWNER)
+    monkeypatch.setattr("sammoe.store.records.datetime", Set)
+    record = await leases.find(OWNER, token)
+    assert 500 < leases.remaining(record) <= leases.terms.idle
+    assert await leases.sweep() == 1

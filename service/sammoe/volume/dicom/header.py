@@ -33,6 +33,10 @@ from sammoe.volume.limits import MAX_SIDE, ReadLimits
 _MAX_HEADER: Final = 1 << 26
 """Bytes before the pixels; an enhanced image of 10 000 frames needs about half."""
 
+_INFLATED_ANYWAY: Final = 1 << 26
+_MOST_INFLATED: Final = 200
+"""How much larger a file may become: no picture of a body is so empty, and deflate can do 1032."""
+
 _META_START: Final = 128 + 4 + 12
 """Offset of the meta information after its own length."""
 _META_BYTES: Final = 4096
@@ -125,7 +129,8 @@ def _inflated(path: Path, scratch: Path, limits: ReadLimits) -> Path:
     """A copy of a deflated file, inflated no further than the limits allow."""
     meta = read_file_meta_info(path)
     begin = _META_START + int(meta.FileMetaInformationGroupLength)
-    budget = limits.max_bytes + _MAX_HEADER
+    room = max(_INFLATED_ANYWAY, _MOST_INFLATED * path.stat().st_size)
+    budget = min(limits.max_bytes + _MAX_HEADER, room)
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     copy = scratch / secrets.token_hex(8)
     with path.open("rb") as packed, copy.open("xb") as file:
@@ -138,7 +143,7 @@ def _inflated(path: Path, scratch: Path, limits: ReadLimits) -> Path:
             part = inflater.decompress(pending, _CHUNK)
             budget -= file.write(part)
             if budget < 0:
-                raise TooLarge(f"A deflated file inflates to more than {limits.max_bytes} bytes.")
+                raise TooLarge("A deflated file inflates to more than any image does.")
             pending = inflater.unconsumed_tail or packed.read(_CHUNK)
     return copy
 
