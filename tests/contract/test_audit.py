@@ -91,6 +91,7 @@ async def test_an_answer_in_steps_is_told_when_it_ends(workspace: Workspace, log
     assert (failed["outcome"], failed["request"]["code"]) == ("refused", "point_outside")
 
 
+@pytest.mark.fault("S13")
 async def test_nothing_of_a_patient_is_told(workspace: Workspace, log: AuditLog) -> None:
     async with Service.over(workspace, audit=log, api_keys="ann:ann-has-a-long-key") as service:
         http = service.http

@@ -68,6 +68,7 @@ def test_what_changes_is_not_for_readers_and_deleting_is_for_owners(apps: list[F
             assert not rule.changes, name
 
 
+@pytest.mark.fault("S20")
 @pytest.mark.parametrize("which", [0, 1], ids=["service", "monailabel"])
 async def test_the_table_is_enforced_and_audited_on_every_route(
     workspace: Workspace, tmp_path: Path, which: int

@@ -113,6 +113,7 @@ def workspace_of_all(
     store.close()
 
 
+@pytest.mark.fault("S18")
 @settings(max_examples=15, deadline=None)
 @given(people=PEOPLE, steps=STEPS)
 def test_everybody_sees_and_does_what_the_model_says(
@@ -290,6 +291,7 @@ async def test_what_is_made_on_a_volume_counts_to_its_owner(tight: Workspace) ->
         assert (await service.click(own.json()["id"], headers=bob)).status_code == 201
 
 
+@pytest.mark.fault("S18", "S19")
 async def test_a_member_who_left_gets_no_kept_answer_and_its_key_is_its_own(
     workspace: Workspace,
 ) -> None:
@@ -317,3 +319,29 @@ async def test_a_member_who_left_gets_no_kept_answer_and_its_key_is_its_own(
         assert refusal(late) == (404, "not_found")
     kept = list(Path(store.temporary_folder).parents[1].glob("owners/*/responses/*"))
     assert kept == []
+
+
+@pytest.mark.fault("S18")
+async def test_what_is_deleted_while_others_work_on_it_is_gone_for_all(
+    workspace: Workspace,
+) -> None:
+    people: list[dict[str, str]] = [
+        key_of(workspace.store, name, "segmenter", {"p": "segmenter"}) for name in ("ann", "bob")
+    ]
+    ann, bob = people
+    async with Service.over(workspace, access=await access_to(workspace.store)) as service:
+        added = await service.http.post(
+            "/v1/volumes?project=p", content=scans.gzipped(), headers=OCTETS | ann
+        )
+        volume = added.json()["id"]
+        place = f"/v1/volumes/{volume}"
+        clicks = [service.click(volume, headers=who) for who in (ann, bob, bob)]
+        deletions = [service.http.delete(place, headers=who) for who in (ann, ann, bob)]
+        answers = await asyncio.gather(*clicks, *deletions)
+        assert {answer.status_code for answer in answers[:3]} <= {201, 404}
+        assert {answer.status_code for answer in answers[3:5]} <= {204, 404}
+        assert 204 in {answer.status_code for answer in answers[3:5]}
+        assert answers[5].status_code in {403, 404}
+        for who in people:
+            assert refusal(await service.http.get(place, headers=who)) == (404, "not_found")
+            assert refusal(await service.click(volume, headers=who)) == (404, "not_found")

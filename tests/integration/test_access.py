@@ -41,6 +41,7 @@ def status(server: Server, credential: str, method: str = "GET") -> int:
         return http.request(method, "/v1/volumes", headers=headers, content=content).status_code
 
 
+@pytest.mark.fault("S20")
 def test_two_front_ends_know_keys_and_tokens_and_tell_one_log(
     bundle: Path, tmp_path: Path, issuer: TestIssuer
 ) -> None:

@@ -144,6 +144,7 @@ def test_a_certificate_that_is_none_is_one_line(
     assert "--tls-certificate" in said.err
 
 
+@pytest.mark.fault("S21")
 @pytest.mark.parametrize("origins", ["*", "https://*.example", "https://ohif.example/path", "null"])
 def test_an_origin_that_is_none_is_one_line(
     origins: str, capsys: pytest.CaptureFixture[str]
