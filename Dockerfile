@@ -52,6 +52,7 @@ ENV PATH=/opt/sammoe/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     SAMMOE_BUNDLE=/opt/sammoe/model_repo \
     SAMMOE_HOST=0.0.0.0 \
+    SAMMOE_LOG_FORMAT=json \
     SAMMOE_STATE=/var/lib/sammoe
 USER 10001:10001
 VOLUME /var/lib/sammoe

@@ -16,6 +16,7 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from sammoe import __version__
+from sammoe.errors import SammoeError
 
 METRICS_TYPE: Final = CONTENT_TYPE_LATEST
 """Content type of :meth:`Telemetry.exposition`."""
@@ -121,6 +122,13 @@ class Telemetry:
         self._uploaded = Counter(
             "sammoe_uploaded_bytes", "Bytes of uploaded scans.", registry=self.registry
         )
+        # From 0 on: of a series that begins with its first event, nobody sees that one increase.
+        for code in ("internal_server_error", *_codes(SammoeError)):
+            self._refusals.labels(code)
+        for verdict in ("accepted", "rejected", "failed"):
+            self._checks.labels(verdict)
+        for outcome in ("hit", "miss"):
+            self._cache.labels(outcome)
         info = Gauge("sammoe_info", "The running version.", ["version"], registry=self.registry)
         info.labels(__version__).set(1)
 
@@ -151,3 +159,8 @@ class Telemetry:
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text form."""
         return generate_latest(self.registry)
+
+
+def _codes(kind: type[SammoeError]) -> set[str]:
+    """Of a refusal and all kinds of it."""
+    return {kind.code}.union(*(_codes(below) for below in kind.__subclasses__()))
