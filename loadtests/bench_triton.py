@@ -133,7 +133,7 @@ async def spread(engine: Engine, rounds: int) -> dict[str, Times]:
     clock = asyncio.get_running_loop().time
     for number in range(rounds * EXPERTS):
         for name, expert in (("one", 0), ("spread", number % EXPERTS)):
-            place = [(expert + 0.5) / EXPERTS * rule.side, 64, 64]
+            place = place_of(expert, EXPERTS, rule.side)
             inputs = decoder_inputs([place], [1], None, None, rule)
             started = clock()
             decoded = await engine.decode(embedding, inputs, Choice())
@@ -176,8 +176,11 @@ def feed_of(embedding: np.ndarray, inputs: DecoderInputs) -> dict[str, np.ndarra
     }
 
 
-def random_bundle(folder: Path) -> Bundle:
-    """A bundle with decoders of official size, random weights, and every click fused."""
+def random_bundle(folder: Path, names: Sequence[str] = NAMES) -> Bundle:
+    """A bundle with decoders of official size, random weights, and every click fused.
+
+    The expert that the gate takes is that of the click's place: see `place_of`.
+    """
     model = random_vit_b()
     config = model.config
     part = expert_part(model, model.mask_decoder)
@@ -187,8 +190,8 @@ def random_bundle(folder: Path) -> Bundle:
     graphs = {
         ENCODER: encoder_graph(config.image_size, config.embedding_channels, config.grid),
         GENERAL_DECODER: trace(general, example, ["logits", "gate_features"]),
-        **{decoder_name(name): decoder for name in NAMES},
-        GATE: gate_graph(decoder, config.image_size),
+        **{decoder_name(name): decoder for name in names},
+        GATE: gate_graph(decoder, config.image_size, len(names)),
     }
     models: dict[str, str] = {}
     files: dict[str, str] = {}
@@ -219,7 +222,7 @@ def random_bundle(folder: Path) -> Bundle:
         files=files,
         experts=tuple(
             Expert(name=n, label=n, modalities=("MR",), training_data="none", licence="none")
-            for n in NAMES
+            for n in names
         ),
         provenance=Provenance(
             source="random", licence="none", created=date(2000, 1, 1), training_data="none"
@@ -245,10 +248,15 @@ def encoder_graph(side: int, channels: int, grid: int) -> onnx.ModelProto:
     )
 
 
-def gate_graph(decoder: onnx.ModelProto, side: int) -> onnx.ModelProto:
+def place_of(expert: int, experts: int, side: int) -> list[float]:
+    """Where in a window a click is that expert's, of so many."""
+    return [(expert + 0.5) / experts * side, side / 2, side / 2]
+
+
+def gate_graph(decoder: onnx.ModelProto, side: int, experts: int) -> onnx.ModelProto:
     """Score of each expert by the first token's x, near 1 in the middle of its part of the window;
     reads what the decoders read."""
-    middles = np.array([[16.0 * number + 8.0 for number in range(EXPERTS)]], np.float32)
+    middles = np.array([[16.0 * number + 8.0 for number in range(experts)]], np.float32)
     return arithmetic(
         [
             helper.make_node("Gather", ["coords", "first"], ["token"], axis=1),
@@ -260,11 +268,11 @@ def gate_graph(decoder: onnx.ModelProto, side: int) -> onnx.ModelProto:
             helper.make_node("Sigmoid", ["logits"], ["scores"]),
         ],
         list(decoder.graph.input),
-        [info("scores", TensorProto.FLOAT, "B", EXPERTS)],
+        [info("scores", TensorProto.FLOAT, "B", experts)],
         {
             "first": np.array(0, np.int64),
             "zero": np.array([0], np.int64),
-            "scale": np.array(16.0 * EXPERTS / side, np.float32),
+            "scale": np.array(16.0 * experts / side, np.float32),
             "middles": middles,
             "eight": np.array(8.0, np.float32),
         },
