@@ -19,7 +19,6 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import httpx
 from tqdm import tqdm
@@ -65,7 +64,7 @@ def main() -> int:
         if not args.local:
             triton = stack.enter_context(running(folder, root / "triton.log"))
             flags = ["--triton-url", triton.url]
-        variables: dict[str, Any] = store | {"SAMMOE_REDIS_URL": redis.url}
+        variables = store | {"SAMMOE_REDIS_URL": redis.url}
         servers = [
             stack.enter_context(serving(folder, root / "state", *flags, **variables))
             for _ in range(args.front_ends)

@@ -23,10 +23,10 @@ from sammoe.volume.limits import ReadLimits
 from sammoe.volume.nifti import read_nifti
 from sammoe_client import Client, Entry, Retries, Timeouts, errors
 from tests import scans
-from tests.integration.door import Door
 from tests.integration.orthanc_server import PASSWORD, USER, OrthancServer
 from tests.integration.serving import Server, serving
 from tests.series import as_bytes, mr, series
+from tests.support.chaos import ChaosProxy
 
 FOLDER = Path(__file__).parents[2] / "clients" / "python"
 URL = "http://127.0.0.1:8000"
@@ -47,9 +47,9 @@ def scan(tmp_path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def door_to(server: Server) -> Iterator[Door]:
+def door_to(server: Server) -> Iterator[ChaosProxy]:
     """A way to the server that can be shut."""
-    door = Door(server.port)
+    door = ChaosProxy(server.port)
     yield door
     door.let_go()
     door.shut()
