@@ -1,4 +1,5 @@
-"""Encoder and decoder on a GPU: the padded form against ours, precisions, CUDA graphs, batches.
+"""Encoder, decoder and selector on a GPU: the padded form against ours, precisions, CUDA graphs,
+batches; masks that are fused on the host, or where they lie.
 
 Needs torch and numpy alone, and runs from the bare repository::
 
@@ -18,14 +19,16 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from loadtests.random_weights import random_network
 from sammoe.model import SamMed3D, SamMed3DConfig
-from tests.gpu.checks import EXACT, ROUNDED, captured
+from tests.gpu.checks import EXACT, ROUNDED, captured, load_selector
 from tests.gpu.networks import Prompt, decode, difference, image, prompt, tf32
 from tests.oracles.padded_encoder import padded_encode
 
@@ -48,7 +51,7 @@ class Row:
 
 
 def main() -> int:
-    """Two tables for each size."""
+    """Three tables for each size."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda", help="cuda (default), cuda:1, or cpu")
     parser.add_argument("--rounds", type=int, default=21, help="timed runs of each (default 21)")
@@ -65,6 +68,7 @@ def main() -> int:
         model = random_network(SIZES[size]).to(device)
         wrong += report(f"{size}: encode", "window", encoders(model, device), device, args.rounds)
         wrong += report(f"{size}: decode", "prompt", decoders(model, device), device, args.rounds)
+        wrong += report(f"{size}: select", "click", selectors(model, device), device, args.rounds)
     print("every answer is within its bound" if not wrong else f"{wrong} answers are too far off")
     return 1 if wrong else 0
 
@@ -94,6 +98,30 @@ def decoders(model: SamMed3D, device: torch.device) -> list[Row]:
         for batch in BATCHES
     }
     return ways(run, feeds, device)
+
+
+def selectors(model: SamMed3D, device: torch.device) -> list[Row]:
+    """Two masks that lie on the device, checked, fused, and on the host in the end: the two and the
+    fused one."""
+    selector, cells, side = load_selector(), model.config.cells, model.config.image_size
+    generator = torch.Generator().manual_seed(0)
+    masks = (4 * torch.randn(2, cells, cells, cells, generator=generator)).to(device)
+    coords = np.array([[[side / 2] * 3, [0, 0, 0]]], np.float32)
+    labels = np.array([[1, -1]], np.int32)
+    routing = SimpleNamespace(tau={"click": 0.3}, slack={"click": 99.0}, fusion="probability")
+
+    def decide(general: Any, expert: Any) -> Any:
+        return selector.decide(general, expert, 0.7, "click", coords, labels, side, routing).logits
+
+    def on_host() -> Tensor:
+        general, expert = masks.cpu().numpy()
+        fused = decide(general, expert)
+        return torch.from_numpy(np.stack([fused, general, expert])[None])
+
+    def on_device() -> Tensor:
+        return torch.stack([decide(*masks), *masks])[None].cpu()
+
+    return [Row("fused on the host", on_host), Row("fused where they lie", on_device)]
 
 
 def ways(

@@ -7,10 +7,15 @@ training, calibration, evaluation and serving all decide by this module.
 It needs numpy and nothing of ours, for a copy of it runs within Triton, in an interpreter where
 nothing of ours is installed. That numpy may be older than 2, where a number beside a float32 scalar
 makes a float64; so every cast is written out, and both give the same bytes.
+
+Masks may also be tensors of torch or CuPy, which lie on a GPU: then all that is done to a mask as a
+whole is done there, in the words that those libraries share with numpy, and only numbers that
+decide come to the host.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -137,22 +142,25 @@ def fuse(
     -------
     float32, the same shape, within ``LOGIT_LIMIT``.
     """
-    g = clip_logits(general).astype(np.float64)
-    t = clip_logits(top).astype(np.float64)
+    xp = library(general)
+    g = xp.asarray(clip_logits(general), dtype=xp.float64)
+    t = xp.asarray(clip_logits(top), dtype=xp.float64)
     if fusion == "logit":
         mixed = (1 - s_top) * g + s_top * t
     else:
         # With e = exp(x): p = e / (1 + e), 1 - p = 1 / (1 + e). Both are mixed, so that no
         # precision is lost where p is near 1.
-        g, t = np.exp(g), np.exp(t)
+        g, t = xp.exp(g), xp.exp(t)
         weight_g, weight_t = (1 - s_top) / (1 + g), s_top / (1 + t)
-        mixed = np.log((weight_g * g + weight_t * t) / (weight_g + weight_t))
-    return mixed.astype(np.float32)
+        mixed = xp.log((weight_g * g + weight_t * t) / (weight_g + weight_t))
+    fused: NDArray[np.float32] = xp.asarray(mixed, dtype=xp.float32)
+    return fused
 
 
 def clip_logits(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Clip logits to +-``LOGIT_LIMIT``, as they are fused and fed back as the next prior."""
-    return np.clip(logits, np.float32(-LOGIT_LIMIT), np.float32(LOGIT_LIMIT))
+    clipped: NDArray[np.float32] = library(logits).clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT)
+    return clipped
 
 
 def prompt_kind(labels: ArrayLike) -> PromptKind:
@@ -225,8 +233,9 @@ def accepts(general_misfit: float, expert_misfit: float, slack: float | None) ->
 def agreement(general: NDArray[np.float32], expert: NDArray[np.float32]) -> float:
     """Dice of two masks, where logits of equal shape are above 0; 1 for two empty ones."""
     a, b = general > 0, expert > 0
-    total = int(np.count_nonzero(a)) + int(np.count_nonzero(b))
-    return 2 * int(np.count_nonzero(a & b)) / total if total else 1.0
+    count = library(general).count_nonzero
+    total = int(count(a)) + int(count(b))
+    return 2 * int(count(a & b)) / total if total else 1.0
 
 
 def decide(
@@ -269,6 +278,13 @@ def decide(
     return Decision(fuse(general, expert, s_top, routing.fusion), True, check, agreed)
 
 
+def library(array: Any) -> Any:
+    """numpy, or the library that an array on a GPU is of: torch or CuPy."""
+    if isinstance(array, np.ndarray):
+        return np
+    return import_module(type(array).__module__.partition(".")[0])
+
+
 def _face_gap(logits: NDArray[np.float32], corners: NDArray[np.float64], side: int) -> float:
     flat = corners[1] - corners[0] < FLAT_VOXELS
     middle = _cells(corners.mean(axis=0), logits.shape[0], side)
@@ -281,17 +297,18 @@ def _face_gap(logits: NDArray[np.float32], corners: NDArray[np.float64], side: i
     for place, axis in enumerate(np.flatnonzero(~flat).tolist()):
         others = tuple(a for a in range(logits.ndim) if a != place)
         box = np.clip(corners[:, axis] + (-0.5, 0.5), -0.5, side - 0.5)
-        mask = _crossings(logits.max(axis=others), side)
+        profile = library(logits).amax(logits, others) if others else logits
+        mask = _crossings(np.array(profile.tolist()), side)
         gaps.append(float(np.abs(mask - box).mean() / (box[1] - box[0])))
     return sum(gaps) / len(gaps) if gaps else 0.0
 
 
-def _crossings(profile: NDArray[np.float32], side: int) -> NDArray[np.float64]:
+def _crossings(values: NDArray[np.float64], side: int) -> NDArray[np.float64]:
     """First and last place, in window voxels, where a profile [L] with a value > 0 crosses 0.
 
     A profile that is above 0 in its outermost cell ends at the window's face.
     """
-    values, cells = profile.astype(np.float64), len(profile)
+    cells = len(values)
     inside = np.flatnonzero(values > 0)
     ends = np.array([-0.5, cells - 0.5])
     for end, (cell, step) in enumerate(((int(inside[0]), -1), (int(inside[-1]), 1))):
@@ -308,16 +325,20 @@ def _cells(places: NDArray[np.float64], cells: int, side: int) -> NDArray[np.flo
 
 def _at(logits: NDArray[np.float32], cell: NDArray[np.float64]) -> float:
     """Trilinear value at a fractional cell index [3]."""
+    low = np.minimum(cell.astype(int), logits.shape[0] - 2)
+    around = logits[tuple(slice(first, first + 2) for first in low.tolist())]
+    value = np.array(around.tolist(), np.float32)
     for axis in (2, 1, 0):
-        logits = _section(logits, float(cell[axis]), axis)
-    return float(logits)
+        value = _section(value, float(cell[axis] - low[axis]), axis)
+    return float(value)
 
 
 def _section(logits: NDArray[np.float32], cell: float, axis: int) -> NDArray[np.float32]:
     """Linear interpolation between two planes; one axis less."""
+    xp, before = library(logits), (slice(None),) * axis
     low = min(int(cell), logits.shape[axis] - 2)
     share = np.float32(cell - low)
-    rest = np.float32(1) - share
-    first, second = np.take(logits, low, axis), np.take(logits, low + 1, axis)
-    section: NDArray[np.float32] = rest * first + share * second
+    weights = xp.asarray([float(np.float32(1) - share), float(share)], dtype=xp.float32)
+    first, second = logits[(*before, low)], logits[(*before, low + 1)]
+    section: NDArray[np.float32] = weights[0] * first + weights[1] * second
     return section

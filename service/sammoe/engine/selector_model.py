@@ -6,13 +6,16 @@ interpreter needs nothing of ours installed. Requests and answers are those of
 `sammoe.engine.triton`, and the answer equals that of `sammoe.engine.local.LocalEngine`.
 
 Tensors go from model to model as they come, wherever they lie: on a GPU an embedding is never
-copied to the host. What is decided by, some 100 KB of logits, is asked for in the host's memory.
+copied to the host. Where the interpreter has torch or CuPy and the model a GPU, masks stay there,
+too: they come through DLPack, are checked and fused where they lie, and go out as they are. Else
+they are asked for in the host's memory, and fused there.
 """
 
 import asyncio
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,13 +26,15 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
 # Relative, because here and in a bundle it lies beside this file, under different package names.
-from .selector import Check, decide, prompt_kind, select
+from .selector import Check, decide, library, prompt_kind, select
 
 AUTO, GENERAL = "auto", "general"
 UNKNOWN_MODALITY = "unknown"
 FEATURES = "gate_features"
 
-Logits = NDArray[np.float32]
+Logits = Any
+"""float32 [L, L, L], an array of numpy, or one of torch's or CuPy's on a GPU."""
+
 Route = dict[str, Any]
 
 
@@ -48,6 +53,11 @@ class TritonPythonModel:
     def initialize(self, args: Mapping[str, str]) -> None:
         """Read the manifest, and refuse an interpreter whose arrays would be silently wrong."""
         check_arrays()
+        self._on_device = device_library(args)
+        self._memory = pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0)
+        if self._on_device is not None:
+            device = int(args["model_instance_device_id"])
+            self._memory = pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_GPU, device)
         text = (Path(__file__).parent / "bundle.json").read_bytes()
         self._digest = hashlib.sha256(text).hexdigest()
         manifest = json.loads(text)
@@ -77,11 +87,11 @@ class TritonPythonModel:
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), code))
         route["candidates"] = list(masks)
         outputs = [
-            pb_utils.Tensor("masks", np.stack(list(masks.values()))),
+            stacked("masks", list(masks.values())),
             pb_utils.Tensor("route", np.array([json.dumps(route).encode()], np.object_)),
         ]
         if features is not None:
-            outputs.append(pb_utils.Tensor(FEATURES, array(features)))
+            outputs.append(pb_utils.Tensor(FEATURES, host(self._values(features))))
         return pb_utils.InferenceResponse(outputs)
 
     async def _answer(
@@ -95,7 +105,7 @@ class TritonPythonModel:
         if name != AUTO or not self._experts:
             general, features = await self._general(feed)
             return {"general": general}, route, features
-        labels = array(inputs["labels"])
+        labels = host(self._values(inputs["labels"]))
         kind = prompt_kind(labels)
         tau = self._routing.tau[kind] if asked["tau"] is None else asked["tau"]
         if self._heads:
@@ -124,7 +134,10 @@ class TritonPythonModel:
         if isinstance(expert, Failed):
             failed: Check = "failed"
             return masks, route | {"check": failed, "failure": str(expert)}, features
-        tokens = (array(inputs["coords"]), labels)
+        tokens = (host(self._values(inputs["coords"])), labels)
+        if type(general) is not type(expert):  # one has come to the host though it was asked not to
+            general, expert = host(general), host(expert)
+            masks["general"] = general
         side, routing = self._side, self._routing
         decision = decide(general, expert, best.s_top, kind, *tokens, side, routing, tau)
         route |= {"check": decision.check, "agreement": decision.agreement}
@@ -136,19 +149,18 @@ class TritonPythonModel:
 
     async def _general(self, feed: Sequence[Any]) -> tuple[Logits, Any]:
         outputs = await self._ask("decoder_general", feed, self._outputs)
-        return array(outputs[0])[0, 0], outputs[1] if len(outputs) > 1 else None
+        return self._values(outputs[0])[0, 0], outputs[1] if len(outputs) > 1 else None
 
     async def _scores(self, feed: Sequence[Any]) -> NDArray[np.float32]:
         (scores,) = await self._ask("gate", feed, ["scores"])
-        found: NDArray[np.float32] = array(scores)[0]
+        found: NDArray[np.float32] = host(self._values(scores))[0]
         return found
 
     async def _expert(self, name: str, feed: Sequence[Any], asked: Mapping[str, Any]) -> Logits:
         if name in asked["down"]:
             raise Failed(f"expert {name} is out of order")
         (logits,) = await self._ask(f"decoder_{name}", feed, ["logits"])
-        found: Logits = array(logits)[0, 0]
-        return found
+        return self._values(logits)[0, 0]
 
     async def _tried(
         self, name: str | None, feed: Sequence[Any], asked: Mapping[str, Any]
@@ -162,39 +174,62 @@ class TritonPythonModel:
             return error
 
     async def _ask(self, plain: str, inputs: Sequence[Any], outputs: Sequence[str]) -> list[Any]:
-        """Outputs of another model, in the host's memory, finite."""
+        """Outputs of another model, in the memory that is worked in, finite."""
         request = pb_utils.InferenceRequest(
             model_name=self._models[plain],
             requested_output_names=list(outputs),
             inputs=list(inputs),
-            preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
+            preferred_memory=self._memory,
         )
         response = await request.async_exec()
         if response.has_error():
             raise Failed(f"{self._models[plain]}: {response.error().message()}")
         found = [pb_utils.get_output_tensor_by_name(response, name) for name in outputs]
         for name, tensor in zip(outputs, found, strict=True):
-            if not np.isfinite(array(tensor)).all():
+            values = self._values(tensor)
+            if not library(values).isfinite(values).all():
                 raise Failed(
                     "engine_output_invalid: The model answered with NaN or Inf in"
                     f" {name} of {self._models[plain]}."
                 )
         return found
 
+    def _values(self, tensor: Any) -> Any:
+        """A tensor as an array that lies where it does."""
+        if tensor.is_cpu():
+            return tensor.as_numpy()
+        if self._on_device is None:
+            raise Failed(f"{tensor.name()} lies on a GPU, where nothing here can read it")
+        return self._on_device.from_dlpack(tensor)
+
     def _allowed(self, modality: str) -> list[bool]:
         """Which experts do not exclude the scan's modality."""
         return [modality == UNKNOWN_MODALITY or modality in m for m in self._experts.values()]
 
 
-def array(tensor: Any) -> NDArray[Any]:
-    """A tensor's values in the host's memory."""
-    if tensor.is_cpu():
-        values: NDArray[Any] = tensor.as_numpy()
+def device_library(args: Mapping[str, str]) -> Any:
+    """torch or CuPy, where this instance has a GPU and they do; else None."""
+    if args["model_instance_kind"] == "GPU":
+        for name in ("torch", "cupy"):
+            with suppress(ImportError):
+                found = import_module(name)
+                if found.cuda.is_available():
+                    return found
+    return None
+
+
+def host(values: Any) -> NDArray[Any]:
+    """Values in the host's memory; those that lie elsewhere are few, and float32."""
+    if isinstance(values, np.ndarray):
         return values
-    # There is one where there is a GPU; else no tensor lies on it. The serving install has none.
-    dlpack = import_module("torch.utils.dlpack")
-    found: NDArray[Any] = dlpack.from_dlpack(tensor.to_dlpack()).cpu().numpy()
-    return found
+    return np.array(values.tolist(), np.float32)
+
+
+def stacked(name: str, arrays: Sequence[Any]) -> Any:
+    """A tensor of several arrays, which lies where they do."""
+    if isinstance(arrays[0], np.ndarray):
+        return pb_utils.Tensor(name, np.stack(arrays))
+    return pb_utils.Tensor.from_dlpack(name, library(arrays[0]).stack(arrays))
 
 
 def check_arrays() -> None:

@@ -36,6 +36,7 @@ def test_it_imports_no_more_than_triton_has(name: str, allowed: set[str]) -> Non
     standard = {
         "asyncio",
         "collections",
+        "contextlib",
         "dataclasses",
         "hashlib",
         "importlib",
