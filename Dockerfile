@@ -13,10 +13,8 @@
 # The page at /viewer/, which the Python package alone does not hold.
 FROM node:24-bookworm-slim AS page
 WORKDIR /src/clients/viewer
-COPY clients/viewer/package.json clients/viewer/package-lock.json ./
-RUN npm ci --no-audit --no-fund --ignore-scripts
-COPY clients/viewer ./
-RUN npm run build
+COPY clients/viewer .
+RUN npm ci --no-audit --no-fund --ignore-scripts && npm run build
 
 FROM python:3.12-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1

@@ -17,7 +17,7 @@ import { StructuresPanel } from "./panels/structures.ts";
 import { ToolBar } from "./panels/tools.ts";
 import { WorkBar } from "./panels/work.ts";
 import { Session, type Watcher, candidatesOf } from "./state/session.ts";
-import type { Structure } from "./state/structures.ts";
+import { type Structure, cleanLabel } from "./state/structures.ts";
 import { VIEWS } from "./view/layout.ts";
 import { type Acts, Stage, type Tool } from "./view/stage.ts";
 import { WINDOWS } from "./windows.ts";
@@ -224,6 +224,7 @@ export class App {
       say: (text) => {
         if (isCurrent()) this.#notices.say(text);
       },
+      tell: (text) => this.#notices.tell(text),
       failed: (error, retry) => this.#notices.fail(error, retry),
     };
   }
@@ -262,9 +263,11 @@ export class App {
       stage.slices.colour(colours);
       stage.solid.colour(colours);
     }
-    const changed = this.#layers?.arrange(this.#order()) ?? null;
+    const order = this.#order();
+    const changed = this.#layers?.arrange(order) ?? null;
     if (changed !== null) stage.slices.paint(changed);
     else stage.redraw();
+    stage.solid.see(order);
     this.#structures.update(session.structures, session.active, session.history);
     this.#answer.update(session, this.#measured);
     this.#files.update(session, (this.#capabilities?.dicomweb.length ?? 0) > 0);
@@ -365,7 +368,7 @@ export class App {
   }
 
   #rename(structure: Structure, label: string): void {
-    if (label.trim() !== "") structure.label = label.trim();
+    structure.label = cleanLabel(label) || structure.label;
     this.#session?.edited();
   }
 

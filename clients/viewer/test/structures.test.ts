@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { readAddress, writeAddress } from "../src/address.ts";
 import type { Result, Segmentation } from "../src/api/types.ts";
 import { History, added } from "../src/state/history.ts";
-import { entriesOf, foundStructures, freshStructure } from "../src/state/structures.ts";
+import { cleanLabel, entriesOf, foundStructures, freshStructure } from "../src/state/structures.ts";
 
 function made(id: string, parent: string | null, minute: number): Segmentation {
   const created = `2026-01-01T00:${String(minute).padStart(2, "0")}:00Z`;
@@ -62,6 +62,12 @@ test("a structure without a click is in no result", () => {
   assert.deepEqual(entriesOf([fresh, other]), [
     { segmentation: "a", label: other.label, colour: other.colour },
   ]);
+});
+
+test("a name is what DICOM can hold", () => {
+  assert.equal(cleanLabel("  Lesion\\1\n "), "Lesion 1");
+  assert.equal(cleanLabel("\\\t "), "");
+  assert.equal(cleanLabel("x".repeat(70)).length, 64);
 });
 
 test("a click is what a segmentation has and its parent has not", () => {

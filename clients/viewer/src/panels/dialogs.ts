@@ -3,7 +3,7 @@
 import { storeKey, storedKey } from "../api/key.ts";
 import type { Code, Colour, Expert } from "../api/types.ts";
 import { h } from "../dom.ts";
-import type { Structure } from "../state/structures.ts";
+import { type Structure, cleanLabel } from "../state/structures.ts";
 
 /** Ask for an API key until there is one. */
 export function askKey(): Promise<void> {
@@ -70,8 +70,18 @@ export function editStructure(
   const known = experts.flatMap(({ codes }) => codes);
   const label = h("input", { id: "label", maxlength: 64, required: true, value: structure.label });
   const colour = h("input", { id: "colour", type: "color", value: toHex(structure.colour) });
-  const value = h("input", { id: "code", maxlength: 16, value: structure.code?.value ?? "" });
-  const meaning = h("input", { id: "meaning", maxlength: 64, value: structure.code?.meaning ?? "" });
+  const value = h("input", {
+    id: "code",
+    maxlength: 16,
+    pattern: "[A-Za-z0-9._\\-]+",
+    value: structure.code?.value ?? "",
+  });
+  const meaning = h("input", {
+    id: "meaning",
+    maxlength: 64,
+    pattern: "[^\\\\^~\\|]+",
+    value: structure.code?.meaning ?? "",
+  });
   const choose = h(
     "select",
     { id: "known" },
@@ -105,7 +115,7 @@ export function editStructure(
   dialog.onclose = () => {
     dialog.remove();
     if (dialog.returnValue !== "save") return;
-    structure.label = label.value.trim() || structure.label;
+    structure.label = cleanLabel(label.value) || structure.label;
     structure.colour = fromHex(colour.value);
     structure.code = codeOf(value.value.trim(), meaning.value.trim(), structure.code);
     done();

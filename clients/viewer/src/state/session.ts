@@ -14,7 +14,13 @@ import type {
 } from "../api/types.ts";
 import { type Mask, NoMask, unpack } from "../mask/packed.ts";
 import { History, added } from "./history.ts";
-import { type Structure, entriesOf, foundStructures, freshStructure } from "./structures.ts";
+import {
+  MOST_STRUCTURES,
+  type Structure,
+  entriesOf,
+  foundStructures,
+  freshStructure,
+} from "./structures.ts";
 
 /** What is being waited for. */
 export interface Work {
@@ -38,8 +44,10 @@ export interface Watcher {
   mask(structure: Structure, mask: Mask | null): void;
   /** Anything else is different. */
   changed(): void;
-  /** Something to tell, once. */
+  /** For screen readers. */
   say(text: string): void;
+  /** For everybody. */
+  tell(text: string): void;
   failed(error: unknown, retry: (() => void) | null): void;
 }
 
@@ -164,7 +172,7 @@ export class Session {
       const mask = await this.#maskOf(segmentation.id, name);
       if (active.head !== segmentation.id) return;
       active.candidate = name;
-      this.#watcher.mask(active, mask);
+      this.#show(active, mask);
       this.#watcher.say(`Shown: ${candidateText(name, segmentation)}`);
       this.#watcher.changed();
     } catch (error) {
@@ -191,6 +199,9 @@ export class Session {
   /** Go on with another structure; one that has nothing yet will do. */
   addStructure(): void {
     const empty = this.structures.find(({ head }) => head === null);
+    if (empty === undefined && this.structures.length >= MOST_STRUCTURES) {
+      return this.#watcher.tell(`A result has at most ${MOST_STRUCTURES} structures.`);
+    }
     if (empty === undefined) this.structures.push(freshStructure(this.structures));
     this.choose(empty ?? (this.structures.at(-1) as Structure));
   }
@@ -226,6 +237,9 @@ export class Session {
   async keptResult(): Promise<Result | null> {
     this.#keep();
     await this.#keeping;
+    if (this.#toKeep() !== this.#kept) {
+      throw new Error("The result could not be kept yet, so that its files would be old ones.");
+    }
     return this.result;
   }
 
@@ -255,8 +269,7 @@ export class Session {
         if (isCancelled(error)) this.#watcher.say("Cancelled");
         else {
           this.#queue = [];
-          const gone = error instanceof Refused;
-          this.#watcher.failed(error, gone ? null : () => this.#start(run));
+          this.#watcher.failed(error, () => this.#start(run));
         }
       } finally {
         this.work = null;
@@ -280,7 +293,7 @@ export class Session {
     // The answer itself may have come meanwhile.
     if (work === null || work !== this.work) return;
     work.growing = growing;
-    this.#watcher.mask(structure, mask);
+    this.#show(structure, mask);
     this.#watcher.changed();
   }
 
@@ -292,7 +305,7 @@ export class Session {
     structure.head = segmentation.id;
     structure.candidate = "fused";
     structure.visible = true;
-    this.#watcher.mask(structure, mask);
+    this.#show(structure, mask);
     const whole = performance.measure("click to overlay", { start: began }).duration;
     this.timing = { whole, server: serverTime(segmentation), bytes };
     this.#watcher.say(summary(structure, segmentation));
@@ -311,7 +324,12 @@ export class Session {
   async #showHead(structure: Structure): Promise<void> {
     const { head, candidate } = structure;
     const mask = head === null ? null : await this.#maskOf(head, candidate);
-    if (structure.head === head) this.#watcher.mask(structure, mask);
+    if (structure.head === head) this.#show(structure, mask);
+  }
+
+  /** A structure that was removed meanwhile has left its number to another. */
+  #show(structure: Structure, mask: Mask | null): void {
+    if (this.structures.includes(structure)) this.#watcher.mask(structure, mask);
   }
 
   async #maskOf(segmentation: string, candidate: CandidateName): Promise<Mask> {
@@ -350,12 +368,23 @@ export class Session {
     if (entries.length === 0) {
       if (this.result !== null) await this.#client.deleteResult(this.result.id);
       this.result = null;
-    } else if (this.result === null) {
-      this.result = await this.#client.addResult(this.volume.id, entries, this.merge);
-    } else {
+    } else if (this.result !== null && (await this.#isOurs(this.result))) {
       this.result = await this.#client.replaceResult(this.result.id, entries, this.merge);
+    } else {
+      this.result = await this.#client.addResult(this.volume.id, entries, this.merge);
     }
     this.#watcher.changed();
+  }
+
+  /** Whether a result is as we left it: what somebody else put into it must not be written over. */
+  async #isOurs(result: Result): Promise<boolean> {
+    try {
+      if ((await this.#client.result(result.id)).revision === result.revision) return true;
+      this.#watcher.tell("The result was changed elsewhere: what you do is kept as another one.");
+    } catch (error) {
+      if (!(error instanceof Refused && error.status === 404)) throw error;
+    }
+    return false;
   }
 }
 

@@ -32,6 +32,9 @@ const COLOURS: readonly Colour[] = [
   [255, 150, 200],
 ];
 
+/** The service takes as many; and a voxel of the display is a byte. */
+export const MOST_STRUCTURES = 255;
+
 const MOST_ADOPTED = 20;
 
 /** A structure that has no segmentation yet. */
@@ -54,6 +57,11 @@ export function freshStructure(others: readonly Structure[]): Structure {
     future: [],
     candidate: "fused",
   };
+}
+
+/** A name as DICOM can hold it, or none. */
+export function cleanLabel(text: string): string {
+  return text.replace(/[\\\p{Cc}]+/gu, " ").trim().slice(0, 64).trim();
 }
 
 /** What the service's records say, after a reload or from another viewer. */

@@ -11,6 +11,7 @@ import { ORDER, PLANES, type Plane } from "./planes.ts";
 const DRAWING = 33991;
 /** Share of voxels that are darker than black, and brighter than white. */
 const TAIL = 0.002;
+const SOON_MS = 250;
 const CLOSEST = 0.4;
 const NEAREST = 20;
 
@@ -29,12 +30,18 @@ export class Slices {
 
   readonly #niivue: Niivue;
   #tiles: Partial<Record<Plane, Rectangle>> = {};
+  /** Where the planes were when they were drawn last, as fractions. */
+  #drawnAt: Triple = [0.5, 0.5, 0.5];
+  #later = 0;
 
   private constructor(niivue: Niivue) {
     this.#niivue = niivue;
     const draw = niivue.drawScene.bind(niivue);
     niivue.drawScene = () => {
+      clearTimeout(this.#later);
       const text = draw();
+      const [x, y, z] = niivue.scene.crosshairPos;
+      this.#drawnAt = [x, y, z];
       this.drawn();
       return text;
     };
@@ -145,6 +152,14 @@ export class Slices {
     this.draw();
   }
 
+  /** The same, drawn with what is drawn next if that comes soon: a mask most of the time. */
+  goSoon(voxel: Triple): void {
+    if (this.axes === null) return;
+    this.#niivue.scene.crosshairPos = middleOf(voxel, this.axes.display);
+    clearTimeout(this.#later);
+    this.#later = window.setTimeout(() => this.draw(), SOON_MS);
+  }
+
   /** What is at a place of the canvas, in CSS pixels. */
   at(x: number, y: number): Place | null {
     const { axes } = this;
@@ -154,7 +169,8 @@ export class Slices {
     if (fraction === null) return null;
     const voxel = voxelAt(fraction, axes.display);
     const { depth } = PLANES[plane];
-    voxel[depth] = this.cross[depth];
+    // What is seen counts, not what is about to be.
+    voxel[depth] = voxelAt(this.#drawnAt, axes.display)[depth];
     const inside = fraction.every((part, axis) => axis === depth || (part >= 0 && part < 1));
     return { plane, voxel, inside };
   }
@@ -176,7 +192,7 @@ export class Slices {
     if (axes === null) return null;
     const place = voxel.map((n, r) => (n + 0.5) / axes.display[r]) as Triple;
     const { depth } = PLANES[plane];
-    place[depth] = this.#niivue.scene.crosshairPos[depth];
+    place[depth] = this.#drawnAt[depth];
     const found = this.#niivue.frac2canvasPosWithTile(place, ORDER.indexOf(plane));
     const dpr = this.#dpr;
     return found === null ? null : [found.pos[0] / dpr, found.pos[1] / dpr];

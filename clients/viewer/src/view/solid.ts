@@ -15,6 +15,7 @@ export class Solid {
   readonly #colours = new Map<number, Colour>();
   /** Masks whose surfaces are wanted: the latest of each number. */
   readonly #wanted = new Map<number, Mask>();
+  #seen: ReadonlySet<number> = new Set();
   #scene: Promise<Niivue> | null = null;
   #niivue: Niivue | null = null;
   #busy: number | null = null;
@@ -59,6 +60,18 @@ export class Solid {
     this.draw();
   }
 
+  /** Show these numbers' surfaces and no others. */
+  see(numbers: readonly number[]): void {
+    this.#seen = new Set(numbers);
+    let changed = false;
+    for (const [number, mesh] of this.#meshes) {
+      const visible = this.#seen.has(number);
+      changed ||= mesh.visible !== visible;
+      mesh.visible = visible;
+    }
+    if (changed) this.draw();
+  }
+
   turn(azimuth: number, elevation: number): void {
     const scene = this.#niivue?.scene;
     if (!scene) return;
@@ -92,6 +105,7 @@ export class Solid {
       const colour = Uint8Array.from([...(this.#colours.get(number) ?? [200, 200, 200]), 255]);
       const { positions, triangles } = surface;
       const mesh = new NVMesh(positions, triangles, `${number}.mz3`, colour, 1, true, niivue.gl);
+      mesh.visible = this.#seen.has(number);
       this.#meshes.set(number, mesh);
       niivue.addMesh(mesh);
     }

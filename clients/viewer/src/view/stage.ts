@@ -136,8 +136,7 @@ export class Stage {
 
   goTo(voxel: Triple): void {
     this.slices.goTo(voxel);
-    clearTimeout(this.#rest);
-    this.#rest = window.setTimeout(() => this.#acts.rested(this.slices.cross), REST_MS);
+    this.#rested();
   }
 
   /** Draw marks and slice numbers again; the scan itself stays. */
@@ -158,6 +157,11 @@ export class Stage {
     this.#press = null;
     this.redraw();
     return there;
+  }
+
+  #rested(): void {
+    clearTimeout(this.#rest);
+    this.#rest = window.setTimeout(() => this.#acts.rested(this.slices.cross), REST_MS);
   }
 
   #bar(view: View): HTMLElement {
@@ -247,11 +251,13 @@ export class Stage {
     }
     const place = this.slices.at(...press.from);
     if (place === null || !place.inside || press.button === 1) return;
-    // First the request: the planes are drawn while the service works.
-    if (this.tool === "inside" || this.tool === "outside") {
+    if (this.tool === "look") return this.goTo(place.voxel);
+    // The mask is what is waited for: the other planes are drawn with it, not before.
+    this.slices.goSoon(place.voxel);
+    this.#rested();
+    if (this.tool !== "box") {
       this.#acts.point(place.voxel, (this.tool === "inside") !== press.turned, began);
     }
-    this.goTo(place.voxel);
   }
 
   #stretch(one: Triple, other: Triple): void {
