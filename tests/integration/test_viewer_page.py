@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from playwright.sync_api import expect
 
 from sammoe.volume.packed import unpack
+from scripts import viewer
 from tests.integration.orthanc_server import PASSWORD, USER, OrthancServer
 from tests.integration.serving import serving
-from tests.integration.viewer_page import ROOT, SAMPLE, Axial, ViewerPage, browsing
+from tests.integration.viewer_page import AXE, CHROMIUM, ROOT, SAMPLE, Axial, ViewerPage, browsing
 from tests.series import STUDY, Series, as_bytes, series
 
 pytestmark = pytest.mark.integration
@@ -35,6 +36,10 @@ PACKED = {"Accept": "application/vnd.sammoe.mask"}
 
 @pytest.fixture
 def shown() -> Iterator[ViewerPage]:
+    if not Path(CHROMIUM).exists():
+        pytest.skip("no Chromium (apt-get install chromium)")
+    if not (AXE.exists() and (viewer.BUILT / "index.html").exists()):
+        pytest.skip("no page (make viewer)")
     with browsing() as page:
         yield page
         assert page.faults == []
