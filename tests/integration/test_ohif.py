@@ -167,8 +167,8 @@ def test_structures_are_clicked_saved_and_seen_again(
     seg = dcmread(tmp_path / "seg.dcm")
     # 197 x 233 pixels: OHIF 3.13 would show another mask than a BINARY SEG has.
     assert seg.SegmentationType == "LABELMAP"
-    assert [one.SegmentLabel for one in seg.SegmentSequence][-2:] == ["Thalamus", "Structure 2"]
-    (thalamus,) = (one for one in seg.SegmentSequence if one.SegmentLabel == "Thalamus")
+    thalamus, boxed_one, _ = seg.SegmentSequence
+    assert (thalamus.SegmentLabel, boxed_one.SegmentLabel) == ("Thalamus", "Structure 2")
     assert thalamus.SegmentedPropertyTypeCodeSequence[0].CodeValue == "42695009"
     assert shown[1] == chosen[1]
 

@@ -122,10 +122,12 @@ def test_make_lists_its_targets() -> None:
     assert names == [
         "help",
         "demo",
+        "viewer",
         "ohif",
         "triton",
         "secrets",
         "test",
+        "reliability",
         "check",
         "check-tensorrt",
         "bench-gpu",

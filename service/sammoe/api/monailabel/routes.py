@@ -174,7 +174,7 @@ async def infer(call: QueryCaller, model: str, query: Annotated[InferQuery, Quer
             )
             _note(call, record)
         else:
-            record = await _find(call, query.session_id or query.image)
+            record = await _find_or_pull(call, query.session_id or query.image)
     name, pasted = await segment_told(
         call.workspace, record.owner, record.id, params.told(), expert
     )
@@ -237,17 +237,25 @@ async def _add(call: Call) -> VolumeRecord:
 
 
 async def _find(call: Call, name: str) -> VolumeRecord:
-    """A volume by its id, by the name that a client gave it, or by its DICOM series.
-
-    A series that is not here is fetched from the default PACS, which is all that OHIF tells of it.
-    """
+    """A volume by its id, by the name that a client gave it, or by its DICOM series."""
     try:
         return await call.workspace.get_volume(await call.owner(name), name)
     except NotFound:
         found = await call.workspace.find_volume(call.principal, _named(name), series=name)
-        if found is not None:
-            _note(call, found)
-            return found
+        if found is None:
+            raise
+        _note(call, found)
+        return found
+
+
+async def _find_or_pull(call: Call, name: str) -> VolumeRecord:
+    """The same; a series that is not here is fetched from the default PACS.
+
+    Its UID is all that OHIF tells of it.
+    """
+    try:
+        return await _find(call, name)
+    except NotFound:
         study = await call.workspace.pacs.study_of(name)
         if study is None:
             raise

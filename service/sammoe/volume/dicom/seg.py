@@ -97,6 +97,7 @@ def write_seg(
         content_description=_DESCRIPTION,
         series_description=_DESCRIPTION,
     )
+    _put_background_last(seg)
     _fill_bytes(seg, came_from)
     describe(seg, came_from[0].instance, identity)
     _settle(seg, *dates(came_from[0].instance, identity.changed))
@@ -236,6 +237,13 @@ def _stand_in_of_frames(instance: Dataset) -> Dataset:
     bare.SharedFunctionalGroupsSequence = instance.SharedFunctionalGroupsSequence
     bare.PerFrameFunctionalGroupsSequence = instance.PerFrameFunctionalGroupsSequence
     return bare
+
+
+def _put_background_last(seg: "Segmentation") -> None:
+    """A label map tells what 0 is as well: after the structures, whose colours OHIF 3.13 counts."""
+    seg.SegmentSequence = sorted(
+        seg.SegmentSequence, key=lambda one: (one.SegmentNumber == 0, one.SegmentNumber)
+    )
 
 
 def _fill_bytes(seg: "Segmentation", came_from: Sequence[Origin]) -> None:

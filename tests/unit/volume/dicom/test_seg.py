@@ -182,6 +182,7 @@ def test_a_label_map_on_every_slice_may_have_two_bytes_a_voxel(tmp_path: Path) -
     path.write_bytes(write_seg(structures, geometry, source, IDENTITY, "LABELMAP"))
     seg = dcmread(path)
     assert (seg.BitsAllocated, seg.BitsStored, seg.HighBit) == (16, 16, 15)
+    assert [one.SegmentNumber for one in seg.SegmentSequence] == [1, 0]
     assert len(seg.PixelData) == 2 * mask.size
     assert np.array_equal(by_references(path, images, geometry)[1], mask)
     found, off = by_dcmqi(path, tmp_path / "found", geometry)
