@@ -6,6 +6,7 @@ commas.
 """
 
 import ipaddress
+import itertools
 import os
 import re
 import sys
@@ -22,6 +23,11 @@ from sammoe.errors import SettingsInvalid
 ENV_PREFIX = "SAMMOE_"
 
 _MIB = 1 << 20
+_ORIENTATIONS = frozenset(
+    "".join(letters)
+    for axes in itertools.permutations(("LR", "PA", "SI"))
+    for letters in itertools.product(*axes)
+)
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
 _REDIS_OPTION = re.compile("db|ssl_[a-z_]+")
 _REDIS_FORM = (
@@ -219,6 +225,11 @@ class Settings(BaseSettings):
         default="kji",
         description="order of the axes of images that nnInteractive clients send: kji or ijk",
     )
+    nninteractive_orientation: str = Field(
+        default="LPS",
+        description="where the axes i, j, k of such images run to, like LPS (left, posterior,"
+        " superior) or RAS",
+    )
     viewer_leases: int = Field(
         default=64, ge=1, description="viewers that may be connected at once by such protocols"
     )
@@ -269,6 +280,13 @@ class Settings(BaseSettings):
             if not _ORIGIN.fullmatch(origin):
                 raise ValueError("each is scheme://host or scheme://host:port, without *")
         return origins
+
+    @field_validator("nninteractive_orientation")
+    @classmethod
+    def _three_directions(cls, letters: str) -> str:
+        if letters not in _ORIENTATIONS:
+            raise ValueError("it is three letters: one of L and R, of P and A, of S and I")
+        return letters
 
     @field_validator("oidc_issuer", "oidc_jwks_url")
     @classmethod

@@ -48,6 +48,14 @@ def test_an_array_lies_as_its_order_says(order: AxisOrder) -> None:
         assert volume.geometry.spacing == (1.0, 2.0, 3.0)
 
 
+@pytest.mark.parametrize("orientation", ["RAS", "PIR", "SLA"])
+def test_an_array_runs_where_it_is_declared_to_run(orientation: str) -> None:
+    array = np.arange(60, dtype=np.int16).reshape(SHAPE)
+    geometry = volume_from_array(array, (1.0, 2.0, 3.0), "ijk", orientation).geometry
+    assert geometry.orientation == orientation
+    assert geometry.spacing == (1.0, 2.0, 3.0)
+
+
 @pytest.mark.parametrize(
     ("given", "kept"),
     [

@@ -1,8 +1,9 @@
 """Scans that come as bare arrays, with a spacing and nothing else, and masks that go back so.
 
 A viewer that sends an array says nothing of the patient: axes are taken in the order that it is
-configured to use, and to run to the patient's left, back and head, as most viewers store images.
-Segmenting needs no more; masks go back in the same order, so nothing can come out mirrored.
+configured to use, and to run where they are declared to run, by default to the patient's left, back
+and head, as most viewers store images. Masks go back in the same order, so nothing can come out
+mirrored; but what lies otherwise than declared is shown to the networks turned.
 """
 
 from collections.abc import Sequence
@@ -26,10 +27,17 @@ Region = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 Corners = tuple[tuple[int, int, int], tuple[int, int, int]]
 """First and last voxel of a box."""
 
-_LPS = (-1.0, -1.0, 1.0)
+_DIRECTIONS = {
+    letter: (axis, sign)
+    for axis, letters in enumerate(("RL", "AP", "SI"))
+    for letter, sign in zip(letters, (1.0, -1.0), strict=True)
+}
+"""Letter to axis of RAS+ mm and the sign along it."""
 
 
-def volume_from_array(array: NDArray[Any], spacing: Sequence[float], order: AxisOrder) -> Volume:
+def volume_from_array(
+    array: NDArray[Any], spacing: Sequence[float], order: AxisOrder, orientation: str = "LPS"
+) -> Volume:
     """A scan of an array.
 
     Parameters
@@ -40,6 +48,8 @@ def volume_from_array(array: NDArray[Any], spacing: Sequence[float], order: Axis
         mm along the array's axes.
     order
         Of the array's axes.
+    orientation
+        Where i, j, k run to: one letter for each.
 
     Raises
     ------
@@ -59,7 +69,10 @@ def volume_from_array(array: NDArray[Any], spacing: Sequence[float], order: Axis
         voxels = voxels.view(np.uint8)
     elif voxels.dtype.kind == "f" or voxels.dtype.itemsize == 8:
         voxels = voxels.astype(np.float32, copy=False)
-    affine = np.diag([*(sign * size for sign, size in zip(_LPS, mm, strict=True)), 1.0])
+    affine = np.diag([0.0, 0.0, 0.0, 1.0])
+    for column, (letter, size) in enumerate(zip(orientation, mm, strict=True)):
+        axis, sign = _DIRECTIONS[letter]
+        affine[axis, column] = sign * size
     shape = (voxels.shape[0], voxels.shape[1], voxels.shape[2])
     return volume_of(voxels, Geometry(shape, affine))
 

@@ -161,8 +161,9 @@ async def set_image(viewer: ViewerCall) -> Response:
     bounds = settings.upload_limit, settings.upload_seconds
     async with received(request, workspace.temporary_folder, *bounds) as upload:
         spacing, axes, limits = meta.image_properties.spacing, viewer.axes, workspace.read_limits
+        orientation = viewer.call.services.settings.nninteractive_orientation
         record = await viewer.drawing.set_image(
-            viewer.lease, lambda: _read_image(upload.path, spacing, axes, limits)
+            viewer.lease, lambda: _read_image(upload.path, spacing, axes, orientation, limits)
         )
     viewer.call.note(volume=record.id)
     shape = record.shape[::-1] if axes == "kji" else record.shape
@@ -297,11 +298,11 @@ def _read_mask(path: Path, axes: AxisOrder, limits: ReadLimits) -> NDArray[np.bo
 
 
 def _read_image(
-    path: Path, spacing: Sequence[float], axes: AxisOrder, limits: ReadLimits
+    path: Path, spacing: Sequence[float], axes: AxisOrder, orientation: str, limits: ReadLimits
 ) -> Volume:
     """The image of a packed array [1, X, Y, Z]."""
     packed = read_packed(memoryview(path.read_bytes()), limits.max_bytes)
     if len(packed.shape) != 4 or packed.shape[0] != 1:
         raise InvalidInput("An image is an array of four axes, the first of length 1.")
     limits.admit(packed.shape[1:], packed.dtype.itemsize)
-    return volume_from_array(packed.unpack()[0], spacing, axes)
+    return volume_from_array(packed.unpack()[0], spacing, axes, orientation)
