@@ -85,7 +85,7 @@ def test_a_study_is_warmed_and_not_twice(front: Server, tmp_path: Path) -> None:
 
 
 def test_series_beyond_the_budget_get_their_middle(front: Server) -> None:
-    made = sammoe("warm", "--url", front.url, "--study", STUDY, "--budget-mib", 0)
+    made = sammoe("warm", "--url", front.url, "--study", STUDY, "--budget-mib", "0")
     assert "2 in the middle alone" in made.stdout, made.stderr
 
 
