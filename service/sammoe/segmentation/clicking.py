@@ -15,10 +15,9 @@ import numpy as np
 from sammoe.engine import Choice, Engine, WorkerPool, check_choice
 from sammoe.errors import Conflict, ExpertGone, ExpertUnknown, NotFound
 from sammoe.segmentation.answers import Segmented, Timings
-from sammoe.segmentation.doubts import Ends, doubts
+from sammoe.segmentation.doubts import doubts
 from sammoe.segmentation.embedding import Embedder
-from sammoe.segmentation.following import goes_on, lacks
-from sammoe.segmentation.growing import Grower, candidates
+from sammoe.segmentation.growing import Grower, candidates, ends_of
 from sammoe.segmentation.grown import Extent, Grown, Progress, Request
 from sammoe.segmentation.parents import ANSWER, parent_of
 from sammoe.segmentation.planning import Parent, Plan, check_form
@@ -36,7 +35,7 @@ from sammoe.store import (
 from sammoe.telemetry import span
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.paste import Pasted
-from sammoe.volume.window import WindowRule, model_grid
+from sammoe.volume.window import WindowRule
 
 Render = Callable[[Pasted, Geometry], bytes]
 """Makes bytes of a mask on its volume's grid."""
@@ -150,7 +149,7 @@ class Clicker:
         with span("paste"):
             pasted = grown.field.paste(volume.geometry)
         pasted_at = time.perf_counter()
-        ends = _ends(request, grown, pasted)
+        ends = ends_of(request, grown, pasted)
         record = SegmentationRecord(
             id=click.name or self._store.new_id(volume.id),
             owner=click.principal,
@@ -194,20 +193,3 @@ class Clicker:
             finally:
                 wait([written])
         return written.result(), pasted, rendered, 1000 * (time.perf_counter() - pasted_at)
-
-
-def _ends(request: Request, grown: Grown, pasted: Pasted) -> Ends:
-    """Where the networks stopped looking."""
-    volume, last = request.volume, grown.looked[-1].window
-    whole = grown.field.values.shape == (len(grown.field.values),) * 3
-    if len(grown.looked) == 1 and whole and grown.field.start == last.start:
-        return Ends.of_window(volume, request.prompt, last, pasted)
-    grid = model_grid(volume.geometry, grown.field.spacing)
-    clipped = False
-    if request.prompt.box is not None:
-        corners = grid.to_model(np.array(request.prompt.box))
-        clipped = lacks(grown.field, grid.shape, corners.min(axis=0), corners.max(axis=0))
-    zoomed = None
-    if grown.coarse is not None:
-        zoomed = max(one.window.spacing for one in grown.looked if one.kept)
-    return Ends(last, clipped, goes_on(grown.field, grid.shape), zoomed)

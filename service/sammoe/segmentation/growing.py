@@ -6,18 +6,20 @@ windows may be looked at through coarser ones: see `sammoe.segmentation.zooming`
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sammoe.engine import GENERAL, Choice, Engine, Route, WorkerPool
+from sammoe.bundle import Bundle
+from sammoe.engine import GENERAL, Choice, Decoded, DecoderInputs, Ran, Route
 from sammoe.errors import NoForeground
-from sammoe.segmentation.embedding import Embedder
-from sammoe.segmentation.following import agrees, neighbours
+from sammoe.segmentation.doubts import Ends
+from sammoe.segmentation.embedding import Embedded
+from sammoe.segmentation.following import agrees, goes_on, lacks, neighbours
 from sammoe.segmentation.grown import Extent, Grown, Looked, Progress, Request
 from sammoe.segmentation.planning import Places, Plan, answer, answer_name, plan_window
 from sammoe.segmentation.wandering import first_windows
@@ -26,12 +28,51 @@ from sammoe.store import Fields, VolumeRecord, rounded
 from sammoe.telemetry import span
 from sammoe.volume.blending import confirmed, joined
 from sammoe.volume.field import Field
+from sammoe.volume.paste import Pasted
+from sammoe.volume.volume import Modality
 from sammoe.volume.window import Window, WindowRule, model_grid
+
+T = TypeVar("T")
 
 _AT_ONCE: Final = 4
 """Windows of one request that are under way together: others' clicks shall find a place."""
 
 _ROUTE_UNKNOWN: Final = Route(used=GENERAL)
+
+
+class Embeds(Protocol):
+    """What a grower needs of an embedder."""
+
+    async def embed(self, volume: VolumeRecord, window: Window) -> Embedded:
+        """See `Embedder.embed`."""
+        ...
+
+
+class Decodes(Protocol):
+    """What it needs of an engine."""
+
+    @property
+    def bundle(self) -> Bundle:
+        """That is run."""
+        ...
+
+    async def decode(
+        self,
+        embedding: NDArray[np.float16],
+        inputs: DecoderInputs,
+        choice: Choice,
+        modality: Modality,
+    ) -> Decoded:
+        """See `Engine.decode`."""
+        ...
+
+
+class Runs(Protocol):
+    """What it needs of a pool."""
+
+    async def run(self, call: Callable[[], T]) -> Ran[T]:
+        """See `WorkerPool.run`."""
+        ...
 
 
 class Grower:
@@ -43,9 +84,7 @@ class Grower:
         Where fields are joined and windows planned.
     """
 
-    def __init__(
-        self, engine: Engine, embedder: Embedder, rule: WindowRule, pool: WorkerPool
-    ) -> None:
+    def __init__(self, engine: Decodes, embedder: Embeds, rule: WindowRule, pool: Runs) -> None:
         self._engine = engine
         self._embedder = embedder
         self._rule = rule
@@ -291,6 +330,23 @@ def chosen(looked: Looked, route: Route) -> NDArray[np.float32]:
     if looked.route.used == route.used:
         return answer(looked.candidates, looked.route)
     return looked.candidates["general"]
+
+
+def ends_of(request: Request, grown: Grown, pasted: Pasted) -> Ends:
+    """Where the networks stopped looking."""
+    volume, last = request.volume, grown.looked[-1].window
+    whole = grown.field.values.shape == (len(grown.field.values),) * 3
+    if len(grown.looked) == 1 and whole and grown.field.start == last.start:
+        return Ends.of_window(volume, request.prompt, last, pasted)
+    grid = model_grid(volume.geometry, grown.field.spacing)
+    clipped = False
+    if request.prompt.box is not None:
+        corners = grid.to_model(np.array(request.prompt.box))
+        clipped = lacks(grown.field, grid.shape, corners.min(axis=0), corners.max(axis=0))
+    zoomed = None
+    if grown.coarse is not None:
+        zoomed = max(one.window.spacing for one in grown.looked if one.kept)
+    return Ends(last, clipped, goes_on(grown.field, grid.shape), zoomed)
 
 
 def candidates(grower: Grower, request: Request, grown: Grown) -> Fields:

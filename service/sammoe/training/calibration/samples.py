@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from sammoe.bundle import PromptKind
-from sammoe.engine.selector import agreement, fuse, misfit, prompt_kind
+from sammoe.engine import AUTO, GENERAL, Choice
+from sammoe.engine.selector import agreement, misfit, prompt_kind
 from sammoe.segmentation import Point, Prompt
-from sammoe.segmentation.planning import Plan
-from sammoe.training.evaluation.judging import Judge, Judged, Logits
+from sammoe.training.evaluation.judging import Judge, Judged
 from sammoe.training.evaluation.running import Engines, Job, expert_of
-from sammoe.training.evaluation.sessions import LOOK, Embeddings, Scene, Shown
+from sammoe.training.evaluation.sessions import Begun, Embeddings, Scene, Shown
 from sammoe.training.evaluation.targets import Target
 from sammoe.training.evaluation.together import points_together
 from sammoe.training.evaluation.users import draw_box, rng_of
+from sammoe.volume.field import Field
 
 NAME: Final = "bundle"
 BOXES: Final[tuple[Literal["box", "jitter"], ...]] = ("box", "jitter")
@@ -70,8 +71,13 @@ class Sample:
     distance: float
 
 
-async def sample_case(engines: Engines, job: Job, seed: int) -> list[Sample]:
-    """Samples of every target of a case; ``engines`` holds one engine, `NAME`."""
+async def sample_case(
+    engines: Engines, job: Job, seed: int, *, one_window: bool = False
+) -> list[Sample]:
+    """Samples of every target of a case; ``engines`` holds one engine, `NAME`.
+
+    ``one_window``: see `Scene`.
+    """
     engine, case = engines[NAME], job.case
     volume = case.read_image()
     masks = case.read_masks(volume, job.classes)
@@ -81,8 +87,8 @@ async def sample_case(engines: Engines, job: Job, seed: int) -> list[Sample]:
         if name in masks:
             expert = expert_of(engine.bundle.manifest, name, volume.modality)
             target = Target(case.dataset, case.name, case.patient, name, masks[name], expert)
-            sampler = Sampler(Scene(engine, volume, embeddings), target, seed)
-            samples += await sampler.samples()
+            scene = Scene(engine, volume, embeddings, one_window=one_window)
+            samples += await Sampler(scene, target, seed).samples()
     return samples
 
 
@@ -104,11 +110,11 @@ class Sampler:
         found: list[Sample | None] = []
         for drawing in BOXES:
             box = draw_box(self._target.mask, drawing, rng_of(*self._words, drawing))
-            found.append((await self._look(self._scene.plan(Prompt(box=box)), drawing))[0])
+            found.append((await self._look(self._scene.begin(Prompt(box=box)), drawing))[0])
         for count in AT_ONCE:
             rng = rng_of(*self._words, "points", count)
             points = points_together(self._scene, self._target.mask, count, rng)
-            found.append((await self._look(self._scene.plan(points), "at_once"))[0])
+            found.append((await self._look(self._scene.begin(points), "at_once"))[0])
         shown: Shown | None = None
         judged: Judged | None = None
         for number in range(1, max(CLICKS) + 1):
@@ -116,28 +122,31 @@ class Sampler:
             reach = self._scene.reachable(shown.window if shown else None)
             careful = bool(rng.random() < 0.5)
             index, positive = self._judge.next_click(judged, reach, rng, careful=careful)
-            planned = self._scene.plan(Prompt(points=(Point(*index, positive=positive),)), shown)
-            sample, candidates = await self._look(planned, "loop")
+            begun = self._scene.begin(Prompt(points=(Point(*index, positive=positive),)), shown)
+            sample, candidates = await self._look(begun, "loop")
             if number in CLICKS:
                 found.append(sample)
-            shown = Shown(planned, candidates[int(rng.integers(len(candidates)))])
-            judged = self._judge(shown.logits, planned.window)
+            shown = Shown(begun.first, candidates[int(rng.integers(len(candidates)))])
+            judged = self._judge(shown.field)
         return [sample for sample in found if sample is not None]
 
-    async def _look(self, planned: Plan, way: Way) -> tuple[Sample | None, Sequence[Logits]]:
+    async def _look(self, begun: Begun, way: Way) -> tuple[Sample | None, Sequence[Field]]:
         """A sample, unless no expert is for this scan; and the masks that could be shown."""
-        decoded = await self._scene.decode(planned, LOOK)
+        scene = self._scene
+        decoded = await scene.look(begun)
         route, general = decoded.route, decoded.candidates["general"]
         expert = decoded.candidates.get("expert")
+        fields = [(await scene.grow(begun, Choice(GENERAL))).field]
         if expert is None or route.top is None or route.s_top is None:
-            return None, [general]
-        manifest, inputs = self._scene.engine.bundle.manifest, planned.inputs
-        fused = fuse(general, expert, route.s_top, manifest.routing.fusion)
+            return None, fields
+        fields.append((await scene.grow(begun, Choice(route.top))).field)
+        fused = (await scene.grow(begun, Choice(AUTO), fused=True)).field
+        manifest, inputs = scene.engine.bundle.manifest, begun.first.inputs
         misfits = [
             misfit(logits, inputs.coords, inputs.labels, manifest.window.side)
             for logits in (general, expert)
         ]
-        dice = [self._judge(logits, planned.window).dice for logits in (general, expert, fused)]
+        dice = [self._judge(field).dice for field in (*fields, fused)]
         target = self._target
         sample = Sample(
             dataset=target.dataset,
@@ -155,4 +164,4 @@ class Sampler:
             agreement=agreement(general, expert),
             distance=math.nan if route.distance is None else route.distance,
         )
-        return sample, [general, expert]
+        return sample, fields

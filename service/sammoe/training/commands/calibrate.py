@@ -48,6 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help="for grid and picture (default: the bundle)"
     )
+    parser.add_argument(
+        "--one-window", action="store_true",
+        help="masks stay in the first prompt's window (default: followed, as served)",
+    )  # fmt: skip
     parser.add_argument("--limit-cases", type=positive_int, metavar="N", help="of each data set")
     parser.add_argument("--jobs", type=positive_int, default=2, help="processes (default 2)")
     parser.add_argument(
@@ -119,7 +123,7 @@ def _budget(shares: Sequence[tuple[str, float]]) -> Budget:
 
 def _samples(args: argparse.Namespace) -> list[Sample]:
     jobs = find_jobs(args.data, "calibrate", (), args.limit_cases)
-    work = partial(sample_case, seed=args.seed)
+    work = partial(sample_case, seed=args.seed, one_window=args.one_window)
     folders = {NAME: args.bundle}
     done = {
         (job.case.dataset, job.case.name): samples

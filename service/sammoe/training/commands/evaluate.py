@@ -59,6 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="clicks anywhere in the error (default, as SAM-Med3D does), or where it is deepest",
     )  # fmt: skip
     parser.add_argument(
+        "--one-window", action="store_true",
+        help="masks stay in the first prompt's window, as in tables of old (default: followed, as"
+        " served)",
+    )  # fmt: skip
+    parser.add_argument(
         "--protocol", choices=(_PROTOCOL,),
         help="one more table, by the measure of published SAM-Med3D numbers",
     )  # fmt: skip
@@ -84,6 +89,7 @@ def run(args: argparse.Namespace) -> None:
         crop=args.protocol == _PROTOCOL,
         save=args.save,
         seed=args.seed,
+        one_window=args.one_window,
     )
     jobs = find_jobs(args.data, args.part, args.classes, args.limit_cases)
     _about(args, bundles, options).write(args.out)
@@ -146,4 +152,5 @@ def _about(args: argparse.Namespace, bundles: dict[str, Bundle], options: Option
         data=tuple(sorted(root.resolve().name for root in args.data)),
         classes=tuple(sorted(set(args.classes))),
         limit=args.limit_cases,
+        windows="one" if options.one_window else "followed",
     )

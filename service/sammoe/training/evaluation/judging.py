@@ -1,4 +1,4 @@
-"""From logits to scores against one target; equal logits are scored once."""
+"""From answers to scores against one target; equal answers are scored once."""
 
 import hashlib
 from functools import cached_property
@@ -6,11 +6,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from sammoe.engine.selector import LOGIT_LIMIT
 from sammoe.training.evaluation.metrics import Mask, bounding_slices, surface_dice
 from sammoe.training.evaluation.protocol import dice_in_crop
 from sammoe.training.evaluation.users import Index, next_click
+from sammoe.volume.field import CELLS_PER_PATCH, Field
 from sammoe.volume.geometry import Geometry
-from sammoe.volume.paste import Pasted, paste
+from sammoe.volume.paste import Pasted
 from sammoe.volume.window import Window
 
 Logits = NDArray[np.float32]
@@ -20,9 +22,9 @@ Region = tuple[slice, slice, slice]
 class Judged:
     """The scores of one answer."""
 
-    def __init__(self, logits: Logits, window: Window, judge: "Judge") -> None:
-        self._logits, self._window, self._judge = logits, window, judge
-        self.pasted: Pasted = paste(logits, window, judge.geometry)
+    def __init__(self, field: Field, judge: "Judge") -> None:
+        self._field, self._judge = field, judge
+        self.pasted: Pasted = field.paste(judge.geometry)
 
     @cached_property
     def dice(self) -> float:
@@ -59,10 +61,12 @@ class Judged:
         target = self._judge.target[self.region]
         return surface_dice(self.shown, target, self._judge.geometry.spacing)
 
-    @cached_property
-    def dice_crop(self) -> float:
-        """See `dice_in_crop`."""
-        return dice_in_crop(self._logits, self._window, self._judge.geometry, self._judge.target)
+    def dice_crop(self, window: Window) -> float:
+        """See `dice_in_crop`; of the part in a window that the field holds."""
+        cells = CELLS_PER_PATCH * window.side // self._field.patch
+        part = self._field.within(window, cells)
+        logits = np.where(np.isnan(part), np.float32(-LOGIT_LIMIT), part)
+        return dice_in_crop(logits, window, self._judge.geometry, self._judge.target)
 
 
 class Judge:
@@ -80,14 +84,14 @@ class Judge:
         self.target, self.geometry = target, geometry
         self.voxels = int(np.count_nonzero(target))
         self.box = bounding_slices(target)
-        self._known: dict[tuple[str, bytes], Judged] = {}
+        self._known: dict[tuple[object, ...], Judged] = {}
 
-    def __call__(self, logits: Logits, window: Window) -> Judged:
-        """Score logits float32 [L, L, L] of a window."""
-        content = np.ascontiguousarray(logits).data
-        key = window.key(), hashlib.blake2b(content, digest_size=16).digest()
+    def __call__(self, field: Field) -> Judged:
+        """Score an answer."""
+        content = hashlib.blake2b(np.ascontiguousarray(field.values).data, digest_size=16)
+        key = field.spacing, field.patch, field.start, field.values.shape, content.digest()
         if key not in self._known:
-            self._known[key] = Judged(logits, window, self)
+            self._known[key] = Judged(field, self)
         return self._known[key]
 
     def next_click(

@@ -140,7 +140,10 @@ async def evaluate_case(
         expert = expert_of(manifest, name, volume.modality)
         target = Target(case.dataset, case.name, case.patient, name, masks[name], expert)
         # New scenes for each target: what they remember of decodes is of no use to the next one.
-        scenes = {name: Scene(engine, volume, embeddings) for name, engine in engines.items()}
+        scenes = {
+            name: Scene(engine, volume, embeddings, one_window=options.one_window)
+            for name, engine in engines.items()
+        }
         rows += await Examiner(scenes, target, options).rows()
     return rows
 

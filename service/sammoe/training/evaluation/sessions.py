@@ -1,28 +1,35 @@
-"""The served way of a click in one window, without a store: plan, crop, encode, decode, paste.
+"""The served way of a click, without a store: plan, crop, encode, decode, follow, paste.
 
 Everything is done by serving's own functions; what is left out is the keeping of records. Windows
 are embedded once, and equal decodes are run once, whoever asks for them.
 """
 
 import hashlib
-from collections.abc import MutableMapping
-from dataclasses import dataclass
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sammoe.bundle import ENCODER
-from sammoe.engine import AUTO, GENERAL, Choice, Decoded, Engine
-from sammoe.segmentation import Prompt
+from sammoe.bundle import ENCODER, Bundle, Routing
+from sammoe.engine import AUTO, GENERAL, Choice, Decoded, DecoderInputs, Engine, Ran, Route
+from sammoe.segmentation import Extent, Grown, Prompt
+from sammoe.segmentation.embedding import Embedded
+from sammoe.segmentation.growing import Grower
+from sammoe.segmentation.grown import Request
 from sammoe.segmentation.planning import Parent, Plan, plan
+from sammoe.segmentation.prompt import merge
 from sammoe.store import VolumeRecord, now
+from sammoe.training.evaluation.deciding import always, decided
 from sammoe.training.evaluation.metrics import Mask
 from sammoe.volume.crop import crop
 from sammoe.volume.field import Field
 from sammoe.volume.geometry import Geometry
-from sammoe.volume.paste import paste
-from sammoe.volume.volume import Volume
+from sammoe.volume.volume import Modality, Volume
 from sammoe.volume.window import Window, model_grid
+
+T = TypeVar("T")
 
 Logits = NDArray[np.float32]
 Embeddings = MutableMapping[str, NDArray[np.float16]]
@@ -33,15 +40,28 @@ LOOK = Choice(AUTO, tau=0.0)
 
 
 @dataclass(frozen=True, eq=False)
+class Begun:
+    """A prompt, and the windows that it begins in."""
+
+    request: Request
+    plans: list[Plan]
+
+    @property
+    def first(self) -> Plan:
+        """Of the window in which the gate is asked, and which the next click starts from."""
+        return self.plans[0]
+
+
+@dataclass(frozen=True, eq=False)
 class Shown:
-    """What a user sees: the plan that led to it and the logits that are the answer."""
+    """What a user sees: the plan that led to it and the field that is the answer."""
 
     plan: Plan
-    logits: Logits
+    field: Field
 
     @property
     def window(self) -> Window:
-        """Where the logits lie."""
+        """The last click's."""
         return self.plan.window
 
 
@@ -56,10 +76,18 @@ class Scene:
         The scan.
     embeddings
         Shared with other scenes of the same volume.
+    one_window
+        Whether a segmentation stays in its first prompt's window; else masks are followed as
+        served.
     """
 
     def __init__(
-        self, engine: Engine, volume: Volume, embeddings: Embeddings | None = None
+        self,
+        engine: Engine,
+        volume: Volume,
+        embeddings: Embeddings | None = None,
+        *,
+        one_window: bool = False,
     ) -> None:
         self._engine = engine
         self._volume = volume
@@ -67,6 +95,7 @@ class Scene:
         self._rule = engine.bundle.manifest.window_rule()
         self._encoder = engine.bundle.model_digest(ENCODER)
         self._embeddings: Embeddings = {} if embeddings is None else embeddings
+        self._one_window = one_window
         self._decoded: dict[tuple[Choice, str], Decoded] = {}
         self._visible: dict[Window | None, Mask] = {}
 
@@ -86,6 +115,34 @@ class Scene:
         earlier = None if parent is None else _parent(parent)
         return plan(self._record, earlier, prompt, self._rule, boxes=boxes)
 
+    def begin(self, prompt: Prompt, parent: Shown | None = None) -> Begun:
+        """The windows of a prompt, by `plan` or as served."""
+        new = prompt.to_index(self._record.geometry)
+        earlier = None if parent is None else _parent(parent)
+        together = merge(earlier.prompt if earlier else None, new)
+        request = Request(self._record, new, together, earlier, LOOK, Extent())
+        if not self._one_window:
+            return Begun(request, self._grower(self._routing).begin(request))
+        # Its answer is all of its window's: nothing of the parent's shows beside it.
+        request = replace(request, parent=None, extent=Extent(max_windows=1, extend=False))
+        return Begun(request, [self.plan(prompt, parent)])
+
+    async def look(self, begun: Begun) -> Decoded:
+        """Every candidate in the first window; see `decode`."""
+        return await self.decode(begun.first, LOOK)
+
+    async def grow(self, begun: Begun, choice: Choice, *, fused: bool = False) -> Grown:
+        """Answer, and follow.
+
+        Parameters
+        ----------
+        fused
+            Whether ``auto`` mixes the top expert in whatever the bundle's routing says.
+        """
+        routing = always(self._routing) if fused else self._routing
+        request = replace(begun.request, choice=choice)
+        return await self._grower(routing).grow(request, begun.plans)
+
     async def decode(self, planned: Plan, choice: Choice) -> Decoded:
         """Embed the window if need be, and run the decoders.
 
@@ -96,25 +153,40 @@ class Scene:
         EngineError
             See `Engine.encode` and `Engine.decode`.
         """
-        key = choice, _key(planned)
-        if key not in self._decoded:
-            embedding = await self._embed(planned.window)
-            self._decoded[key] = await self._engine.decode(
-                embedding, planned.inputs, choice, self._volume.modality
-            )
-        return self._decoded[key]
+        return await self._decode(planned.window, planned.inputs, choice)
 
     async def general(self, planned: Plan) -> Logits:
         """The general decoder's logits; free where `LOOK` was asked for already."""
-        looked = self._decoded.get((LOOK, _key(planned)))
+        looked = self._decoded.get((LOOK, _key(planned.window, planned.inputs)))
         decoded = looked or await self.decode(planned, Choice(GENERAL))
         return decoded.candidates["general"]
 
-    def mask(self, logits: Logits, window: Window) -> Mask:
+    async def answer(
+        self, window: Window, inputs: DecoderInputs, choice: Choice, routing: Routing
+    ) -> Decoded:
+        """What an engine with this routing answers, of what was looked at where that is known."""
+        if choice.expert == AUTO:
+            looked = await self._decode(window, inputs, LOOK)
+            return decided(looked, inputs, self._rule.side, routing)
+        known = self._decoded.get((LOOK, _key(window, inputs)))
+        if known is not None and choice.expert == GENERAL:
+            return Decoded({"general": known.candidates["general"]}, Route(GENERAL), 0.0)
+        if known is not None and known.route.top == choice.expert and len(known.candidates) > 1:
+            return Decoded({"expert": known.candidates["expert"]}, Route(choice.expert), 0.0)
+        return await self._decode(window, inputs, choice)
+
+    async def embed(self, window: Window) -> NDArray[np.float16]:
+        """A window's embedding, made once."""
+        key = f"{self._encoder} {window.key()}"
+        if key not in self._embeddings:
+            image = crop(self._volume, window, self._rule)
+            self._embeddings[key] = await self._engine.encode(image)
+        return self._embeddings[key]
+
+    def mask(self, field: Field) -> Mask:
         """The whole mask on the volume's grid, bool [i, j, k]."""
         geometry = self._volume.geometry
-        pasted = paste(logits, window, geometry)
-        return pasted.full(geometry.shape).view(np.bool_)
+        return field.paste(geometry).full(geometry.shape).view(np.bool_)
 
     def reachable(self, window: Window | None) -> Mask:
         """Where a click is taken; see `visible`."""
@@ -122,12 +194,53 @@ class Scene:
             self._visible[window] = visible(window, self._volume.geometry)
         return self._visible[window]
 
-    async def _embed(self, window: Window) -> NDArray[np.float16]:
-        key = f"{self._encoder} {window.key()}"
-        if key not in self._embeddings:
-            image = crop(self._volume, window, self._rule)
-            self._embeddings[key] = await self._engine.encode(image)
-        return self._embeddings[key]
+    @property
+    def _routing(self) -> Routing:
+        return self._engine.bundle.manifest.routing
+
+    def _grower(self, routing: Routing) -> Grower:
+        parts = _Parts(self, routing)
+        return Grower(parts, parts, self._rule, parts)
+
+    async def _decode(self, window: Window, inputs: DecoderInputs, choice: Choice) -> Decoded:
+        key = choice, _key(window, inputs)
+        if key not in self._decoded:
+            embedding = await self.embed(window)
+            self._decoded[key] = await self._engine.decode(
+                embedding, inputs, choice, self._volume.modality
+            )
+        return self._decoded[key]
+
+
+class _Parts:
+    """What a `Grower` works with: a scene's memory, in the thread of who asks."""
+
+    def __init__(self, scene: Scene, routing: Routing) -> None:
+        self._scene, self._routing = scene, routing
+        self._windows: dict[int, Window] = {}
+
+    @property
+    def bundle(self) -> Bundle:
+        return self._scene.engine.bundle
+
+    async def embed(self, volume: VolumeRecord, window: Window) -> Embedded:
+        embedding = await self._scene.embed(window)
+        # The scene keeps it, so that its identity stays its own.
+        self._windows[id(embedding)] = window
+        return Embedded(embedding, hit=True, phases_ms={})
+
+    async def decode(
+        self,
+        embedding: NDArray[np.float16],
+        inputs: DecoderInputs,
+        choice: Choice,
+        modality: Modality,
+    ) -> Decoded:
+        window = self._windows[id(embedding)]
+        return await self._scene.answer(window, inputs, choice, self._routing)
+
+    async def run(self, call: Callable[[], T]) -> Ran[T]:
+        return Ran(call(), 0.0, 0.0)
 
 
 def visible(window: Window | None, geometry: Geometry) -> Mask:
@@ -144,13 +257,12 @@ def visible(window: Window | None, geometry: Geometry) -> Mask:
     return inside
 
 
-def _key(planned: Plan) -> str:
+def _key(window: Window, inputs: DecoderInputs) -> str:
     """Text that is equal for equal decodes."""
     digest = hashlib.blake2b(digest_size=16)
-    inputs = planned.inputs
     for array in (inputs.coords, inputs.labels, inputs.mask):
         digest.update(np.ascontiguousarray(array).data)
-    return f"{planned.window.key()} {digest.hexdigest()}"
+    return f"{window.key()} {digest.hexdigest()}"
 
 
 def _record(volume: Volume) -> VolumeRecord:
@@ -173,4 +285,4 @@ def _record(volume: Volume) -> VolumeRecord:
 
 def _parent(shown: Shown) -> Parent:
     """What the planning reads of a parent: its prompt, its window, and its answer."""
-    return Parent(shown.plan.prompt, shown.window, Field.of_window(shown.window, shown.logits))
+    return Parent(shown.plan.prompt, shown.window, shown.field)

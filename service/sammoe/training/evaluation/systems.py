@@ -1,16 +1,16 @@
 """Who answers: the general model, a named expert, a mixture, and the variants of Table 2."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sammoe.bundle import PROMPT_KINDS, Routing
-from sammoe.engine import GENERAL, Choice, DecoderInputs, Route, clip_logits, fuse
-from sammoe.engine.selector import Decision, decide, prompt_kind
-from sammoe.segmentation.planning import Plan
+from sammoe.engine import AUTO, GENERAL, Choice, DecoderInputs, Route, clip_logits, fuse
+from sammoe.segmentation.planning import Plan, answer
+from sammoe.training.evaluation.deciding import decided, decision
 from sammoe.training.evaluation.sessions import LOOK, Scene
 
 Logits = NDArray[np.float32]
@@ -22,7 +22,7 @@ MIXTURES: Final = {"heads": "ours", "joint": "joint", "paper": "paper"}
 
 @dataclass(frozen=True, eq=False)
 class Answered:
-    """What a system says to a prompt.
+    """What a system says to a prompt, in its first window.
 
     Attributes
     ----------
@@ -53,8 +53,13 @@ class System(Protocol):
         """The scan, on the engine that answers."""
         ...
 
+    @property
+    def choice(self) -> Choice:
+        """What it is to an engine."""
+        ...
+
     async def answer(self, planned: Plan) -> Answered:
-        """Answer one prompt."""
+        """Answer one prompt in its first window."""
         ...
 
 
@@ -64,6 +69,11 @@ class Baseline:
 
     scene: Scene
     name: str = BASELINE
+
+    @property
+    def choice(self) -> Choice:
+        """See `System`."""
+        return Choice(GENERAL)
 
     async def answer(self, planned: Plan) -> Answered:
         """See `System`."""
@@ -79,9 +89,14 @@ class Named:
     expert: str
     name: str = FT_EXPERT
 
+    @property
+    def choice(self) -> Choice:
+        """See `System`."""
+        return Choice(self.expert)
+
     async def answer(self, planned: Plan) -> Answered:
         """See `System`."""
-        decoded = await self.scene.decode(planned, Choice(self.expert))
+        decoded = await self.scene.decode(planned, self.choice)
         logits = decoded.candidates["expert"]
         return Answered(logits, decoded.route, expert=logits)
 
@@ -97,24 +112,19 @@ class Mixture:
     scene: Scene
     name: str
 
+    @property
+    def choice(self) -> Choice:
+        """See `System`."""
+        return Choice(AUTO)
+
     async def answer(self, planned: Plan) -> Answered:
         """See `System`."""
-        decoded = await self.scene.decode(planned, LOOK)
-        general, expert = (decoded.candidates.get(name) for name in ("general", "expert"))
-        assert general is not None  # of every look
-        route, routing = decoded.route, self.scene.engine.bundle.manifest.routing
-        if expert is None or route.top is None or route.s_top is None:
-            return Answered(general, route, general)
-        decision = _decide(general, expert, route.s_top, planned.inputs, self.side, routing)
-        route = replace(
-            route,
-            used=route.top if decision.fused else GENERAL,
-            fused=decision.fused,
-            tau=routing.tau[prompt_kind(planned.inputs.labels)],
-            check=decision.check,
-            agreement=decision.agreement,
-        )
-        return Answered(decision.logits, route, general, expert)
+        looked = await self.scene.decode(planned, LOOK)
+        routing = self.scene.engine.bundle.manifest.routing
+        found = decided(looked, planned.inputs, self.side, routing)
+        logits = answer(found.candidates, found.route)
+        general, expert = found.candidates["general"], found.candidates.get("expert")
+        return Answered(logits, found.route, general, expert)
 
     @property
     def side(self) -> int:
@@ -180,13 +190,13 @@ def vary(
         changes["tau"] = dict.fromkeys(PROMPT_KINDS, variant.tau)
     if not variant.checked:
         changes["slack"] = dict.fromkeys(PROMPT_KINDS)
-    decision = _decide(general, expert, s_top, inputs, side, routing.model_copy(update=changes))
+    found = decision(general, expert, s_top, inputs, side, routing.model_copy(update=changes))
     mixes: dict[str, Callable[[], Logits]] = {
-        "s_top": lambda: decision.logits,
+        "s_top": lambda: found.logits,
         "average": lambda: fuse(general, expert, 0.5, variant.fusion),
         "attention": lambda: attend(general, expert),
     }
-    return mixes[variant.mix]() if decision.fused else general
+    return mixes[variant.mix]() if found.fused else general
 
 
 def attend(general: Logits, expert: Logits) -> Logits:
@@ -198,15 +208,3 @@ def attend(general: Logits, expert: Logits) -> Logits:
     g, t = clip_logits(general), clip_logits(expert)
     share: Logits = 1 / (1 + np.exp(g - t))
     return (1 - share) * g + share * t
-
-
-def _decide(
-    general: Logits,
-    expert: Logits,
-    s_top: float,
-    inputs: DecoderInputs,
-    side: int,
-    routing: Routing,
-) -> Decision:
-    kind = prompt_kind(inputs.labels)
-    return decide(general, expert, s_top, kind, inputs.coords, inputs.labels, side, routing)

@@ -5,15 +5,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-from sammoe.engine import Route
-from sammoe.segmentation import Point, Prompt
-from sammoe.segmentation.doubts import Ends, doubts
+from sammoe.engine import GENERAL, Choice
+from sammoe.segmentation import Grown, Point, Prompt
+from sammoe.segmentation.doubts import doubts
+from sammoe.segmentation.growing import ends_of
 from sammoe.segmentation.planning import Plan
 from sammoe.store import DoubtRecord
-from sammoe.training.evaluation.judging import Judge, Judged, Logits
+from sammoe.training.evaluation.judging import Judge, Judged
 from sammoe.training.evaluation.metrics import Mask
 from sammoe.training.evaluation.rows import NAN, Row
-from sammoe.training.evaluation.sessions import Scene, Shown
+from sammoe.training.evaluation.sessions import Begun, Scene, Shown
 from sammoe.training.evaluation.systems import (
     VARIANTS,
     Answered,
@@ -25,6 +26,7 @@ from sammoe.training.evaluation.systems import (
 )
 from sammoe.training.evaluation.together import points_together
 from sammoe.training.evaluation.users import Drawing, draw_box, rng_of
+from sammoe.volume.field import Field
 from sammoe.volume.nifti import write_nifti
 from sammoe.volume.window import Window
 
@@ -50,6 +52,8 @@ class Options:
         Folder for every mask, or None.
     seed
         Of the users.
+    one_window
+        See `Scene`.
     """
 
     clicks: int = 6
@@ -58,6 +62,7 @@ class Options:
     crop: bool = False
     save: Path | None = None
     seed: int = 0
+    one_window: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,12 +116,13 @@ class Examiner:
     async def _once(
         self, kind: str, clicks: int, prompt: Prompt, systems: Sequence[System]
     ) -> list[Row]:
-        planned, found = self._first.plan(prompt), []
+        begun, found = self._first.begin(prompt), []
         for system in systems:
-            answered = await system.answer(planned)
-            found.append(self._row(system, kind, clicks, answered, planned))
+            answered = await system.answer(begun.first)
+            grown = await system.scene.grow(begun, system.choice)
+            found.append(await self._row(system, kind, clicks, answered, begun, grown))
             if isinstance(system, Mixture) and kind in {"box", "at_once"}:
-                found += self._variants(system, found[-1], answered, planned)
+                found += self._variants(system, found[-1], answered, begun.first)
         return found
 
     async def _loop(self, system: System) -> list[Row]:
@@ -131,11 +137,12 @@ class Examiner:
                 careful=self._options.user == "careful",
             )
             prompt = Prompt(points=(Point(*index, positive=positive),))
-            planned = self._first.plan(prompt, shown)
-            answered = await system.answer(planned)
-            found.append(self._row(system, "loop", number, answered, planned))
-            shown = Shown(planned, answered.logits)
-            judged = self._judge(answered.logits, planned.window)
+            begun = self._first.begin(prompt, shown)
+            answered = await system.answer(begun.first)
+            grown = await system.scene.grow(begun, system.choice)
+            found.append(await self._row(system, "loop", number, answered, begun, grown))
+            shown = Shown(begun.first, grown.field)
+            judged = self._judge(grown.field)
         return found
 
     def _strangers(self) -> Iterator[Named]:
@@ -159,11 +166,19 @@ class Examiner:
     def _reach(self, window: Window | None) -> Mask:
         return self._first.reachable(window)
 
-    def _row(
-        self, system: System, kind: str, clicks: int, answered: Answered, planned: Plan
+    async def _row(
+        self,
+        system: System,
+        kind: str,
+        clicks: int,
+        answered: Answered,
+        begun: Begun,
+        grown: Grown,
     ) -> Row:
-        judged = self._judge(answered.logits, planned.window)
-        route = answered.route
+        judged = self._judge(grown.field)
+        route, scene = answered.route, system.scene
+        general = None if answered.general is None else GENERAL
+        expert = None if answered.expert is None else route.top
         row = replace(
             self._blank(system.name, kind, clicks, judged),
             nsd=judged.nsd,
@@ -171,12 +186,12 @@ class Examiner:
             top=route.top or "",
             s_top=_number(route.s_top),
             check=route.check or "",
-            warnings=";".join(doubt.code for doubt in self._doubts(system, planned, judged, route)),
+            warnings=";".join(doubt.code for doubt in self._doubts(begun, grown, judged, scene)),
             agreement=_number(route.agreement),
             distance=_number(route.distance),
-            dice_general=self._dice(answered.general, planned),
-            dice_expert=self._dice(answered.expert, planned),
-            dice_crop=judged.dice_crop if self._options.crop else NAN,
+            dice_general=await self._dice(scene, begun, general),
+            dice_expert=await self._dice(scene, begun, expert),
+            dice_crop=judged.dice_crop(begun.first.window) if self._options.crop else NAN,
         )
         if self._options.save is not None:
             self._save(self._options.save, row, judged)
@@ -189,7 +204,7 @@ class Examiner:
         routing = own.model_copy(update={"slack": first.slack})
         for variant in VARIANTS:
             logits = vary(variant, answered, planned.inputs, system.side, routing)
-            judged = self._judge(logits, planned.window)
+            judged = self._judge(Field.of_window(planned.window, logits))
             name = f"{system.name}: {variant.name}"
             yield self._blank(name, row.prompt, row.clicks, judged)
 
@@ -209,14 +224,18 @@ class Examiner:
         )
 
     def _doubts(
-        self, system: System, planned: Plan, judged: Judged, route: Route
+        self, begun: Begun, grown: Grown, judged: Judged, scene: Scene
     ) -> tuple[DoubtRecord, ...]:
-        bundle, volume = system.scene.engine.bundle, self._first.volume
-        ends = Ends.of_window(volume, planned.prompt, planned.window, judged.pasted)
-        return doubts(volume, planned.prompt, ends, judged.pasted, route, bundle)
+        request = begun.request
+        ends = ends_of(request, grown, judged.pasted)
+        bundle = scene.engine.bundle
+        return doubts(request.volume, request.prompt, ends, judged.pasted, grown.route, bundle)
 
-    def _dice(self, logits: Logits | None, planned: Plan) -> float:
-        return NAN if logits is None else self._judge(logits, planned.window).dice
+    async def _dice(self, scene: Scene, begun: Begun, name: str | None) -> float:
+        """Of what one decoder alone would have answered."""
+        if name is None:
+            return NAN
+        return self._judge((await scene.grow(begun, Choice(name))).field).dice
 
     def _save(self, folder: Path, row: Row, judged: Judged) -> None:
         system = f"{row.system}_{row.used}" if row.system == "ft_expert" else row.system

@@ -6,6 +6,7 @@ from sammoe.training.evaluation.judging import Judge
 from sammoe.training.evaluation.metrics import dice, surface_dice
 from sammoe.training.evaluation.protocol import dice_in_crop
 from sammoe.training.evaluation.users import next_click, rng_of
+from sammoe.volume.field import Field
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.paste import paste
 from sammoe.volume.window import Window, source_to_window, window_to_source
@@ -35,21 +36,21 @@ def logits(radius_mm: float = 14.0) -> NDArray[np.float32]:
 
 def test_scores_are_those_of_the_whole_mask_and_made_once() -> None:
     judge = Judge(ball(), GEOMETRY)
-    judged = judge(logits(11.0), WINDOW)
+    judged = judge(Field.of_window(WINDOW, logits(11.0)))
     mask = paste(logits(11.0), WINDOW, GEOMETRY).full(SHAPE).astype(bool)
     assert np.array_equal(judged.shown, mask[judged.region])
     assert (mask | ball()).sum() == (mask | ball())[judged.region].sum()
     assert judged.dice == dice(mask, ball())
     assert 0.4 < judged.dice < 1
     assert judged.nsd == surface_dice(mask, ball(), GEOMETRY.spacing)
-    assert judge(logits(11.0).copy(), WINDOW) is judged
-    assert judge(logits(12.0), WINDOW) is not judged
-    assert judge(logits(11.0), Window(3.0, (0, 0, 0), 32)) is not judged
+    assert judge(Field.of_window(WINDOW, logits(11.0).copy())) is judged
+    assert judge(Field.of_window(WINDOW, logits(12.0))) is not judged
+    assert judge(Field.of_window(Window(3.0, (0, 0, 0), 32), logits(11.0))) is not judged
 
 
 def test_nothing_found_is_worth_nothing() -> None:
-    judged = Judge(ball(), GEOMETRY)(np.full((CELLS,) * 3, -1, np.float32), WINDOW)
-    assert judged.dice == judged.nsd == judged.dice_crop == 0
+    judged = Judge(ball(), GEOMETRY)(Field.of_window(WINDOW, np.full((CELLS,) * 3, -1, np.float32)))
+    assert judged.dice == judged.nsd == judged.dice_crop(WINDOW) == 0
 
 
 def test_dice_in_the_crop_at_one_and_a_half_millimetres() -> None:
@@ -80,8 +81,13 @@ def test_clicks_are_those_on_the_whole_volume() -> None:
     judge, everywhere = Judge(ball(), GEOMETRY), np.ones(SHAPE, bool)
     reach = everywhere.copy()
     reach[:14] = False
-    nothing = judge(np.full((CELLS,) * 3, -1, np.float32), WINDOW)
-    for judged in (None, nothing, judge(logits(11.0), WINDOW), judge(logits(19.0), WINDOW)):
+    nothing = judge(Field.of_window(WINDOW, np.full((CELLS,) * 3, -1, np.float32)))
+    for judged in (
+        None,
+        nothing,
+        judge(Field.of_window(WINDOW, logits(11.0))),
+        judge(Field.of_window(WINDOW, logits(19.0))),
+    ):
         shown = np.zeros(SHAPE, bool)
         if judged is not None:
             shown[judged.region] = judged.shown

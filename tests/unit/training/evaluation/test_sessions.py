@@ -2,17 +2,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from sammoe.engine import AUTO, GENERAL, Choice
+from sammoe.engine import AUTO, GENERAL, Choice, Decoded, DecoderInputs
 from sammoe.engine.local import LocalEngine
+from sammoe.errors import OutsideWindow
 from sammoe.segmentation import Point, Prompt, Workspace
 from sammoe.store import EmbeddingCache, LocalStore
 from sammoe.training.datasets import DataSet
 from sammoe.training.evaluation.metrics import Mask
 from sammoe.training.evaluation.sessions import LOOK, Embeddings, Scene, Shown, visible
-from sammoe.training.evaluation.systems import Mixture
-from sammoe.volume.volume import Volume
+from sammoe.volume.reading import read_volume
+from sammoe.volume.volume import Modality, Volume
 from sammoe.volume.window import source_to_window
+from tests.scans import nifti
 from tests.unit.segmentation.engines import WatchedEngine
 
 STORY = (
@@ -20,6 +23,8 @@ STORY = (
     Prompt(points=(Point(9, 9, 6),)),
     Prompt(points=(Point(4, 5, 6, positive=False), Point(15, 9, 8))),
 )
+
+LONG = (60, 150, 50)
 
 
 @pytest.fixture
@@ -46,24 +51,22 @@ async def served(
 
 @pytest.mark.parametrize("story", [STORY, STORY[1:]])
 @pytest.mark.parametrize("expert", [AUTO, GENERAL, "round"])
+@pytest.mark.parametrize("one_window", [False, True])
 async def test_masks_are_those_of_the_workspace(
     engine: LocalEngine,
     dataset: DataSet,
     volume: Volume,
     story: tuple[Prompt, ...],
     expert: str,
+    one_window: bool,  # which makes no difference to what lies well inside of one
     tmp_path: Path,
 ) -> None:
-    scene, shown, masks = Scene(engine, volume), None, []
+    scene, shown, masks = Scene(engine, volume, one_window=one_window), None, []
     for prompt in story:
-        planned = scene.plan(prompt, shown)
-        if expert == AUTO:
-            logits = (await Mixture(scene, "ours").answer(planned)).logits
-        else:
-            decoded = await scene.decode(planned, Choice(expert))
-            (logits,) = decoded.candidates.values()
-        shown = Shown(planned, logits)
-        masks.append(scene.mask(logits, planned.window))
+        begun = scene.begin(prompt, shown)
+        grown = await scene.grow(begun, Choice(expert))
+        shown = Shown(begun.first, grown.field)
+        masks.append(scene.mask(grown.field))
     expected = await served(engine, tmp_path / "state", dataset, story, expert)
     assert all(mask.any() for mask in expected)
     assert not np.array_equal(expected[0], expected[-1])
@@ -89,6 +92,68 @@ async def test_windows_are_embedded_once_and_equal_prompts_decoded_once(
     assert watched.inputs is not None
     assert watched.encodes == 1
     assert np.array_equal(general, first.candidates["general"])
+
+
+async def test_masks_are_followed_as_in_the_workspace(engine: LocalEngine, tmp_path: Path) -> None:
+    path = tmp_path / "long.nii"
+    path.write_bytes(nifti(shape=LONG))
+    prompts = (
+        Prompt(points=(Point(30, 24, 20), Point(30, 54, 20))),
+        Prompt(points=(Point(30, 110, 20),)),
+        Prompt(points=(Point(30, 54, 26, positive=False),)),
+    )
+    store = LocalStore(tmp_path / "state")
+    workspace = Workspace(engine, store, EmbeddingCache(1 << 24))
+    record, _ = await workspace.add_volume("alice", path, modality="MR")
+    watched = WatchedEngine(engine)
+    scene = Scene(watched, read_volume(path, modality="MR"))
+    for expert in (AUTO, GENERAL):
+        shown, parent, windows = None, None, set()
+        for prompt in prompts:
+            made = await workspace.segment("alice", record.id, prompt, parent=parent, expert=expert)
+            begun = scene.begin(prompt, shown)
+            grown = await scene.grow(begun, Choice(expert))
+            shown, parent = Shown(begun.first, grown.field), made.record.id
+            looked = [(one.window, one.kept) for one in grown.looked]
+            assert looked == [(one.window, one.kept) for one in made.record.windows]
+            assert np.array_equal(scene.mask(grown.field), made.pasted.full(LONG).astype(bool))
+            windows |= {one.window for one in grown.looked}
+        assert len(windows) > 2
+    assert watched.encodes <= len(windows) + 2  # both ways share them
+    alone = Scene(engine, read_volume(path, modality="MR"), one_window=True)
+    stays = await alone.grow(alone.begin(prompts[0]), Choice(AUTO))
+    assert len(stays.looked) == 1
+    with pytest.raises(OutsideWindow):
+        alone.begin(prompts[1], Shown(alone.plan(prompts[0]), stays.field))
+    await workspace.close()
+    store.close()
+
+
+async def test_a_small_structure_costs_no_more_decodes_than_looking(
+    engine: LocalEngine, volume: Volume
+) -> None:
+    calls = []
+
+    class Counting(WatchedEngine):
+        async def decode(
+            self,
+            embedding: NDArray[np.float16],
+            inputs: DecoderInputs,
+            choice: Choice,
+            modality: Modality = Modality.UNKNOWN,
+        ) -> Decoded:
+            calls.append(choice)
+            return await super().decode(embedding, inputs, choice, modality)
+
+    scene = Scene(Counting(engine), volume)
+    begun = scene.begin(Prompt(points=(Point(14, 9, 8),)))
+    looked = await scene.look(begun)
+    assert looked.route.top is not None
+    for choice in (Choice(AUTO), Choice(GENERAL), Choice(looked.route.top)):
+        await scene.grow(begun, choice)
+    fused = await scene.grow(begun, Choice(AUTO), fused=True)
+    assert fused.route.fused
+    assert calls == [LOOK]
 
 
 def test_what_a_window_shows(engine: LocalEngine, volume: Volume) -> None:

@@ -22,7 +22,8 @@ class About(BaseModel):
 
     ``bundles``: mixture's name -> the bundle's name and digest. ``seen``: general classes whose
     labels the gate learnt from. ``data``: names of the data sets; ``classes``: that were asked for,
-    none for all; ``limit``: cases of each data set, at most. The rest as in `Options`.
+    none for all; ``limit``: cases of each data set, at most. ``windows``: whether masks were
+    followed, which older evaluations did not. The rest as in `Options`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -38,6 +39,7 @@ class About(BaseModel):
     data: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     limit: int | None = None
+    windows: Literal["one", "followed"] = "one"
 
     def write(self, folder: Path) -> None:
         """Keep it in ``folder``.
@@ -52,7 +54,8 @@ class About(BaseModel):
         if path.is_file():
             known = read_about(folder)
             # Older files do not say everything.
-            other = [n for n in known.model_fields_set if getattr(known, n) != getattr(self, n)]
+            said = {*known.model_fields_set, "windows"}
+            other = sorted(n for n in said if getattr(known, n) != getattr(self, n))
             if other:
                 raise DataSetInvalid(
                     f"{folder} holds an evaluation with other settings (see {', '.join(other)} in"
