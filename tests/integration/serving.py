@@ -6,7 +6,7 @@ import signal
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,23 +62,35 @@ def sammoe(*arguments: str | Path, **environment: str) -> "subprocess.CompletedP
 
 
 @contextmanager
-def serving(
+def serving(bundle: Path, state: Path, *flags: str, **environment: str) -> Iterator[Server]:
+    """Start the service, wait until it is ready, and end it if the test did not."""
+    with _serving(bundle, state, flags, environment, None) as server:
+        yield server
+
+
+@contextmanager
+def serving_tls(
+    bundle: Path, state: Path, trusting: ssl.SSLContext, *flags: str
+) -> Iterator[Server]:
+    """The same where flags have it speak TLS; ``trusting`` trusts it."""
+    with _serving(bundle, state, flags, {}, trusting) as server:
+        yield server
+
+
+@contextmanager
+def _serving(
     bundle: Path,
     state: Path,
-    *flags: str,
-    trusting: ssl.SSLContext | None = None,
-    **environment: str,
+    flags: Sequence[str],
+    environment: Mapping[str, str],
+    trusting: ssl.SSLContext | None,
 ) -> Iterator[Server]:
-    """Start the service, wait until it is ready, and end it if the test did not.
-
-    ``trusting``: where it speaks TLS, what trusts it.
-    """
     log = state.with_name(f"{state.name}.log")
     command = [sys.executable, "-m", "sammoe", "serve", "--port", "0", "--threads", "1"]
     command += ["--bundle", str(bundle), "--state", str(state), *flags]
     with log.open("a") as errors:
         process = subprocess.Popen(
-            command, env=SILENT | environment, stdout=subprocess.PIPE, stderr=errors, text=True
+            command, env={**SILENT, **environment}, stdout=subprocess.PIPE, stderr=errors, text=True
         )
     assert process.stdout is not None
     with process, process.stdout:

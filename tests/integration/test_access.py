@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests import scans
-from tests.integration.serving import START_SECONDS, Server, sammoe, serving
+from tests.integration.serving import START_SECONDS, Server, sammoe, serving, serving_tls
 from tests.integration.test_monailabel import self_signed
 from tests.issuer import AUDIENCE, TestIssuer, issuing
 
@@ -98,7 +98,7 @@ def test_tls_is_spoken_and_nothing_older_than_1_2(bundle: Path, tmp_path: Path) 
     flags = ["--tls-certificate", str(certificate), "--tls-key", str(key)]
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with serving(bundle, tmp_path / "state", *flags, trusting=context) as server:
+    with serving_tls(bundle, tmp_path / "state", context, *flags) as server:
         assert f"https://127.0.0.1:{server.port}/v1" in server.greeting
         url = f"https://127.0.0.1:{server.port}"
         with httpx.Client(base_url=url, verify=context, timeout=START_SECONDS) as http:
