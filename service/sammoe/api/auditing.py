@@ -11,6 +11,7 @@ from typing import Any, Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sammoe.access import Identity
+from sammoe.api.context import CLIENT_CLOSED
 from sammoe.api.problems import PROBLEM
 from sammoe.api.rules import OPEN, RULES, Rule, name_of, rule_of
 from sammoe.audit import AuditLog, Event, Outcome, Who
@@ -21,7 +22,6 @@ CALLER: Final = "caller"
 OBJECTS: Final = "objects"
 """Name in a request's state of what it is about: kind -> id."""
 
-_CLIENT_CLOSED: Final = 499
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REFUSED: Final = (401, 403, 421)
 _ID: Final = re.compile(r"[0-9a-v]{26}")
@@ -51,7 +51,7 @@ class Auditing:
             await self._app(scope, receive, send)
             return
         scope.setdefault("state", {})
-        written, status = False, _CLIENT_CLOSED
+        written, status = False, CLIENT_CLOSED
 
         async def noting(message: Message) -> None:
             nonlocal written, status
@@ -143,6 +143,8 @@ def _comes_in_steps(message: Message) -> bool:
 
 
 def _outcome(status: int, code: str | None) -> Outcome:
+    if status == CLIENT_CLOSED:
+        return "abandoned"
     if status >= 500:
         return "failed"
     return "refused" if status >= 400 or code is not None else "success"

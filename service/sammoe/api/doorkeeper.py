@@ -22,15 +22,13 @@ class Doorkeeper:
         self._names = frozenset(name.lower() for name in settings.allowed_hosts)
         self._origins = frozenset(origin.lower() for origin in settings.allowed_origins)
         self._loopback = settings.is_loopback
-        # A proxy may speak TLS for the service, and none takes away what that speaks itself.
-        self._schemes = ("https",) if settings.tls_certificate else ("http", "https")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            self._check(Headers(scope=scope))
+            self._check(Headers(scope=scope), scope["scheme"])
         await self._app(scope, receive, send)
 
-    def _check(self, headers: Headers) -> None:
+    def _check(self, headers: Headers, scheme: str) -> None:
         host = headers.get("host", "").lower()
         if (self._loopback or self._names) and not self._is_ours(_host_name(host)):
             raise HostRefused(
@@ -38,7 +36,7 @@ class Doorkeeper:
                 f" {flag('allowed_hosts')} ({env_name('allowed_hosts')})."
             )
         origin = headers.get("origin")
-        if origin is not None and not self._is_welcome(origin.lower(), host):
+        if origin is not None and not self._is_welcome(origin.lower(), host, scheme):
             raise OriginRefused(
                 "A web page of another origin may not call this service: add its origin to"
                 f" {flag('allowed_origins')} ({env_name('allowed_origins')})."
@@ -47,8 +45,9 @@ class Doorkeeper:
     def _is_ours(self, name: str) -> bool:
         return name in self._names or (self._loopback and is_loopback_name(name))
 
-    def _is_welcome(self, origin: str, host: str) -> bool:
-        own = {f"{scheme}://{host}" for scheme in self._schemes}
+    def _is_welcome(self, origin: str, host: str, scheme: str) -> bool:
+        # A proxy may speak TLS for the service, and none takes it away where it is spoken.
+        own = {f"https://{host}", f"{scheme}://{host}"}
         return origin in self._origins or origin in own
 
 

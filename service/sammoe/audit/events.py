@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 UidForm = Literal["hashed", "plain", "none"]
 """How UIDs of studies and series appear."""
 
-Outcome = Literal["success", "refused", "failed"]
+Outcome = Literal["success", "refused", "failed", "abandoned"]
 
 UIDS: Final = ("study", "series")
 """Which of an event's objects are UIDs."""
@@ -47,6 +47,7 @@ class Event:
         What was done, e.g. ``volume.delete``.
     outcome
         ``refused``: because of what or who asked. ``failed``: because of the service.
+        ``abandoned``: who asked did not wait for an answer.
     objects
         To what: ids of ``volume``, ``segmentation``, ``result``, ``key``; ``study`` and ``series``
         (UIDs); ``project``, ``bundle``.

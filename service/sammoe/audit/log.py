@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from sammoe.audit.chains import file_of, head_of, heads_beside, set_aside, take_
 from sammoe.audit.events import UIDS, Event, UidForm
 from sammoe.audit.seals import Sealer, write_line
 from sammoe.errors import AuditUnavailable
+from sammoe.telemetry import log_failure
 
 FLUSH_SECONDS: Final = 1.0
 """How long a line may be unflushed; and between two trials while the log can not be written."""
@@ -114,6 +115,8 @@ class AuditLog:
 
     async def written(self, event: Event) -> None:
         """Write an event, and return when the system has it, or has refused it."""
+        if not self._thread.is_alive():
+            return
         done: Future[None] = Future()
         self._queue.put(_Waiting(event, done))
         await asyncio.wrap_future(done)
@@ -127,7 +130,13 @@ class AuditLog:
         going = True
         while going:
             going = self._take()
-            self._works = self._try()
+            try:
+                self._works = self._try()
+            except Exception as error:  # a fault of ours, which must leave nobody waiting
+                log_failure("audit", error)
+                self._works = False
+            for waiting in self._kept:
+                _finish(waiting)
         if self._chain is not None:
             self._chain.close()
 
@@ -152,7 +161,7 @@ class AuditLog:
             self._kept.append(waiting)
 
     def _try(self) -> bool:
-        """Write what is kept; return whether that could be done. Nobody is left waiting."""
+        """Write what is kept; return whether that could be done."""
         try:
             if self._chain is None:
                 self._chain = _Chain(self.folder, self._options)
@@ -168,8 +177,6 @@ class AuditLog:
                 # Its folder is gone: the next trial makes one.
                 self._chain.close()
                 self._chain = None
-            for waiting in self._kept:
-                _finish(waiting)
             return False
         for waiting in self._kept:
             _finish(waiting)
@@ -281,7 +288,8 @@ class _Chain:
 
 def _finish(waiting: _Waiting) -> None:
     if waiting.done is not None:
-        waiting.done.set_result(None)
+        with suppress(InvalidStateError):  # who waited has gone
+            waiting.done.set_result(None)
         waiting.done = None
 
 

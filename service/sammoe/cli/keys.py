@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -89,6 +90,8 @@ def _create(args: argparse.Namespace, settings: Settings, store: Store) -> None:
     )
     with audited(settings, "key.create", key=name, owner=args.principal, role=role.value):
         store.keys.add(record)
+    place = settings.store or settings.state.resolve()
+    print(f"a key of {args.principal} ({role}) in {place}; it is shown once:", file=sys.stderr)
     print(key)
 
 

@@ -121,6 +121,47 @@ async def test_a_change_is_in_the_file_when_it_is_told(tmp_path: Path) -> None:
     log.close()
 
 
+async def test_who_does_not_wait_to_the_end_takes_nothing_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, write = threading.Event(), os.pwrite
+
+    def slow(handle: int, data: bytes, offset: int) -> int:
+        go.wait(10)
+        return write(handle, data, offset)
+
+    log = AuditLog(tmp_path)
+    monkeypatch.setattr(os, "pwrite", slow)
+    waiting = asyncio.create_task(log.written(event(1)))
+    await asyncio.sleep(0.05)
+    waiting.cancel()
+    go.set()
+    await log.written(event(2))
+    log.close()
+    await log.written(event(3))  # after its end: nobody hangs
+    assert [line["objects"]["volume"] for line in said(tmp_path)[1:]] == [
+        f"{n:026}" for n in (1, 2)
+    ]
+
+
+async def test_a_fault_of_ours_leaves_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = AuditLog(tmp_path)
+
+    def broken(*given: object) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("sammoe.audit.log.write_line", broken)
+        await log.written(event(1))
+        assert not log.works
+    await log.written(event(2))
+    assert log.works
+    log.close()
+    assert len(said(tmp_path)) == 3
+
+
 @pytest.fixture
 def full(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """A disk that is full while the list's item is true; it takes half of what it is given."""
