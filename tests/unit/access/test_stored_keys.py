@@ -50,6 +50,7 @@ async def test_a_key_is_known_after_the_next_look_and_no_more_once_revoked(
     assert keys.any
 
 
+@pytest.mark.fault("S20")
 async def test_near_misses_are_nobodys(store: LocalStore) -> None:
     key, _ = make(store)
     keys = StoredKeys(store.keys)
@@ -58,6 +59,7 @@ async def test_near_misses_are_nobodys(store: LocalStore) -> None:
         assert keys.identify(near) is None
 
 
+@pytest.mark.fault("S20")
 async def test_an_expired_key_opens_nothing(store: LocalStore) -> None:
     over, _ = make(store, expires=now() - timedelta(seconds=1))
     still, _ = make(store, expires=now() + timedelta(days=1))
@@ -67,6 +69,7 @@ async def test_an_expired_key_opens_nothing(store: LocalStore) -> None:
     assert keys.identify(still) is not None
 
 
+@pytest.mark.fault("F22")
 async def test_while_the_store_is_away_keys_go_on_for_a_bounded_time(
     store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

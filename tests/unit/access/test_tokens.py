@@ -66,6 +66,7 @@ async def test_roles_and_projects_come_from_the_claims_that_are_set(issuer: Test
     await known.close()
 
 
+@pytest.mark.fault("S20")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -93,6 +94,7 @@ async def test_a_token_that_says_something_else_is_refused(
     assert caught.value.detail == "The token is none that is taken here."
 
 
+@pytest.mark.fault("F16", "S20")
 async def test_the_clock_may_differ_a_little_and_no_more(
     issuer: TestIssuer, tokens: Tokens
 ) -> None:
@@ -156,6 +158,7 @@ def forged(issuer: TestIssuer) -> dict[str, str]:
     }
 
 
+@pytest.mark.fault("S20", "S22")
 async def test_no_forgery_is_taken_and_none_leads_anywhere(
     issuer: TestIssuer, tokens: Tokens
 ) -> None:
@@ -265,6 +268,7 @@ async def test_a_document_of_another_issuer_is_not_believed(
         await tokens.identify(issuer.token())
 
 
+@pytest.mark.fault("S22")
 @pytest.mark.parametrize(
     "url",
     [
