@@ -113,6 +113,7 @@ async def preflight(http: httpx.AsyncClient, origin: str) -> httpx.Response:
     return await http.options("/v1/volumes", headers=headers)
 
 
+@pytest.mark.fault("S21")
 async def test_a_listed_page_may_call_and_read(workspace: Workspace) -> None:
     origin = "https://ohif.example"
     async with Service.over(workspace, allowed_origins=origin) as service:

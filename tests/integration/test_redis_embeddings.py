@@ -1,18 +1,22 @@
 """Embeddings in a real Redis: shared, made once, checked; a Redis that fails costs time alone."""
 
 import asyncio
+import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
+import trustme
 
 from sammoe.errors import EngineError
 from sammoe.store.embeddings import Embedding
 from sammoe.store.redis import RedisEmbeddings, RedisLimits
 from sammoe.store.redis.payload import SCHEMA, pack
-from tests.integration.redis_server import PASSWORD, RedisServer
+from tests.integration.redis_server import PASSWORD, RedisServer, free_port
 from tests.integration.slow_proxy import SlowProxy
 
 SHAPE = (1, 8, 6, 6, 6)
@@ -363,3 +367,36 @@ async def test_a_redis_that_is_dead_says_that_it_did_not_forget(server: RedisSer
         for _ in range(5):
             assert not await one.forget({"a"})
         server.heal()
+
+
+@pytest.mark.fault("F06")
+@pytest.mark.parametrize("expired", [False, True])
+async def test_a_certificate_that_has_expired_is_no_redis(tmp_path: Path, expired: bool) -> None:
+    """With one that has not, the same server is used."""
+    authority = trustme.CA()
+    end = datetime.now(UTC) + timedelta(days=-1 if expired else 1)
+    certificate = authority.issue_cert("127.0.0.1", not_after=end)
+    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "certificate.pem")
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    port = free_port()
+    flags = ["--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no", "--save", ""]
+    flags += ["--bind", "127.0.0.1", "--tls-cert-file", str(tmp_path / "certificate.pem")]
+    flags += ["--tls-key-file", str(tmp_path / "key.pem"), "--dir", str(tmp_path)]
+    process = subprocess.Popen(["redis-server", *flags], stdout=subprocess.DEVNULL)
+    url = f"rediss://127.0.0.1:{port}?ssl_ca_certs={tmp_path / 'authority.pem'}"
+    encoder = Encoder()
+    try:
+        # A handshake takes longer than a look into a Redis that is connected.
+        async with replicas(url, RedisLimits(answer_seconds=2.0, pause_seconds=0.1), 1) as (one,):
+            if not expired:
+                await settle(one, encoder)
+                return
+            await asyncio.sleep(0.5)
+            for key in "abc":
+                assert not (await one.get_or_encode(key, SHAPE, encoder))[1]
+            assert encoder.calls == 3
+            assert one.counters.away
+    finally:
+        process.kill()
+        process.wait()

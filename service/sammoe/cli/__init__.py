@@ -59,6 +59,7 @@ COMMANDS: Final = {
     "purge": Command("delete all that came of a study", "sammoe.cli.purge"),
     "keys": Command("make, list and revoke API keys", "sammoe.cli.keys"),
     "audit": Command("check the audit log, and look things up in it", "sammoe.cli.audit"),
+    "store": Command("check, migrate, back up and restore the store", "sammoe.cli.store"),
     "import": Command(
         "turn an official checkpoint into a bundle",
         "sammoe.export.cli",

@@ -66,6 +66,11 @@ class Store:
         return self._ids.new(within)
 
     @property
+    def files(self) -> Files:
+        """Where everything lies, for who looks at the store as a whole."""
+        return self._files
+
+    @property
     def temporary_folder(self) -> Path:
         """Folder for this process's unfinished files, such as uploads; empty after a crash."""
         return self._files.temporary_folder

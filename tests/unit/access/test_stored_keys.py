@@ -69,6 +69,7 @@ async def test_an_expired_key_opens_nothing(store: LocalStore) -> None:
     assert keys.identify(still) is not None
 
 
+@pytest.mark.fault("F22")
 async def test_while_the_store_is_away_keys_go_on_for_a_bounded_time(
     store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -158,7 +158,7 @@ def forged(issuer: TestIssuer) -> dict[str, str]:
     }
 
 
-@pytest.mark.fault("S20")
+@pytest.mark.fault("S20", "S22")
 async def test_no_forgery_is_taken_and_none_leads_anywhere(
     issuer: TestIssuer, tokens: Tokens
 ) -> None:
