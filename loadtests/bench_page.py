@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+from tqdm import tqdm
 
 from tests.integration.serving import serving
 from tests.integration.viewer_page import ROOT, SAMPLE, ViewerPage, browsing
@@ -79,7 +80,7 @@ def clicks(shown: ViewerPage, url: str, further: int) -> Iterator[Click]:
         for name, (i, j) in STARTS.items():
             shown.button("New").click()
             for number, (di, dj) in enumerate(((0, 0), *NEAR[:further])):
-                page.wait_for_timeout(1500)  # surfaces, diameters, the result: all of it is done
+                page.wait_for_timeout(1200)  # surfaces, diameters, the result: all of it is done
                 count += 1
                 page.mouse.click(*axial.spot(i + di, j + dj))
                 shown.wait_for_answer(count)
@@ -140,7 +141,9 @@ def main() -> None:
         serving(arguments.bundle, Path(folder) / "state", "--threads", "0") as server,
         browsing() as shown,
     ):
-        report(list(clicks(shown, server.url, arguments.further)))
+        made = clicks(shown, server.url, arguments.further)
+        total = len(STARTS) * (1 + arguments.further)
+        report(list(tqdm(made, total=total, unit="click", leave=False)))
 
 
 if __name__ == "__main__":
