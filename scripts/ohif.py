@@ -64,7 +64,7 @@ def install(folder: Path) -> None:
     """Copy the extension to ``sammoe/`` in OHIF's folder, and its configuration over OHIF's."""
     target = folder / "sammoe"
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(EXTENSION, target, ignore=shutil.ignore_patterns("test", "*.json", "*.md"))
+    shutil.copytree(EXTENSION, target, ignore=shutil.ignore_patterns("test", "*.json", "*.d.ts"))
     (target / "app-config.js").replace(folder / "app-config.js")
 
 

@@ -203,6 +203,9 @@ export class Controller {
   }
 
   async #clicked(element, world, other) {
+    // Cornerstone keeps a click on an image from taking the focus off a name that was typed.
+    const at = document.activeElement;
+    if (at instanceof HTMLElement && this.panel.root.contains(at)) at.blur();
     const session = await this.#ready();
     if (!session) return;
     const position = toVoxel(session.volume.affine)(world);

@@ -4,6 +4,7 @@ import { element } from './elements.js';
 import { SHORTCUTS } from './keys.js';
 import { KINDS } from './structures.js';
 
+/** @type {['inside' | 'outside' | 'box', string, string, string][]} */
 const TOOLS = [
   ['inside', '+', 'Inside', 'Click on the structure (A)'],
   ['outside', '−', 'Outside', 'Click beside it (S)'],
@@ -36,7 +37,7 @@ export class Panel {
     // Who types a name goes on typing.
     const typing = this.root.contains(document.activeElement) && document.activeElement.matches('input');
     if (typing) return;
-    const at = document.activeElement?.dataset?.sammoe;
+    const at = document.activeElement?.getAttribute('data-sammoe');
     this.body.replaceChildren(
       ...[
         this.#problem(session),

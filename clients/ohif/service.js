@@ -113,6 +113,11 @@ export class Service {
     return (await this.#ask(method, path, { ...options, accept: 'application/json' })).json();
   }
 
+  /**
+   * @param {string} method
+   * @param {string} path
+   * @param {{body?: object, signal?: AbortSignal, accept: string}} options
+   */
   async #ask(method, path, { body, signal, accept }) {
     const headers = { ...this.authorization(), Accept: accept };
     if (body !== undefined) headers['Content-Type'] = 'application/json';

@@ -16,6 +16,7 @@
 import { empty } from './packed.js';
 import { COLOURS, kindOf } from './structures.js';
 
+/** @type {Work} */
 const IDLE = { what: 'idle', since: 0, windows: 0 };
 
 export class Session {
@@ -270,7 +271,13 @@ export class Session {
     this.changed();
   }
 
-  /** Do something that takes time: one at a time, can be stopped, and a failure is told. */
+  /**
+   * Do something that takes time: one at a time, can be stopped, and a failure is told.
+   *
+   * @param {Work['what']} what
+   * @param {() => any} retry
+   * @param {(signal: AbortSignal) => Promise<void>} work
+   */
   async #working(what, retry, work) {
     this.abort = new AbortController();
     this.work = { what, since: Date.now(), windows: 0 };

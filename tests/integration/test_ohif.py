@@ -89,6 +89,7 @@ def is_tinted(viewer: Viewer, place: tuple[float, float, float], channel: int) -
     return bool(tint[channel] > others.max() + 25)
 
 
+@pytest.mark.timeout(600)
 def test_structures_are_clicked_saved_and_seen_again(
     front: str, pacs: OrthancServer, tmp_path: Path
 ) -> None:
@@ -121,12 +122,19 @@ def test_structures_are_clicked_saved_and_seen_again(
         assert page.locator(".sammoe-warning").count() == len(first["warnings"])
         viewer.picture("ohif-click", tmp_path)
 
-        # A correction, live; then back, forth, and to the other candidate.
+        # A correction, live, once the service can be reached again.
+        page.route("**/segmentations", lambda route: route.abort())
         page.keyboard.press("s")
         viewer.click(BESIDE)
+        page.get_by_text("The service can not be reached.").wait_for()
+        page.unroute("**/segmentations")
+        page.get_by_text("Try again").click()
         _, second = wait_answers(viewer, front, 2)
         assert second["parent"] == first["id"]
+        assert second["points"][1]["label"] == 0
         viewer.wait_drawn(s1=second["voxel_count"])
+
+        # Back, forth, and to the other candidate.
         page.keyboard.press("u")
         viewer.wait_drawn(s1=first["voxel_count"])
         page.keyboard.press("y")

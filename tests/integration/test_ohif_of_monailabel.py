@@ -47,6 +47,7 @@ def front(orthanc: OrthancServer, tmp_path_factory: pytest.TempPathFactory) -> I
     orthanc.empty()
 
 
+@pytest.mark.timeout(600)
 def test_a_click_is_drawn_where_it_was_made(front: str, tmp_path: Path) -> None:
     with browsing("mpr-axial") as viewer:
         page = viewer.page

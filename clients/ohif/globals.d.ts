@@ -1,0 +1,6 @@
+/** What OHIF puts into its page. */
+interface Window {
+  config: any;
+  cornerstone: any;
+  cornerstoneTools: any;
+}
