@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sammoe.cli.assembly import open_store
 from sammoe.cli.auditing import audited
+from sammoe.errors import StoreUnavailable
 from sammoe.settings import Settings, env_name
 
 
@@ -30,8 +31,15 @@ def run(args: argparse.Namespace) -> int:
     store = open_store(settings.state, settings.store)
     try:
         with audited(settings, "study.purge", study=args.study) as objects:
-            count = objects["volumes"] = store.studies.purge(args.study)
+            purged = store.studies.purge(args.study)
+            objects["volumes"] = purged.volumes
     finally:
         store.close()
-    print(f"{count} volume(s) of the study deleted, with everything made of them")
+    print(f"{purged.volumes} volume(s) of the study deleted, with everything made of them")
+    if purged.unread:
+        raise StoreUnavailable(
+            f"{len(purged.unread)} record(s) can not be read, and may be of the study, too: restore"
+            f" or remove them, and purge again: {', '.join(purged.unread)}",
+            record=True,
+        )
     return 0

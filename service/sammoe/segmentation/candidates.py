@@ -59,7 +59,8 @@ class CandidateMaker:
                 raise CandidateMissing("The bundle has no expert for this scan.")
             request = replace(request, choice=Choice(route.top))
         grown = await self._grower.grow(request, plans)
-        await self._pool.run(lambda: self._keep(principal, name, candidate, grown.field))
+        kept = self._store.segmentations
+        await self._pool.run(lambda: kept.add(principal, name, candidate, grown.field))
         return grown.field
 
     def _prepare(
@@ -98,11 +99,6 @@ class CandidateMaker:
         parent = parent_of(before, fields, record.refined)
         spacing = None if record.extent is None else record.extent.spacing
         return zoomed(volume, parent, spacing, self._rule)
-
-    def _keep(self, principal: str, name: str, candidate: Candidate, made: Field) -> None:
-        # Read again: it may be gone meanwhile, or hold another candidate.
-        record, fields = self._store.segmentations.with_fields(principal, name)
-        self._store.segmentations.put(record, {**fields, candidate: made})
 
 
 def _choice(record: SegmentationRecord, candidate: Candidate) -> Choice:

@@ -2,9 +2,20 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+
+
+@dataclass
+class _Turn:
+    """Of those who want one copy: ``forgotten``, whether it is not to be kept."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    users: int = 0
+    forgotten: bool = False
 
 
 class Copies:
@@ -23,7 +34,7 @@ class Copies:
         self._folder = folder
         self._limit = limit_bytes
         self._sizes: OrderedDict[str, int] = OrderedDict()
-        self._fetching: dict[str, threading.Lock] = {}
+        self._turns: dict[str, _Turn] = {}
         self._lock = threading.Lock()
 
     def get(self, path: str, fetch: Callable[[Path], None]) -> Path:
@@ -31,9 +42,7 @@ class Copies:
 
         Of many who ask at once, one fetches. Who has opened a copy has it, even if it is dropped.
         """
-        with self._lock:
-            fetching = self._fetching.setdefault(path, threading.Lock())
-        with fetching:
+        with self._turn(path) as turn:
             with self._lock:
                 if path in self._sizes:
                     self._sizes.move_to_end(path)
@@ -41,9 +50,12 @@ class Copies:
             unfinished = self._file(path).with_suffix(".part")
             try:
                 fetch(unfinished)
-                return self.adopt(path, unfinished)
+                kept = self.adopt(path, unfinished)
             finally:
                 unfinished.unlink(missing_ok=True)
+            if turn.forgotten:
+                self.forget(path)
+            return kept
 
     def adopt(self, path: str, file: Path) -> Path:
         """Make a finished file the copy of ``path``."""
@@ -56,14 +68,30 @@ class Copies:
         return kept
 
     def forget(self, path: str) -> None:
-        """Remove a copy, if there is one."""
+        """Remove a copy, if there is one or is about to be."""
         with self._lock:
+            if path in self._turns:
+                self._turns[path].forgotten = True
             if path in self._sizes:
                 self._drop(path)
 
+    @contextmanager
+    def _turn(self, path: str) -> Iterator["_Turn"]:
+        """Wait for those who fetch the same; remembered as long as anybody waits."""
+        with self._lock:
+            turn = self._turns.setdefault(path, _Turn())
+            turn.users += 1
+        try:
+            with turn.lock:
+                yield turn
+        finally:
+            with self._lock:
+                turn.users -= 1
+                if not turn.users:
+                    del self._turns[path]
+
     def _drop(self, path: str) -> None:
         del self._sizes[path]
-        self._fetching.pop(path, None)
         self._file(path).unlink(missing_ok=True)
 
     def _file(self, path: str) -> Path:

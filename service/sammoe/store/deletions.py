@@ -17,6 +17,7 @@ from sammoe.store.folders import (
     content_path,
     project_path,
     response_path,
+    series_path,
     upload_path,
     volume_folder,
 )
@@ -46,6 +47,7 @@ class Deletions:
             content=content_key(record.content_digest),
             upload=record.upload,
             project=record.project,
+            series=record.series,
         )
         text = deletion.model_dump_json().encode()
         first = self._files.create(f"{DELETED}/{record.id}", [text])
@@ -103,6 +105,9 @@ class Deletions:
             if self._files.read(upload) == deletion.volume_id.encode():
                 self._files.remove(upload)
         self._files.remove(content_path(deletion.content, deletion.volume_id))
+        if deletion.series is not None:
+            path = series_path(deletion.owner, deletion.series, deletion.volume_id)
+            self._files.remove(path)
         if deletion.project is not None:
             self._files.remove(project_path(deletion.project, deletion.volume_id))
 

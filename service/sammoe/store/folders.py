@@ -14,6 +14,7 @@
     projects/<SHA-256 of the project>/<id>      a volume that its members share: who owns it
     owners/<SHA-256 of the principal>/
         uploads/<upload key>                    id of the volume made from that upload
+        series/<series key>/<id>                a volume of that DICOM series, empty
         responses/<SHA-256 of the key>          answers kept for an Idempotency-Key
         volumes/<id>/volume.json
         volumes/<id>/voxels.npy
@@ -79,6 +80,16 @@ def volume_folder(principal: str, name: str) -> str:
 def upload_path(principal: str, key: str) -> str:
     """The file that names the volume of an upload."""
     return f"{owner_folder(principal)}/uploads/{key}"
+
+
+def series_folder(principal: str, key: str) -> str:
+    """Folder of what a principal has of a DICOM series; see `series_key`."""
+    return f"{owner_folder(principal)}/series/{key}"
+
+
+def series_path(principal: str, key: str, name: str) -> str:
+    """The file that says that a volume is of a series."""
+    return f"{series_folder(principal, key)}/{name}"
 
 
 def response_marker(owner: str, volume_id: str, principal: str, key: str) -> str:

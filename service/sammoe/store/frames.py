@@ -61,7 +61,18 @@ def read_header(files: Files, path: str) -> bytes:
 
 def read_frame(files: Files, path: str) -> tuple[bytes, memoryview]:
     """Read header and payload; raises as `read_header`."""
-    content = memoryview(files.read(path))
+    return parse_frame(files.read(path))
+
+
+def parse_frame(text: bytes) -> tuple[bytes, memoryview]:
+    """Header and payload of a file's content.
+
+    Raises
+    ------
+    StoreUnavailable
+        It is damaged.
+    """
+    content = memoryview(text)
     header_length, _, length, check = _unpack(content)
     end = _PREFIX.size + header_length
     header = _checked_header(content, bytes(content[_PREFIX.size : end]))

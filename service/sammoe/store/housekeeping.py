@@ -2,6 +2,7 @@
 
 import logging
 from collections import defaultdict
+from collections.abc import Iterable, Set
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
@@ -10,9 +11,9 @@ from sammoe.errors import StoreUnavailable
 from sammoe.store.deletions import Deletions
 from sammoe.store.files import Entry, Files, storage_errors
 from sammoe.store.folders import CONTENTS, OWNERS, PROJECTS
-from sammoe.store.ids import earliest
 from sammoe.store.limits import Keeping, StoreLimits
 from sammoe.store.records import VolumeRecord, now
+from sammoe.store.results import held_segmentations
 
 TURN_SECONDS: Final = 3600.0
 """How often a store is tidied up, however many processes share it."""
@@ -49,10 +50,7 @@ class Housekeeping:
             for owner in self._files.names(OWNERS):
                 volumes |= self._tidy(f"{OWNERS}/{owner}", moment)
             for folder in (CONTENTS, PROJECTS):
-                for entry in list(self._files.entries(folder)):
-                    gone = entry.path.rpartition("/")[2] not in volumes
-                    if gone and _older(entry, moment, _UNFINISHED_SECONDS):
-                        self._files.remove(entry.path)
+                self._remove_left(list(self._files.entries(folder)), volumes, moment)
             self._deletions.finish()
 
     def _take_turn(self) -> bool:
@@ -69,14 +67,26 @@ class Housekeeping:
     def _tidy(self, owner: str, moment: datetime) -> set[str]:
         """Tidy up after one principal; return the ids of volumes that are there, or may become."""
         volumes: dict[str, list[Entry]] = defaultdict(list)
+        series: list[Entry] = []
         for entry in list(self._files.entries(owner)):
             kind, *parts = entry.path.removeprefix(f"{owner}/").split("/")
             if kind == "volumes":
                 volumes[parts[0]].append(entry)
+            elif kind == "series":
+                series.append(entry)
             elif kind == "responses" and _too_old(entry, moment, self._limits.responses):
                 self._files.remove(entry.path)
         stale = {name for name, entries in volumes.items() if self._tidy_one(entries, moment)}
-        return volumes.keys() - stale
+        there = volumes.keys() - stale
+        self._remove_left(series, there, moment)
+        return there
+
+    def _remove_left(self, entries: Iterable[Entry], there: Set[str], moment: datetime) -> None:
+        """Remove what names a volume that is not there, and will not be any more."""
+        for entry in entries:
+            gone = entry.path.rpartition("/")[2] not in there
+            if gone and _older(entry, moment, _UNFINISHED_SECONDS):
+                self._files.remove(entry.path)
 
     def _tidy_one(self, entries: list[Entry], moment: datetime) -> bool:
         """Tidy up one volume; return whether it is gone."""
@@ -87,7 +97,7 @@ class Housekeeping:
             if left:
                 self._files.remove_all(folder)
             return left
-        if _made_before(folder, moment, self._limits.volumes):
+        if self._limits.volumes.is_over(folder.rpartition("/")[2], moment.timestamp()):
             try:
                 with suppress(FileNotFoundError):
                     self._deletions.delete(VolumeRecord.parse(self._files.read(record)))
@@ -95,16 +105,30 @@ class Housekeeping:
                 _log.warning("a volume that is too old can not be read: %s", error.code)
                 return False
             return True
+        over = []
         for entry in entries:
-            if entry.path.endswith(".seg"):
-                name = entry.path.removesuffix(".seg")
-                gone = _made_before(name, moment, self._limits.segmentations)
-            else:
-                promise = entry.path.startswith(f"{folder}/responses/")
-                gone = promise and _too_old(entry, moment, self._limits.responses)
-            if gone:
-                self._files.remove(entry.path)
+            name = entry.path.rpartition("/")[2]
+            if entry.path.startswith(f"{folder}/responses/"):
+                if _too_old(entry, moment, self._limits.responses):
+                    self._files.remove(entry.path)
+            elif name.endswith(".seg"):
+                name = name.removesuffix(".seg")
+                if self._limits.segmentations.is_over(name, moment.timestamp()):
+                    over.append((name, entry.path))
+        if over:
+            self._remove_over(folder, over)
         return False
+
+    def _remove_over(self, folder: str, over: Iterable[tuple[str, str]]) -> None:
+        """Remove those segmentations of a volume, each an id and a path, that no result holds."""
+        try:
+            held = held_segmentations(self._files, folder)
+        except StoreUnavailable as error:  # damaged: what it holds is not known, so all stays
+            _log.warning("a result can not be read, its segmentations stay: %s", error.code)
+            return
+        for name, path in over:
+            if name not in held:
+                self._files.remove(path)
 
 
 def _older(entry: Entry, moment: datetime, seconds: float) -> bool:
@@ -113,10 +137,3 @@ def _older(entry: Entry, moment: datetime, seconds: float) -> bool:
 
 def _too_old(entry: Entry, moment: datetime, keeping: Keeping) -> bool:
     return keeping.seconds is not None and _older(entry, moment, keeping.seconds)
-
-
-def _made_before(path: str, moment: datetime, keeping: Keeping) -> bool:
-    """Whether the id at the end of a path is too old."""
-    if keeping.seconds is None:
-        return False
-    return path.rpartition("/")[2] < earliest(moment.timestamp() - keeping.seconds)

@@ -1,6 +1,9 @@
 """How long records are kept, and how many bytes of them."""
 
+import time
 from dataclasses import dataclass, field
+
+from sammoe.store.ids import earliest
 
 DAY_SECONDS = 24 * 3600.0
 
@@ -19,6 +22,12 @@ class Keeping:
 
     seconds: float | None = None
     quota_bytes: int | None = None
+
+    def is_over(self, name: str, moment: float | None = None) -> bool:
+        """Whether a record's time is over, by its id; ``moment``: s since 1970, None is now."""
+        if self.seconds is None:
+            return False
+        return name < earliest((time.time() if moment is None else moment) - self.seconds)
 
 
 @dataclass(frozen=True)

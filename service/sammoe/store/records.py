@@ -166,6 +166,11 @@ class VolumeRecord(Record):
     project: str | None = None
 
     @property
+    def series(self) -> str | None:
+        """`series_key` of the series that it came from, if it came from DICOM."""
+        return None if self.source is None else series_key(self.source.series)
+
+    @property
     def upload(self) -> str:
         """`upload_key` of what it was made of."""
         return upload_key(self.file_digest, self.modality_asked, self.project)
@@ -193,6 +198,11 @@ def upload_key(file_digest: str, modality_asked: str, project: str | None = None
     return hashlib.sha256(" ".join(words).encode()).hexdigest()
 
 
+def series_key(uid: str) -> str:
+    """Name (SHA-256, hex) of a DICOM series, which tells nobody its UID."""
+    return hashlib.sha256(uid.encode()).hexdigest()
+
+
 def content_key(content_digest: str) -> str:
     """Name (hex) of a content: all volumes that share embeddings have it, and no others."""
     return hashlib.sha256(content_digest.encode()).hexdigest()[:32]
@@ -205,7 +215,7 @@ class DeletionRecord(Record):
     ----------
     content, upload
         `content_key` and `upload_key` of the volume.
-    project
+    project, series
         As in `VolumeRecord`.
     """
 
@@ -213,6 +223,7 @@ class DeletionRecord(Record):
     content: str
     upload: str
     project: str | None = None
+    series: str | None = None
 
 
 class PromptRecord(_Closed):

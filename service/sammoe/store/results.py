@@ -119,6 +119,22 @@ class Results:
         return record
 
 
+def held_segmentations(files: Files, folder: str) -> set[str]:
+    """Ids of the segmentations that results hold; ``folder``: of their volume.
+
+    Raises
+    ------
+    StoreUnavailable
+        A result is damaged.
+    """
+    held = set()
+    for name in ids_in(files, f"{folder}/results", _SUFFIX):
+        with suppress(FileNotFoundError):  # deleted meanwhile
+            record = ResultRecord.parse(files.read(f"{folder}/results/{name}{_SUFFIX}"))
+            held |= {entry.segmentation for entry in record.entries}
+    return held
+
+
 def _path(principal: str, volume_id: str, name: str) -> str:
     return f"{volume_folder(principal, volume_id)}/results/{name}{_SUFFIX}"
 

@@ -1,18 +1,20 @@
 """Segmentations in the store: one file each, of a JSON header and the logits."""
 
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from sammoe.errors import NotFound
 from sammoe.store.blocks import cut_fields, join_fields
-from sammoe.store.files import Files, storage_errors
+from sammoe.store.files import Files, Piece, storage_errors
 from sammoe.store.folders import Page, ids_in, page, volume_folder
-from sammoe.store.frames import frame, read_frame, read_header
-from sammoe.store.ids import check_id, earliest, is_within, not_found
+from sammoe.store.frames import frame, parse_frame, read_frame, read_header
+from sammoe.store.ids import check_id, is_within, not_found
 from sammoe.store.limits import StoreLimits
 from sammoe.store.records import Fields, SegmentationRecord
+from sammoe.store.results import held_segmentations
 from sammoe.store.usage import Usage
 from sammoe.store.volumes import Volumes
+from sammoe.volume.field import Field
 
 _WHAT = "segmentation"
 _SUFFIX = ".seg"
@@ -24,11 +26,11 @@ class Segmentations:
     def __init__(self, files: Files, volumes: Volumes, limits: StoreLimits, usage: Usage) -> None:
         self._files = files
         self._volumes = volumes
-        self._keep_seconds = limits.segmentations.seconds
+        self._keeping = limits.segmentations
         self._usage = usage
 
     def put(self, record: SegmentationRecord, fields: Fields) -> SegmentationRecord:
-        """Keep a segmentation, new or with more candidates; it is durable when this returns.
+        """Keep a new segmentation; it is durable when this returns.
 
         Parameters
         ----------
@@ -48,9 +50,7 @@ class Segmentations:
         QuotaExceeded
             The owner has no room left for it.
         """
-        places, payload = cut_fields(fields)
-        record = record.model_copy(update={"fields": places})
-        pieces = frame(record.model_dump_json().encode(), [payload])
+        record, pieces = _framed(record, fields)
         path = _path(record.owner, check_id(record.volume_id, "volume"), record.id)
         with storage_errors():
             size = sum(len(piece) for piece in pieces)
@@ -63,6 +63,37 @@ class Segmentations:
                 self._files.remove(path)
                 raise
         return record
+
+    def add(self, principal: str, name: str, candidate: str, field: Field) -> SegmentationRecord:
+        """Keep one more candidate of a segmentation, as it is when this is written.
+
+        Returns
+        -------
+        The record that is kept; the earlier one where it has the candidate already.
+
+        Raises
+        ------
+        NotFound
+            It was deleted, be it in this moment.
+        QuotaExceeded
+            The owner has no room left for it.
+        """
+        with storage_errors():
+            for path in self._places(principal, name):
+                with suppress(FileNotFoundError):
+                    while True:
+                        found = self._files.read_versioned(path)
+                        header, payload = parse_frame(found.content)
+                        record = self._checked(principal, name, header)
+                        kept = join_fields(record, payload)
+                        if candidate in kept:
+                            return record
+                        record, pieces = _framed(record, {**kept, candidate: field})
+                        more = sum(len(piece) for piece in pieces) - len(found.content)
+                        self._usage.take(principal, "segmentations", more)
+                        if self._files.replace(path, pieces, found.version):
+                            return record
+        raise not_found(_WHAT)
 
     def get(self, principal: str, name: str) -> SegmentationRecord:
         """Return a segmentation's record without its logits."""
@@ -99,8 +130,11 @@ class Segmentations:
         folder = f"{volume_folder(principal, volume_id)}/segmentations"
         with storage_errors():
             ids = ids_in(self._files, folder, _SUFFIX)
+            if any(map(self._keeping.is_over, ids)):
+                held = held_segmentations(self._files, volume_folder(principal, volume_id))
+                ids = [name for name in ids if name in held or not self._keeping.is_over(name)]
             return page(
-                [name for name in ids if not self._expired(name)],
+                ids,
                 cursor,
                 limit,
                 lambda name: self._read(principal, name, _path(principal, volume_id, name)),
@@ -117,16 +151,21 @@ class Segmentations:
         raise not_found(_WHAT)
 
     def _places(self, principal: str, name: str, volume_id: str | None = None) -> Iterator[str]:
-        """Where a segmentation may lie; what is likelier comes first."""
-        if self._expired(check_id(name, _WHAT)):
-            return
+        """Where a segmentation may lie; what is likelier comes first.
+
+        One whose time is over is there as long as a result holds it.
+        """
+        over = self._keeping.is_over(check_id(name, _WHAT))
         if volume_id is not None:
-            yield _path(principal, volume_id, name)
-            return
-        # Of those that its id does not speak for, newest first; earlier ids speak for none.
-        volumes = reversed(self._volumes.ids(principal))
-        for volume in sorted(volumes, key=lambda volume: not is_within(name, volume)):
-            yield _path(principal, volume, name)
+            volumes = [volume_id]
+        else:
+            # Of those that its id does not speak for, newest first; earlier ids speak for none.
+            newest = reversed(self._volumes.ids(principal))
+            volumes = sorted(newest, key=lambda volume: not is_within(name, volume))
+        for volume in volumes:
+            folder = volume_folder(principal, volume)
+            if not over or name in held_segmentations(self._files, folder):
+                yield _path(principal, volume, name)
 
     def _read(self, principal: str, name: str, path: str) -> SegmentationRecord:
         try:
@@ -141,9 +180,12 @@ class Segmentations:
             raise not_found(_WHAT)
         return record
 
-    def _expired(self, name: str) -> bool:
-        seconds = self._keep_seconds
-        return seconds is not None and name < earliest(time.time() - seconds)
+
+def _framed(record: SegmentationRecord, fields: Fields) -> tuple[SegmentationRecord, list[Piece]]:
+    """The record with its fields, and the pieces of its file."""
+    places, payload = cut_fields(fields)
+    record = record.model_copy(update={"fields": places})
+    return record, frame(record.model_dump_json().encode(), [payload])
 
 
 def _path(principal: str, volume_id: str, name: str) -> str:

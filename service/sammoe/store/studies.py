@@ -1,9 +1,21 @@
 """Everything that the store has of one study, of whatever principal."""
 
+from dataclasses import dataclass
+
+from sammoe.errors import StoreUnavailable
 from sammoe.store.deletions import Deletions
 from sammoe.store.files import Files, storage_errors
 from sammoe.store.folders import OWNERS, ids_in
 from sammoe.store.records import VolumeRecord
+
+
+@dataclass(frozen=True)
+class Purged:
+    """How many volumes were deleted, and the folders in the store of those whose record can not be
+    read, which may be of the study too."""
+
+    volumes: int
+    unread: tuple[str, ...]
 
 
 class Studies:
@@ -13,26 +25,29 @@ class Studies:
         self._files = files
         self._deletions = deletions
 
-    def purge(self, study: str) -> int:
-        """Delete every volume of a study, with all that belongs to it; return how many there were.
+    def purge(self, study: str) -> "Purged":
+        """Delete every volume of a study, with all that belongs to it.
 
         Parameters
         ----------
         study
             StudyInstanceUID.
         """
-        count = 0
+        count, unread = 0, []
         with storage_errors():
             for owner in self._files.names(OWNERS):
                 folder = f"{OWNERS}/{owner}/volumes"
                 for name in ids_in(self._files, folder):
-                    record = self._read(f"{folder}/{name}/volume.json")
-                    if record is not None and record.source and record.source.study == study:
+                    try:
+                        text = self._files.read(f"{folder}/{name}/volume.json")
+                        record = VolumeRecord.parse(text)
+                    except FileNotFoundError:
+                        continue
+                    except StoreUnavailable as error:
+                        if not error.record:
+                            raise
+                        unread.append(f"{folder}/{name}")
+                        continue
+                    if record.source and record.source.study == study:
                         count += self._deletions.delete(record)
-        return count
-
-    def _read(self, path: str) -> VolumeRecord | None:
-        try:
-            return VolumeRecord.parse(self._files.read(path))
-        except FileNotFoundError:
-            return None
+        return Purged(count, tuple(unread))

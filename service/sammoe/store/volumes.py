@@ -1,7 +1,6 @@
 """Volumes in the store."""
 
 import secrets
-import time
 from contextlib import suppress
 from typing import Any
 
@@ -19,13 +18,15 @@ from sammoe.store.folders import (
     page,
     project_folder,
     project_path,
+    series_folder,
+    series_path,
     upload_path,
     volume_folder,
 )
 from sammoe.store.frames import damaged
-from sammoe.store.ids import check_id, earliest, is_id, not_found
+from sammoe.store.ids import check_id, is_id, not_found
 from sammoe.store.limits import StoreLimits
-from sammoe.store.records import VolumeRecord, content_key
+from sammoe.store.records import VolumeRecord, content_key, series_key
 from sammoe.store.usage import Usage
 from sammoe.volume.dicom.source import DicomSource
 
@@ -48,7 +49,7 @@ class Volumes:
         self, files: Files, limits: StoreLimits, usage: Usage, deletions: Deletions
     ) -> None:
         self._files = files
-        self._keep_seconds = limits.volumes.seconds
+        self._keeping = limits.volumes
         self._usage = usage
         self._deletions = deletions
 
@@ -86,6 +87,8 @@ class Volumes:
                 if source is not None:
                     self._files.write(f"{_folder(record)}/source", [source])
                 self._files.write(_content_path(record), [])
+                if record.series is not None:
+                    self._files.write(series_path(record.owner, record.series, record.id), [])
                 if record.project is not None:
                     place = project_path(record.project, record.id)
                     self._files.write(place, [record.owner.encode()])
@@ -117,7 +120,8 @@ class Volumes:
     def of_series(self, principal: str, series: str) -> VolumeRecord | None:
         """Return the principal's newest volume of a DICOM series (its UID), if there is one."""
         with storage_errors():
-            for name in reversed(self.ids(principal)):
+            folder = series_folder(principal, series_key(series))
+            for name in reversed(ids_in(self._files, folder)):
                 record = self._if_there(principal, name)
                 if record is not None and record.source and record.source.series == series:
                     return record
@@ -144,12 +148,12 @@ class Volumes:
         """Return the ids of a project's volumes, ascending."""
         with storage_errors():
             ids = ids_in(self._files, project_folder(project))
-        return [name for name in ids if not self._expired(name)]
+        return [name for name in ids if not self._keeping.is_over(name)]
 
     def check(self, principal: str, name: str) -> None:
         """Return if there is such a volume."""
         with storage_errors():
-            if self._expired(name) or not self._files.exists(_record_path(principal, name)):
+            if self._keeping.is_over(name) or not self._files.exists(_record_path(principal, name)):
                 raise not_found(_WHAT)
 
     def voxels(self, record: VolumeRecord) -> NDArray[Any]:
@@ -194,7 +198,7 @@ class Volumes:
     def ids(self, principal: str) -> list[str]:
         """Return the ids of a principal's volumes, ascending."""
         ids = ids_in(self._files, f"{owner_folder(principal)}/volumes")
-        return [name for name in ids if not self._expired(name)]
+        return [name for name in ids if not self._keeping.is_over(name)]
 
     def delete(self, principal: str, name: str) -> None:
         """Delete a volume and all that belongs to it; see `Deletions`."""
@@ -234,6 +238,8 @@ class Volumes:
             self._files.remove(_record_path(record.owner, record.id))
             self._files.remove_all(_folder(record))
             self._files.remove(_content_path(record))
+            if record.series is not None:
+                self._files.remove(series_path(record.owner, record.series, record.id))
             if record.project is not None:
                 self._files.remove(project_path(record.project, record.id))
 
@@ -244,7 +250,7 @@ class Volumes:
             return None
 
     def _read(self, principal: str, name: str) -> VolumeRecord:
-        if self._expired(name):
+        if self._keeping.is_over(name):
             raise not_found(_WHAT)
         try:
             text = self._files.read(_record_path(principal, name))
@@ -269,10 +275,6 @@ class Volumes:
         if record.project != project:
             raise not_found(_WHAT)
         return record
-
-    def _expired(self, name: str) -> bool:
-        seconds = self._keep_seconds
-        return seconds is not None and name < earliest(time.time() - seconds)
 
 
 def _folder(record: VolumeRecord) -> str:

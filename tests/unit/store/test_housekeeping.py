@@ -12,6 +12,7 @@ from sammoe.errors import NotFound
 from sammoe.store import (
     Keeping,
     LocalStore,
+    SourceRecord,
     StoredResponse,
     StoreLimits,
     content_key,
@@ -20,6 +21,7 @@ from sammoe.store import (
     upload_key,
 )
 from tests.records import OWNER, add_volume, fields, segmentation_record
+from tests.unit.store.test_results import result
 
 DAY = 24 * 3600.0
 LIMITS = StoreLimits(
@@ -113,6 +115,64 @@ def test_what_is_too_old_goes(store: LocalStore, root: Path, later: list[float])
     later[0] = 2.2 * DAY
     store.housekeeping.run()
     assert store.deletions.ids() == set()
+
+
+def test_what_a_result_holds_stays_beyond_its_time(
+    store: LocalStore, root: Path, later: list[float]
+) -> None:
+    volume = add_volume(store)
+    held, other = (segmentation_record(store, volume) for _ in range(2))
+    for record in (held, other):
+        store.segmentations.put(record, fields())
+    report = result(store, volume, held.id)
+    store.results.add(report)
+    later[0] = 1.1 * DAY
+    for _ in range(2):
+        assert store.segmentations.get(OWNER, held.id).id == held.id
+        assert store.segmentations.with_fields(OWNER, held.id, volume.id)[0].id == held.id
+        with pytest.raises(NotFound):
+            store.segmentations.get(OWNER, other.id)
+        assert [one.id for one in store.segmentations.page(OWNER, volume.id, None, 9).items] == [
+            held.id
+        ]
+        store.housekeeping.run()
+    assert [path.stem for path in root.rglob("*.seg")] == [held.id]
+    store.results.delete(OWNER, report.id)
+    with pytest.raises(NotFound):
+        store.segmentations.get(OWNER, held.id)
+    store.housekeeping.run()
+    assert not list(root.rglob("*.seg"))
+
+
+def test_what_a_damaged_result_may_hold_stays(
+    store: LocalStore, root: Path, later: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    volumes = [add_volume(store, file_digest=name * 64) for name in "ab"]
+    for volume in volumes:
+        store.segmentations.put(segmentation_record(store, volume), fields())
+    store.results.add(result(store, volumes[0]))
+    (path,) = root.glob("owners/*/volumes/*/results/*.json")
+    path.write_text("{")
+    later[0] = 1.1 * DAY
+    store.housekeeping.run()
+    (left,) = root.rglob("*.seg")
+    assert volumes[0].id in left.parts
+    assert "its segmentations stay: store_unavailable" in caplog.text
+
+
+def test_an_entry_of_a_series_that_was_left_behind_goes(
+    store: LocalStore, root: Path, later: list[float]
+) -> None:
+    source = SourceRecord(study="1.2", series="1.2.3", frame_of_reference=None)
+    volume = add_volume(store, source=source)
+    (entry,) = root.glob("owners/*/series/*/*")
+    left = entry.with_name(store.new_id())
+    left.touch()
+    later[0] = 1.5 * DAY
+    store.housekeeping.run()
+    assert entry.exists()
+    assert not left.exists()
+    assert store.volumes.of_series(OWNER, "1.2.3") == volume
 
 
 def test_nothing_goes_by_itself_unless_told() -> None:

@@ -1,14 +1,16 @@
 """Segmentations in the store."""
 
 import json
+import threading
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sammoe.errors import NotFound, StoreUnavailable
-from sammoe.store import LocalStore, SegmentationRecord, rounded
+from sammoe.errors import NotFound, QuotaExceeded, StoreUnavailable
+from sammoe.store import Keeping, LocalStore, SegmentationRecord, StoreLimits, rounded
+from sammoe.store.files import Versioned
 from sammoe.store.folder_files import FolderFiles
 from sammoe.store.frames import frame
 from sammoe.store.logits import deflated
@@ -230,3 +232,67 @@ def test_a_search_asks_the_volume_that_the_id_speaks_for(
     monkeypatch.setattr(FolderFiles, "read_start", read_start)
     assert store.segmentations.get(OWNER, name) == record
     assert len(asked) == 1
+
+
+def test_more_candidates_come_to_what_is_there(store: LocalStore, root: Path) -> None:
+    record = segmentation_record(store, add_volume(store))
+    kept = store.segmentations.put(record, fields())
+    other = LocalStore(root)
+    names = [f"candidate-{number}" for number in range(8)]
+    made = {
+        name: Field(3.0, 1, (0, 0, 0), np.full((4, 4, 4), number, np.float32))
+        for number, name in enumerate(names)
+    }
+    calls = [
+        threading.Thread(target=store.segmentations.add, args=(OWNER, record.id, name, made[name]))
+        for store, name in zip([store, other] * 4, names, strict=True)
+    ]
+    for call in calls:
+        call.start()
+    for call in calls:
+        call.join()
+    read, found = store.segmentations.with_fields(OWNER, record.id)
+    assert set(read.candidates) == {*kept.candidates, *names}
+    for name, field in made.items():
+        same_field(found[name], field)
+    # Who computed the same once more changes nothing.
+    assert store.segmentations.add(OWNER, record.id, "general", made[names[0]]) == read
+    same_field(store.segmentations.with_fields(OWNER, record.id)[1]["general"], fields()["general"])
+    other.close()
+
+
+@pytest.mark.parametrize("what", ["segmentation", "volume"])
+def test_a_candidate_that_comes_in_the_moment_of_a_deletion_brings_nothing_back(
+    store: LocalStore, root: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    volume = add_volume(store)
+    record = segmentation_record(store, volume)
+    store.segmentations.put(record, fields())
+    field, original = fields()["general"], FolderFiles.read_versioned
+
+    def and_deleted(self: FolderFiles, path: str) -> Versioned:
+        found = original(self, path)
+        monkeypatch.setattr(FolderFiles, "read_versioned", original)
+        if what == "volume":
+            store.volumes.delete(OWNER, volume.id)
+        else:
+            store.segmentations.delete(OWNER, record.id)
+        return found
+
+    monkeypatch.setattr(FolderFiles, "read_versioned", and_deleted)
+    with pytest.raises(NotFound, match="no such segmentation"):
+        store.segmentations.add(OWNER, record.id, "expert", field)
+    assert not list(root.rglob("*.seg"))
+
+
+def test_a_candidate_beyond_the_quota_is_refused(root: Path) -> None:
+    store = LocalStore(root, StoreLimits(segmentations=Keeping(quota_bytes=3000)))
+    record = segmentation_record(store, add_volume(store))
+    kept = store.segmentations.put(record, fields())
+    noise = np.random.default_rng(0).normal(size=(16, 16, 16)).astype(np.float32)
+    with pytest.raises(QuotaExceeded):
+        store.segmentations.add(
+            OWNER, record.id, "expert", Field(3.0, 1, (0, 0, 0), rounded(noise))
+        )
+    assert store.segmentations.get(OWNER, record.id) == kept
+    store.close()

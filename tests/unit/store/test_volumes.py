@@ -10,6 +10,7 @@ import pytest
 
 from sammoe.errors import InvalidInput, NotFound, StoreUnavailable
 from sammoe.store import LocalStore, SourceRecord, VolumeRecord, upload_key
+from sammoe.store.folder_files import FolderFiles
 from sammoe.volume.dicom.source import DicomSource, SliceSource
 from tests.records import OWNER, add_volume, volume_record, voxels
 
@@ -232,3 +233,40 @@ def test_a_damaged_source_is_noticed(store: LocalStore) -> None:
 
     with pytest.raises(StoreUnavailable, match="damaged"):
         store.volumes.source(record)
+
+
+def test_the_newest_of_a_series_is_found_without_a_search(
+    store: LocalStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def source(series: str) -> SourceRecord:
+        return SourceRecord(study="1.2", series=series, frame_of_reference=None)
+
+    for number in range(9):
+        add_volume(store, file_digest=f"{number}" * 64, source=source(f"1.2.{number}"))
+    first = add_volume(store, file_digest="a" * 64, source=source("1.2.99"))
+    second = add_volume(store, file_digest="b" * 64, source=source("1.2.99"))
+    assert "1.2.99" not in " ".join(files(root))
+    read = []
+    original = FolderFiles.read
+
+    def watched(self: FolderFiles, path: str) -> bytes:
+        read.append(path)
+        return original(self, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderFiles, "read", watched)
+        assert store.volumes.of_series(OWNER, "1.2.99") == second
+        assert store.volumes.of_series(OWNER, "1.2.100") is None
+        assert store.volumes.of_series("bob", "1.2.99") is None
+    assert len(read) == 1
+    for gone, left in ((second, first), (first, None)):
+        store.volumes.delete(OWNER, gone.id)
+        assert store.volumes.of_series(OWNER, "1.2.99") == left
+    assert len([name for name in files(root) if "/series/" in name]) == 9
+
+
+def test_the_same_series_again_leaves_one_entry(store: LocalStore, root: Path) -> None:
+    source = SourceRecord(study="1.2", series="1.2.3", frame_of_reference=None)
+    kept = [add_volume(store, source=source) for _ in range(2)]
+    assert kept[0] == kept[1]
+    assert len([name for name in files(root) if "/series/" in name]) == 1
