@@ -197,5 +197,6 @@ def greeting(settings: Settings, access: Access, bundle: Bundle, listener: socke
             f" ({bundle.path.resolve()})",
             f"  State   {settings.store or settings.state.resolve()}",
             f"  Access  {who}",
+            f"  Page    {url}/viewer/",
         ]
     )

@@ -108,6 +108,7 @@ def test_the_greeting_says_where_everything_is(
         lines = greeting(settings, Access.from_settings(settings), load_bundle(bundle), listener)
         port = listener.getsockname()[1]
     assert f"{url}{port}/v1" in lines
+    assert f"{url}{port}/viewer/" in lines
     assert access in lines
     assert str(bundle) in lines
     assert str(tmp_path / "state") in lines
