@@ -51,20 +51,27 @@ def segmentations(http: httpx.Client, volume: str) -> list[dict[str, Any]]:
     return items
 
 
-def mask(http: httpx.Client, segmentation: str, candidate: str = "fused") -> NDArray[np.uint8]:
+def mask(
+    http: httpx.Client,
+    segmentation: str,
+    candidate: str = "fused",
+    shape: tuple[int, int, int] = SHAPE,
+) -> NDArray[np.uint8]:
     query = {"candidate": candidate}
     answer = http.get(f"/v1/segmentations/{segmentation}/mask", params=query, headers=PACKED)
-    pasted, shape = unpack(answer.raise_for_status().content)
+    pasted, found = unpack(answer.raise_for_status().content)
+    assert found == shape
     return pasted.full(shape)
 
 
-def spot_of(voxels: NDArray[np.bool_], axial: Axial) -> tuple[float, float]:
-    """The place of one of a plane's voxels, well inside, away from the cross hairs."""
+def spot_of(
+    voxels: NDArray[np.bool_], axial: Axial, *clicks: tuple[int, int]
+) -> tuple[float, float]:
+    """The place of one of a plane's voxels, well inside, away from clicks and cross hairs."""
     wide = voxels.copy()
-    wide[THALAMUS[0] - 5 : THALAMUS[0] + 6] = False
-    wide[:, THALAMUS[1] - 5 : THALAMUS[1] + 6] = False
-    wide[LESS[0] - 3 : LESS[0] + 4] = False
-    wide[:, LESS[1] - 3 : LESS[1] + 4] = False
+    for i, j in clicks or (THALAMUS, LESS):
+        wide[i - 4 : i + 5] = False
+        wide[:, j - 4 : j + 5] = False
     inner = wide.copy()
     for axis in (0, 1):
         for step in (-1, 1):
@@ -166,30 +173,38 @@ def test_clicks_are_seen_refined_named_kept_and_found_again(
         shown.expect_coloured(again, coloured=False)
 
 
-def test_another_scan_is_opened_and_going_back_loses_nothing(
-    shown: ViewerPage, tmp_path: Path
-) -> None:
+def test_a_folder_is_opened_and_going_back_loses_nothing(shown: ViewerPage, tmp_path: Path) -> None:
+    folder = tmp_path / "series"
+    folder.mkdir()
+    for number, image in enumerate(brain_series()):
+        (folder / f"{number}.dcm").write_bytes(as_bytes(image))
+    (folder / "notes.txt").write_text("no image")
     with serving(BUNDLE, tmp_path / "state") as server, server.client() as http:
         page = shown.page
         shown.open(server.url)
         shown.wait_for_scan()
-        first = shown.address()["volume"]
         shown.button("Open").click()
         assert shown.violations() == []
-        other = tmp_path / "other.nii.gz"
-        other.write_bytes(SAMPLE.read_bytes())
-        page.get_by_label("Choose a file").set_input_files(tmp_path / "state.log")
+        page.get_by_label("Choose a file").set_input_files(folder / "notes.txt")
         expect(page.get_by_role("alert").filter(has_text="NIfTI")).to_be_visible()
-        http.delete(f"/v1/volumes/{first}").raise_for_status()
-        page.get_by_label("Choose a file").set_input_files(other)
-        shown.wait_until(f"!location.hash.includes('{first}')")
-        expect(page.locator(".scan")).to_contain_text("other.nii.gz")
-        page.go_back()
-        expect(page.get_by_role("alert").filter(has_text="no such volume")).to_be_visible()
-        page.go_forward()
-        axial = shown.axial(SHAPE)
-        page.mouse.click(*axial.spot(*THALAMUS))
+        page.get_by_label("Choose a folder").set_input_files(folder)
+        expect(page.locator(".scan")).to_contain_text("series: 96 × 120 × 40")
+        axial = shown.axial((96, 120, 40))
+        page.mouse.click(*axial.spot(54, 56))
         shown.wait_for_answer(1)
+        [answer] = segmentations(http, shown.address()["volume"])
+        result = shown.wait_kept()
+        with page.expect_download() as download:
+            shown.button("DICOM SEG").click()
+        saved = Path(download.value.path()).read_bytes()
+        assert saved == http.get(f"/v1/results/{result}/seg").content
+        page.go_back()
+        expect(page.locator(".scan")).to_contain_text("145 × 181 × 155")
+        page.go_forward()
+        expect(page.locator(".scan")).to_contain_text("96 × 120 × 40")
+        # The axes of the page run against those of the volume.
+        plane = mask(http, answer["id"], shape=(96, 120, 40))[::-1, ::-1, 20].astype(bool)
+        shown.expect_coloured(spot_of(plane, axial, (54, 56)), coloured=True)
         page.keyboard.press("?")
         assert shown.violations() == []
 

@@ -81,12 +81,9 @@ export class Session {
   /** Find again what the service knows of the volume. `resultId`: of its results, where there are several. */
   async restore(resultId: string | null): Promise<void> {
     const { id } = this.volume;
-    const [all, newest] = await Promise.all([
-      this.#client.segmentations(id),
-      resultId === null ? this.#client.newestResult(id) : this.#client.result(resultId),
-    ]);
+    const [all, result] = await Promise.all([this.#client.segmentations(id), this.#resultOf(resultId)]);
     for (const segmentation of all) this.history.add(segmentation);
-    this.result = newest?.volume === id ? newest : null;
+    this.result = result;
     this.merge = this.result?.merge ?? "overlap";
     this.#kept = this.#toKeep();
     const found = foundStructures(this.result, this.history);
@@ -374,6 +371,19 @@ export class Session {
       this.result = await this.#client.addResult(this.volume.id, entries, this.merge);
     }
     this.#watcher.changed();
+  }
+
+  /** The result that is named, or else the newest. */
+  async #resultOf(name: string | null): Promise<Result | null> {
+    if (name !== null) {
+      try {
+        const named = await this.#client.result(name);
+        if (named.volume === this.volume.id) return named;
+      } catch (error) {
+        if (!(error instanceof Refused && error.status === 404)) throw error;
+      }
+    }
+    return this.#client.newestResult(this.volume.id);
   }
 
   /** Whether a result is as we left it: what somebody else put into it must not be written over. */
