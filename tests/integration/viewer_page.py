@@ -25,7 +25,7 @@ _FLAGS: Final = (
     *("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
     "--ignore-gpu-blocklist",
 )
-_SIZE: Final[ViewportSize] = {"width": 1200, "height": 760}
+_SIZE: Final[ViewportSize] = {"width": 1100, "height": 680}
 
 _LARGE: Final = 0.64
 """Share of the stage's width that the large plane has: `view/layout.ts`."""

@@ -113,7 +113,7 @@ export class PacsPanel {
       { type: "button", class: "volume" },
       h("strong", {}, modality || "?"),
       h("span", {}, name),
-      h("span", {}, images ? `${images} images` : ""),
+      h("span", {}, images ? `${images} ${images === "1" ? "image" : "images"}` : ""),
     );
     button.disabled = !READ.includes(modality);
     button.onclick = () => this.#chosen(study, text(series, "0020000E"));

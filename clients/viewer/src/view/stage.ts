@@ -25,6 +25,8 @@ export interface Acts {
 /** Pixels from which on a press is a drag. */
 const DRAG = 4;
 const REST_MS = 350;
+/** Pixels below which a view has no room for its slice's number. */
+const NARROW = 300;
 
 interface Press {
   pointer: number;
@@ -110,6 +112,7 @@ export class Stage {
     for (const view of VIEWS) {
       const { left, top } = inPixels(places[view], width, height);
       Object.assign(this.#bars[view].style, { left, top });
+      this.#bars[view].classList.toggle("narrow", places[view].width * width < NARROW);
       const button = this.#bars[view].querySelector("button") as HTMLButtonElement;
       button.hidden = view === this.large;
     }
