@@ -3,7 +3,7 @@
  * sessions stay while a study is open, whatever viewport or panel comes and goes.
  */
 
-import { boxOf, isInside, slicesOf, toPlace, toVoxel } from './geometry.js';
+import { boxOf, isInside, toPlace, toVoxel } from './geometry.js';
 import { listen } from './keys.js';
 import { Labelmap } from './labelmap.js';
 import { Panel } from './panel.js';
@@ -137,8 +137,7 @@ export class Controller {
     if (!displaySet) return;
     if (!entry.labelmap) {
       if (!session.drawn.length && !session.structure.growing) return this.#mark(displaySet);
-      const slices = slicesOf(session.volume, displaySet.imageIds.map(planeOf));
-      entry.labelmap = new Labelmap(this.services, displaySet, slices, session.volume.shape);
+      entry.labelmap = new Labelmap(this.services, displaySet, session.volume);
     }
     await entry.labelmap.show(session);
     this.#mark(displaySet);
@@ -248,9 +247,4 @@ export class Controller {
       this.panel.show();
     }
   }
-}
-
-/** @returns {import('./geometry.js').Plane} */
-function planeOf(imageId) {
-  return window.cornerstone.metaData.get('imagePlaneModule', imageId);
 }

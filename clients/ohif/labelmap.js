@@ -3,6 +3,7 @@
  * slice into the label map's images, which stacks, MPR and volumes share.
  */
 
+import { slicesOf } from './geometry.js';
 import { paint, slicesWith } from './painting.js';
 
 const LABELMAP = 'Labelmap';
@@ -11,15 +12,15 @@ export class Labelmap {
   /**
    * @param {any} services OHIF's
    * @param {any} displaySet what the structures are drawn on
-   * @param {number[]} slices which slice of the volume each image of the display set is
-   * @param {number[]} shape of the volume
+   * @param {any} volume the same, as the service describes it
    */
-  constructor(services, displaySet, slices, shape) {
+  constructor(services, displaySet, volume) {
     this.services = services;
     this.displaySet = displaySet;
-    this.columns = shape[0];
-    this.places = new Map(slices.map((k, place) => [k, place]));
+    this.volume = volume;
     this.id = `sammoe:${displaySet.displaySetInstanceUID}`;
+    /** Which image of the label map is a slice of the volume. @type {Map<number, number>} */
+    this.places = new Map();
     this.drawn = [0, 0];
   }
 
@@ -27,7 +28,12 @@ export class Labelmap {
     return this.services.segmentationService;
   }
 
-  /** Show the structures: names, colours, masks. @param {import('./session.js').Session} session */
+  /**
+   * Show the structures: names, colours, masks.
+   *
+   * @param {import('./session.js').Session} session
+   * @throws {import('./geometry.js').GridsDiffer} the viewer's images are not on the volume's slices
+   */
   async show(session) {
     if (!this.#service.getSegmentation(this.id)) await this.#create(session);
     this.#name(session.structures);
@@ -36,6 +42,7 @@ export class Labelmap {
   }
 
   async #create(session) {
+    slicesOf(this.volume, this.displaySet.imageIds.map(planeOf));
     const segments = Object.fromEntries(
       session.structures.map(one => [one.number, segmentOf(one, one === session.structure)])
     );
@@ -44,6 +51,10 @@ export class Labelmap {
       label: 'SAM-Med3D-MoE',
       segments,
     });
+    const { imageIds } = this.#service.getSegmentation(this.id).representationData[LABELMAP];
+    // By what each image lies on, since the viewer may sort a series anew.
+    const lies = imageIds.map(id => planeOf(window.cornerstone.cache.getImage(id).referencedImageId));
+    this.places = new Map(slicesOf(this.volume, lies).map((k, place) => [k, place]));
     this.drawn = [0, 0];
   }
 
@@ -87,23 +98,24 @@ export class Labelmap {
     const layers = session.structures.map(one => ({ number: one.number, mask: session.maskOf(one) }));
     const now = slicesWith(layers.map(layer => layer.mask));
     const { imageIds } = this.#service.getSegmentation(this.id).representationData[LABELMAP];
-    const touched = [];
-    for (const k of range(this.drawn, now)) {
-      const place = this.places.get(k);
-      const image = cornerstone.cache.getImage(imageIds[place]);
-      paint(layers, k, this.columns, image.voxelManager.getScalarData());
-      touched.push(place);
+    const touched = range(this.drawn, now);
+    for (const k of touched) {
+      const image = cornerstone.cache.getImage(imageIds[this.places.get(k)]);
+      paint(layers, k, this.volume.shape[0], image.voxelManager.getScalarData());
     }
     this.drawn = now;
-    if (touched.length) {
-      const { triggerSegmentationDataModified } =
-        cornerstoneTools.segmentation.triggerSegmentationEvents;
-      triggerSegmentationDataModified(this.id, touched);
-    }
+    if (!touched.size) return;
+    // Not which slices: in MPR they have other numbers than the images, and some would stay as they were.
+    cornerstoneTools.segmentation.triggerSegmentationEvents.triggerSegmentationDataModified(this.id);
   }
 }
 
-/** Whole numbers of two half-open ranges, each once. */
+/** @returns {import('./geometry.js').Plane} */
+function planeOf(imageId) {
+  return window.cornerstone.metaData.get('imagePlaneModule', imageId);
+}
+
+/** Whole numbers of half-open ranges, each once. @param {number[][]} ranges */
 function range(...ranges) {
   const numbers = ranges.flatMap(([from, end]) => Array.from({ length: end - from }, (_, n) => from + n));
   return new Set(numbers);

@@ -183,3 +183,25 @@ async def test_a_log_that_can_not_be_written_is_no_start_unless_it_may_be(
         return
     async with auditing(settings) as log:
         assert (log is None) == (audit == "off")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--ohif-port", "0"], "--ohif and --ohif-port go together"),
+        (["--ohif", "."], "--ohif and --ohif-port go together"),
+        (["--ohif", "nowhere", "--ohif-port", "0"], "--ohif: nowhere holds no OHIF"),
+        (["--monailabel-ohif", "."], "--monailabel-ohif needs --monailabel-port"),
+        (
+            ["--monailabel-ohif", "nowhere", "--monailabel-port", "0"],
+            "--monailabel-ohif: nowhere holds no OHIF",
+        ),
+    ],
+)
+def test_half_of_what_ohif_needs_is_one_line(
+    capsys: pytest.CaptureFixture[str], flags: list[str], said: str
+) -> None:
+    assert main(["serve", "--port", "0", *flags]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1
