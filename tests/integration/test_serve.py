@@ -2,6 +2,7 @@ import gzip
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -166,6 +167,20 @@ def test_two_lengths_at_once_do_not_smuggle_a_request(server: Server) -> None:
 def test_a_foreign_host_header_is_refused(server: Server) -> None:
     answer = exchange(server, b"GET /livez HTTP/1.1\r\nHost: evil\r\nConnection: close\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 421 ")
+
+
+def test_a_stalled_service_loses_no_request_on_an_idle_connection(server: Server) -> None:
+    """Clients use one for up to 5 s; the service must not close it as it wakes up."""
+    with server.client() as http, ThreadPoolExecutor(1) as pool:
+        http.get("/v1/capabilities").raise_for_status()
+        time.sleep(4.5)
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            waiting = pool.submit(http.get, "/v1/capabilities")
+            time.sleep(1.0)
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+        assert waiting.result(START_SECONDS).status_code == 200
 
 
 @pytest.mark.fault("F13")

@@ -15,7 +15,11 @@ from sammoe.errors import SettingsInvalid
 from sammoe.settings import Settings, env_name, flag
 
 _BACKLOG: Final = 128
-_KEEP_ALIVE_SECONDS: Final = 5
+_KEEP_ALIVE_SECONDS: Final = 75
+"""How long an idle connection stays: longer than clients (httpx 5 s) and proxies (nginx 60 s) use
+theirs. Whoever closes first wins; where that is the service, it can be in the moment in which a
+request comes, above all when it has been kept from running for a while, and that request is lost.
+"""
 _STRICT: Final = [("Strict-Transport-Security", "max-age=31536000")]
 """Where the service itself speaks TLS to other machines: browsers then never ask without."""
 _SPARE_CONNECTIONS: Final = 256
