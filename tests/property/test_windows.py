@@ -16,9 +16,9 @@ from sammoe.volume.window import (
     window_at,
     window_for_box,
     window_for_point,
-    window_to_source,
 )
 from tests.property.geometries import RULE, SPACINGS, UNIT, geometries
+from tests.windows import window_to_source
 
 PLACE = st.tuples(UNIT, UNIT, UNIT)
 

@@ -1,6 +1,7 @@
 """The decoders' inputs: one pure function for serving, training and every decoder alike."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,6 +28,15 @@ class DecoderInputs:
     coords: NDArray[np.float32]
     labels: NDArray[np.int32]
     mask: NDArray[np.float32]
+
+    def with_embedding(self, embedding: NDArray[np.float16]) -> dict[str, NDArray[Any]]:
+        """All inputs of the graph, by name."""
+        return {
+            "embedding": embedding,
+            "coords": self.coords,
+            "labels": self.labels,
+            "mask": self.mask,
+        }
 
 
 def decoder_inputs(

@@ -176,7 +176,8 @@ class LocalEngine:
         self._encoder.warm_up({"image": np.zeros((1, 1, side, side, side), np.float32)})
         embedding = np.zeros((1, model.embedding_channels) + (model.grid,) * 3, np.float16)
         centre = [[side / 2] * 3]
-        feed = _feed(embedding, decoder_inputs(centre, [1], None, None, manifest.window_rule()))
+        inputs = decoder_inputs(centre, [1], None, None, manifest.window_rule())
+        feed = inputs.with_embedding(embedding)
         for graph in (self._general, *self._expert.values()):
             graph.warm_up(feed)
         if self._gate is not None:
@@ -194,7 +195,7 @@ class LocalEngine:
         choice: Choice,
         modality: Modality,
     ) -> tuple[dict[str, Logits], Route]:
-        feed = _feed(embedding, inputs)
+        feed = inputs.with_embedding(embedding)
         if choice.expert in self._expert:
             return {"expert": self._run_expert(choice.expert, feed)}, Route(used=choice.expert)
         general, features = self._run_general(feed)
@@ -248,15 +249,6 @@ class LocalEngine:
             modality is Modality.UNKNOWN or modality.value in expert.modalities
             for expert in self._bundle.manifest.experts
         ]
-
-
-def _feed(embedding: NDArray[np.float16], inputs: DecoderInputs) -> Feed:
-    return {
-        "embedding": embedding,
-        "coords": inputs.coords,
-        "labels": inputs.labels,
-        "mask": inputs.mask,
-    }
 
 
 def _cores() -> int:

@@ -136,12 +136,7 @@ class TritonEngine:
     ) -> Decoded:
         """See `Engine.decode`."""
         check_choice(choice, self._bundle.manifest)
-        feed: dict[str, NDArray[Any]] = {
-            "embedding": embedding,
-            "coords": inputs.coords,
-            "labels": inputs.labels,
-            "mask": inputs.mask,
-        }
+        feed = inputs.with_embedding(embedding)
 
         async def ask(seconds: float) -> Decoded:
             began = time.monotonic()

@@ -121,12 +121,14 @@ class BundleWatch:
             self._refuse(digest, error)
             return
         old = self._workspace.engine
-        await self._workspace.switch(engine)
-        self._starting = None
+        try:
+            await self._workspace.switch(engine)
+        finally:  # also where the watch ends while the old engine still finishes clicks
+            self._starting = None
+            unused = old if self._workspace.engine is engine else engine
+            self._retired[asyncio.create_task(self._retire(unused))] = unused
         self._workspace.swaps.awaited = None
         _log.warning("bundle %s answers in place of %s", bundle.digest[:12], active.digest[:12])
-        task = asyncio.create_task(self._retire(old))
-        self._retired[task] = old
 
     async def _run(self) -> None:
         while True:

@@ -5,11 +5,12 @@ import hashlib
 import zlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sammoe.store.counting import counted
 from sammoe.store.records import content_key
 from sammoe.volume.volume import Modality
 from sammoe.volume.window import Window, WindowRule
@@ -191,7 +192,4 @@ class EmbeddingCache:
         self._count(entries=-1, bytes=-kept.embedding.nbytes)
 
     def _count(self, **changes: int) -> None:
-        now = asdict(self._counters)
-        self._counters = replace(
-            self._counters, **{name: now[name] + change for name, change in changes.items()}
-        )
+        self._counters = counted(self._counters, **changes)

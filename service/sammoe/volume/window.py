@@ -274,11 +274,3 @@ def source_to_window(
     """Map source indices [N, 3] to window voxel coordinates [N, 3] (canonical axis order)."""
     model = model_grid(geometry, window.spacing).to_model(index)
     return np.subtract(model, window.start, dtype=np.float64)
-
-
-def window_to_source(
-    geometry: Geometry, window: Window, voxel: NDArray[Any]
-) -> NDArray[np.float64]:
-    """Map window voxel coordinates [N, 3] to source indices [N, 3]; undoes source_to_window."""
-    shifted = np.asarray(voxel, dtype=np.float64) + np.asarray(window.start)
-    return model_grid(geometry, window.spacing).to_source(shifted)

@@ -4,7 +4,7 @@ import pytest
 from tritonclient.utils import InferenceServerException
 
 from sammoe.engine.triton_connection import ModelOut, ServerGone, failure
-from sammoe.errors import EngineBusy, EngineError, EngineOutputInvalid
+from sammoe.errors import DeadlineExceeded, EngineBusy, EngineError, EngineOutputInvalid
 
 
 def said(message: str, status: str = "StatusCode.INTERNAL") -> EngineError:
@@ -52,7 +52,7 @@ def test_nan_keeps_its_code() -> None:
     ("message", "status", "kind"),
     [
         ("failed to connect to all addresses", "StatusCode.UNAVAILABLE", ServerGone),
-        ("Deadline Exceeded", "StatusCode.DEADLINE_EXCEEDED", EngineError),
+        ("Deadline Exceeded", "StatusCode.DEADLINE_EXCEEDED", DeadlineExceeded),
         ("Exceeds maximum queue size", "StatusCode.UNAVAILABLE", EngineBusy),
         ("something else\nwith more lines", "StatusCode.INTERNAL", EngineError),
         ("", "", EngineError),

@@ -1,17 +1,20 @@
-"""Another bundle takes over while the workspace answers: on real engines and real folders."""
+"""Another bundle takes over while the workspace answers: on real engines and real folders, followed
+as such, or by the record of a store in a bucket."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from sammoe.bundle import MANIFEST_NAME, Bundle, load_bundle, releases
+from sammoe.bundle import MANIFEST_NAME, Bundle, load_bundle, manifest_digest, releases
 from sammoe.engine import Engine
 from sammoe.engine.local import EngineOptions, LocalEngine
 from sammoe.errors import Conflict, EngineError, ExpertGone, ExpertUnknown
 from sammoe.segmentation import BundleWatch, Point, Prompt, WatchTimes, Workspace
-from sammoe.store import EmbeddingCache, LocalStore, ReleaseRecord, VolumeRecord, now
+from sammoe.store import EmbeddingCache, LocalStore, ReleaseRecord, Store, VolumeRecord, now
+from sammoe.store.object_files import ObjectFiles
 from tests.bundles import with_self_test, write_test_bundle
 from tests.scans import INSIDE
 from tests.unit.segmentation.conftest import OWNER
@@ -57,6 +60,52 @@ def served(plain: Bundle, tmp_path: Path) -> Path:
     return tmp_path / "served"
 
 
+@pytest.fixture(params=["no record", "a bucket's record"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """Where `Publisher` keeps a record, if it does."""
+    store: Store
+    if request.param == "a bucket's record":
+        store = Store(ObjectFiles("memory:///", tmp_path / "state"))
+    else:
+        store = LocalStore(tmp_path / "state")
+    yield store
+    store.close()
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Does what the command does, with a store or without."""
+
+    folder: Path
+    store: Store | None
+
+    def publish(self, bundle: Bundle) -> None:
+        releases.publish(bundle, self.folder)
+        self.activate()
+
+    def rollback(self) -> None:
+        releases.rollback(self.folder)
+        self.activate()
+
+    def activate(self) -> None:
+        """Let the record name what the folder holds, whatever that is."""
+        digest = manifest_digest(self.folder)
+        if self.store is not None and digest is not None:
+            activate(self.store, digest)
+
+
+def activate(store: Store, digest: str) -> None:
+    """Let the store's record name a bundle."""
+    release = ReleaseRecord(digest=digest, name="any", since=now(), by="ann@desk")
+    store.published.activate(release, store.published.look())
+
+
+@pytest.fixture
+def publisher(request: pytest.FixtureRequest, served: Path, store: Store) -> Publisher:
+    followed = request.node.callspec.params["store"] != "no record"
+    return Publisher(served, store if followed else None)
+
+
 @pytest.fixture
 def engines() -> Engines:
     return Engines()
@@ -64,7 +113,7 @@ def engines() -> Engines:
 
 @pytest.fixture
 async def workspace(
-    served: Path, store: LocalStore, cache: EmbeddingCache, engines: Engines
+    served: Path, store: Store, cache: EmbeddingCache, engines: Engines
 ) -> AsyncIterator[Workspace]:
     workspace = Workspace(await engines(load_bundle(served), None), store, cache)
     yield workspace
@@ -78,10 +127,15 @@ def watch(workspace: Workspace, engines: Engines) -> BundleWatch:
 
 
 async def test_a_published_bundle_answers_and_embeddings_still_hit(
-    workspace: Workspace, watch: BundleWatch, engines: Engines, grown: Bundle, volume: VolumeRecord
+    workspace: Workspace,
+    publisher: Publisher,
+    watch: BundleWatch,
+    engines: Engines,
+    grown: Bundle,
+    volume: VolumeRecord,
 ) -> None:
     first = (await workspace.segment(OWNER, volume.id, CLICK)).record
-    releases.publish(grown, workspace.bundle.path)
+    publisher.publish(grown)
     await watch.look()
     assert workspace.bundle.digest == grown.digest
 
@@ -97,14 +151,17 @@ async def test_a_published_bundle_answers_and_embeddings_still_hit(
 
 
 async def test_going_back_tells_that_an_expert_is_gone(
-    workspace: Workspace, watch: BundleWatch, grown: Bundle, volume: VolumeRecord
+    workspace: Workspace,
+    publisher: Publisher,
+    watch: BundleWatch,
+    grown: Bundle,
+    volume: VolumeRecord,
 ) -> None:
-    served = workspace.bundle.path
-    releases.publish(grown, served)
+    publisher.publish(grown)
     await watch.look()
     named = (await workspace.segment(OWNER, volume.id, CLICK, expert="lesion")).record
     scored = (await workspace.segment(OWNER, volume.id, CLICK)).record
-    releases.rollback(served)
+    publisher.rollback()
     await watch.look()
     for parent in (named, scored):
         with pytest.raises(ExpertGone, match="lesion was there for the parent and is gone") as gone:
@@ -120,14 +177,19 @@ async def test_going_back_tells_that_an_expert_is_gone(
 
 @pytest.mark.fault("F19")
 async def test_a_click_under_way_is_finished_by_the_bundle_that_began_it(
-    workspace: Workspace, watch: BundleWatch, engines: Engines, grown: Bundle, volume: VolumeRecord
+    workspace: Workspace,
+    publisher: Publisher,
+    watch: BundleWatch,
+    engines: Engines,
+    grown: Bundle,
+    volume: VolumeRecord,
 ) -> None:
     old = engines.made[0]
     old.open.clear()
     click = asyncio.create_task(workspace.segment(OWNER, volume.id, CLICK))
     while not old.encodes:
         await asyncio.sleep(0.01)
-    releases.publish(grown, workspace.bundle.path)
+    publisher.publish(grown)
     look = asyncio.create_task(watch.look())
     while workspace.bundle.digest != grown.digest:
         await asyncio.sleep(0.01)
@@ -139,14 +201,18 @@ async def test_a_click_under_way_is_finished_by_the_bundle_that_began_it(
 
 
 async def test_only_what_no_bundle_needs_is_unloaded(
-    workspace: Workspace, watch: BundleWatch, engines: Engines, grown: Bundle, plain: Bundle
+    workspace: Workspace,
+    publisher: Publisher,
+    watch: BundleWatch,
+    engines: Engines,
+    grown: Bundle,
+    plain: Bundle,
 ) -> None:
-    served = workspace.bundle.path
-    releases.publish(grown, served)
+    publisher.publish(grown)
     await watch.look()
     await asyncio.gather(*watch._retired)
     assert engines.made[0].unloaded == [plain.manifest.selector]
-    releases.rollback(served)
+    publisher.rollback()
     await watch.look()
     await asyncio.gather(*watch._retired)
     mine = {*grown.manifest.folders.values()} - {*plain.manifest.folders.values()}
@@ -154,11 +220,11 @@ async def test_only_what_no_bundle_needs_is_unloaded(
 
 
 async def test_engines_still_in_their_grace_are_closed_at_the_end(
-    workspace: Workspace, engines: Engines, grown: Bundle
+    workspace: Workspace, publisher: Publisher, engines: Engines, grown: Bundle
 ) -> None:
     watch = BundleWatch(workspace, engines, WatchTimes(look=0.01, grace=60.0))
     async with watch.running():
-        releases.publish(grown, workspace.bundle.path)
+        publisher.publish(grown)
         while workspace.bundle.digest != grown.digest:
             await asyncio.sleep(0.01)
     assert engines.made[0].unloaded == []
@@ -169,6 +235,7 @@ async def test_engines_still_in_their_grace_are_closed_at_the_end(
 @pytest.mark.parametrize("damage", ["manifest", "model", "self-test", "missing"])
 async def test_a_bundle_that_is_not_fit_changes_nothing(
     workspace: Workspace,
+    publisher: Publisher,
     watch: BundleWatch,
     engines: Engines,
     grown: Bundle,
@@ -177,7 +244,7 @@ async def test_a_bundle_that_is_not_fit_changes_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     served, before = workspace.bundle.path, workspace.bundle.digest
-    releases.publish(grown, served)
+    publisher.publish(grown)
     manifest = served / MANIFEST_NAME
     good = manifest.read_text()
     model = load_bundle(served).model_path("decoder_lesion")
@@ -195,6 +262,7 @@ async def test_a_bundle_that_is_not_fit_changes_nothing(
         wrong = case.model_copy(update={"outputs": outputs})
         changed = grown.manifest.model_copy(update={"self_test": wrong})
         manifest.write_text(changed.model_dump_json())
+    publisher.activate()
     for _ in range(3):
         await watch.look()
     assert workspace.bundle.digest == before
@@ -205,27 +273,21 @@ async def test_a_bundle_that_is_not_fit_changes_nothing(
 
     manifest.write_text(good)
     model.write_bytes(graph)
+    publisher.activate()
     await watch.look()
     assert workspace.bundle.digest == grown.digest
-
-
-def activate(workspace: Workspace, bundle: Bundle) -> None:
-    """Let the store's record name a bundle."""
-    published = workspace.store.published
-    release = ReleaseRecord(digest=bundle.digest, name="any", since=now(), by="ann@desk")
-    published.activate(release, published.look())
 
 
 async def test_the_stores_record_counts_and_not_the_folders(
     workspace: Workspace, watch: BundleWatch, grown: Bundle, plain: Bundle
 ) -> None:
     served = workspace.bundle.path
-    activate(workspace, plain)
+    activate(workspace.store, plain.digest)
     releases.publish(grown, served)
     await watch.look()
     assert workspace.bundle.digest == plain.digest
     for bundle in (grown, plain, grown):
-        activate(workspace, bundle)
+        activate(workspace.store, bundle.digest)
         await watch.look()
         assert workspace.bundle.digest == bundle.digest
         assert workspace.swaps.awaited is None
@@ -236,7 +298,7 @@ async def test_what_answers_first_is_what_the_record_names(
 ) -> None:
     releases.publish(grown, workspace.bundle.path)
     releases.rollback(workspace.bundle.path)
-    activate(workspace, grown)
+    activate(workspace.store, grown.digest)
     async with BundleWatch(workspace, engines, WatchTimes(look=60.0)).running():
         assert workspace.bundle.digest == grown.digest
 
@@ -248,7 +310,7 @@ async def test_a_bundle_whose_files_have_not_come_is_awaited(
     plain: Bundle,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    activate(workspace, grown)
+    activate(workspace.store, grown.digest)
     for _ in range(3):
         await watch.look()
     assert (workspace.bundle.digest, workspace.swaps.awaited) == (plain.digest, grown.digest)
@@ -265,28 +327,27 @@ async def test_a_record_that_can_not_be_read_changes_nothing(
     watch: BundleWatch,
     grown: Bundle,
     plain: Bundle,
-    tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     releases.publish(grown, workspace.bundle.path)
-    activate(workspace, plain)
-    record = tmp_path / "state" / "published.json"
-    good = record.read_text()
-    record.write_text(good[:-9])
+    activate(workspace.store, plain.digest)
+    files = workspace.store._files
+    good = files.read("published.json")
+    files.write("published.json", [good[:-9]])
     for _ in range(3):
         await watch.look()
     assert workspace.bundle.digest == plain.digest
     assert len([r for r in caplog.records if "can not be read" in r.getMessage()]) == 1
-    record.write_text(good.replace(plain.digest, grown.digest))
+    files.write("published.json", [good.replace(plain.digest.encode(), grown.digest.encode())])
     await watch.look()
     assert workspace.bundle.digest == grown.digest
 
 
 async def test_a_refused_bundle_is_left_alone_for_a_while(
-    workspace: Workspace, engines: Engines, grown: Bundle
+    workspace: Workspace, publisher: Publisher, engines: Engines, grown: Bundle
 ) -> None:
     watch = BundleWatch(workspace, engines, WatchTimes(retry=60.0))
-    releases.publish(grown, workspace.bundle.path)
+    publisher.publish(grown)
     engines.fails = 1
     await watch.look()
     await watch.look()
@@ -294,8 +355,34 @@ async def test_a_refused_bundle_is_left_alone_for_a_while(
     assert workspace.bundle.digest != grown.digest
 
 
+async def test_a_switch_that_is_cut_short_leaves_no_engine_open(
+    workspace: Workspace,
+    publisher: Publisher,
+    engines: Engines,
+    grown: Bundle,
+    volume: VolumeRecord,
+) -> None:
+    old = engines.made[0]
+    old.open.clear()
+    click = asyncio.create_task(workspace.segment(OWNER, volume.id, CLICK))
+    while not old.encodes:
+        await asyncio.sleep(0.01)
+    watch = BundleWatch(workspace, engines, WatchTimes(look=0.01, grace=60.0))
+    async with watch.running():
+        publisher.publish(grown)
+        while workspace.bundle.digest != grown.digest:
+            await asyncio.sleep(0.01)
+    assert [engine.unloaded for engine in engines.made] == [[], None]
+    old.open.set()
+    await asyncio.gather(click, return_exceptions=True)
+
+
 async def test_a_fault_of_ours_does_not_end_the_watching(
-    workspace: Workspace, engines: Engines, grown: Bundle, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace,
+    publisher: Publisher,
+    engines: Engines,
+    grown: Bundle,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     watch = BundleWatch(workspace, engines, TIMES)
     looks = [RuntimeError("ours")]
@@ -307,7 +394,7 @@ async def test_a_fault_of_ours_does_not_end_the_watching(
         await look()
 
     monkeypatch.setattr(watch, "look", failing)
-    releases.publish(grown, workspace.bundle.path)
+    publisher.publish(grown)
     async with watch.running():
         async with asyncio.timeout(30):
             while workspace.bundle.digest != grown.digest:

@@ -14,9 +14,10 @@ from sammoe.training.datasets import Case, load_dataset
 from sammoe.training.prepared import Prepared, RandomWindows, prepare, prepare_random
 from sammoe.volume.crop import crop
 from sammoe.volume.volume import Modality
-from sammoe.volume.window import window_for_point, window_to_source
+from sammoe.volume.window import window_for_point
 from tests.datasets import SHAPE, write_nnunet, write_scan
 from tests.unit.training.small import CELLS, CONFIG, RULE, SIDE
+from tests.windows import window_to_source
 
 NAMES = ("anna", "bert", "cleo")
 

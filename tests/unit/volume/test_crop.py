@@ -7,8 +7,9 @@ from scipy.ndimage import map_coordinates
 
 from sammoe.errors import NoForeground
 from sammoe.volume.crop import Foreground, crop, foreground, normalise, resample_window
-from sammoe.volume.window import Window, window_at, window_for_point, window_to_source
+from sammoe.volume.window import Window, window_at, window_for_point
 from tests.unit.volume.shapes import AXIS_ORDERS, FLIPS, axis_affine, rule, volume_of
+from tests.windows import window_to_source
 
 RNG = np.random.default_rng(3)
 

@@ -12,9 +12,9 @@ from sammoe.volume.window import (
     window_at,
     window_for_box,
     window_for_point,
-    window_to_source,
 )
 from tests.unit.volume.shapes import axis_affine, rule
+from tests.windows import window_to_source
 
 BIG = Geometry((400, 400, 400), np.eye(4))
 

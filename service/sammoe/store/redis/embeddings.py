@@ -5,8 +5,9 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 
+from sammoe.store.counting import counted
 from sammoe.store.embeddings import Embedding, content_of
 from sammoe.store.redis.commands import Commands, RedisLimits, Reply
 from sammoe.store.redis.payload import pack, packed_size, unpack
@@ -125,7 +126,4 @@ class RedisEmbeddings:
             await self._commands.claim(key, token, size)
 
     def _count(self, **changes: int) -> None:
-        now = asdict(self._counters)
-        self._counters = replace(
-            self._counters, **{name: now[name] + change for name, change in changes.items()}
-        )
+        self._counters = counted(self._counters, **changes)

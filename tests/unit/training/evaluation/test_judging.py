@@ -9,7 +9,8 @@ from sammoe.training.evaluation.users import next_click, rng_of
 from sammoe.volume.field import Field
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.paste import paste
-from sammoe.volume.window import Window, source_to_window, window_to_source
+from sammoe.volume.window import Window, source_to_window
+from tests.windows import window_to_source
 
 SHAPE = (30, 34, 26)
 AFFINE = np.array([[0, -1.2, 0, 5], [1.5, 0, 0, -9], [0, 0, 2.0, 3], [0, 0, 0, 1]])
