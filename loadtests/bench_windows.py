@@ -2,10 +2,12 @@
 
 Run from the project's root, one part or all::
 
-    OMP_WAIT_POLICY=passive python -m loadtests.bench_windows phantoms real seam warm cost
+    OMP_WAIT_POLICY=passive python -m loadtests.bench_windows phantoms real zoom seam warm cost
 
 ``phantoms``: structures that no window holds, and the same cut to fit one. ``real``: organs of a CT
 in ``$SAMMOE_TEST_DATA`` (default ``../shared/data``), one click each, in one window and followed.
+``zoom``: every larger organ of that CT and of an MR, and the phantoms, followed with and without a
+look through coarser windows.
 ``seam``: voxels that differ when the windows of a level are answered in another order. ``warm``:
 random clicks on the body that find their window embedded, and the Dice that those clicks lose
 against a window centred on them. ``cost``: time of a followed click over windows times one window.
@@ -13,6 +15,7 @@ against a window centred on them. ``cost``: time of a followed click over window
 
 import argparse
 import asyncio
+import itertools
 import math
 import os
 import sys
@@ -23,6 +26,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +56,7 @@ from sammoe.volume.window import (
 )
 
 PRINCIPAL = "benchmark"
+LARGE_ML = 100.0
 ORGANS = {"colon": 20, "liver": 5, "hip": 77}
 WHOLE = Extent(max_windows=64)
 ONE = Extent(extend=False)
@@ -165,6 +170,64 @@ async def run_real(b: Bench, picture: Path | None) -> None:
                 shown[name] = (mask, full(one), full(followed))
     if picture is not None:
         draw(picture, volume, shown)
+
+
+async def run_zoom(b: Bench, limits: Sequence[int]) -> None:
+    print(
+        "| scan | spacing, mm | max_windows | clicks | followed | zoomed | worse, better | windows"
+        " | time |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
+    scans = []
+    for name, scan, labels in (
+        ("CT", "totalseg_ct/example_ct.nii.gz", "totalseg_ct/example_seg_fast_force_split.nii.gz"),
+        ("MR", "totalseg_mr/example_mr_sm.nii.gz", "totalseg_mr/example_seg_mr.nii.gz"),
+    ):
+        modality: Literal["CT", "MR"] = "CT" if name == "CT" else "MR"
+        path = b.data / scan
+        record, _ = await b.workspace.add_volume(PRINCIPAL, path, modality=modality)
+        found = read_volume(b.data / labels).voxels
+        ml = math.prod(record.geometry.spacing) / 1000
+        masks = [found == label for label in np.unique(found) if label]
+        clicks = [(deepest(m, record.geometry), m) for m in masks if m.sum() * ml > LARGE_ML]
+        scans.append((name, record, clicks))
+    aorta = phantoms.aorta()
+    scans.append(("aorta", await b.add(aorta.volume), [(middle(aorta.mask), aorta.mask)]))
+    for name, record, clicks in scans:
+        for spacing, most in itertools.product(
+            b.engine.bundle.manifest.window.spacings[:-1], limits
+        ):
+            await zoom(b, name, record, clicks, Extent(most, spacing=spacing))
+
+
+async def zoom(
+    b: Bench,
+    name: str,
+    record: VolumeRecord,
+    clicks: Sequence[tuple[Prompt, Mask]],
+    extent: Extent,
+) -> None:
+    """One row: clicks that are followed, with and without coarser windows."""
+    scores, windows, seconds = [], [], []
+    for prompt, mask in clicks:
+        await b.segment(record, prompt, replace(extent, zoom=True))  # all of it is embedded then
+        for asked in (extent, replace(extent, zoom=True)):
+            started = time.perf_counter()
+            made = await b.segment(record, prompt, asked)
+            seconds.append(time.perf_counter() - started)
+            scores.append(dice(full(made), mask))
+            windows.append(len(made.record.windows))
+    plain, zoomed = np.array(scores).reshape(-1, 2).T
+    differ = zoomed - plain
+    counts = np.array(windows).reshape(-1, 2).sum(axis=0)
+    times = np.array(seconds).reshape(-1, 2).sum(axis=0)
+    print(
+        f"| {name} | {extent.spacing:g} | {extent.max_windows} | {len(clicks)} | {plain.mean():.3f}"
+        f" | {zoomed.mean():.3f} | {np.count_nonzero(differ < -0.005)} ({differ.min():.3f}),"
+        f" {np.count_nonzero(differ > 0.005)} ({differ.max():.3f}) | {counts[0]} / {counts[1]} |"
+        f" {times[1] / times[0]:.2f} |",
+        flush=True,
+    )
 
 
 def draw(path: Path, volume: Volume, shown: dict[str, tuple[Mask, Mask, Mask]]) -> None:
@@ -319,12 +382,15 @@ async def run_cost(bundle: Bundle, data: Path, rounds: int) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parts = ("phantoms", "real", "seam", "warm", "cost")
+    parts = ("phantoms", "real", "zoom", "seam", "warm", "cost")
     parser.add_argument("parts", nargs="*", choices=[*parts, []], default=[])
     parser.add_argument("--bundle", type=Path, default=Path("model_repo"))
     default = os.environ.get("SAMMOE_TEST_DATA", "../shared/data")
     parser.add_argument("--data", type=Path, default=Path(default))
     parser.add_argument("--picture", type=Path, help="PNG of the real organs to write")
+    parser.add_argument(
+        "--limits", type=int, nargs="+", default=[4, 8], help="max_windows of zoom (default 4 8)"
+    )
     parser.add_argument("--clicks", type=int, default=1000, help="after the warm-up (default 1000)")
     parser.add_argument("--judged", type=int, default=200, help="of them for Dice (default 200)")
     parser.add_argument("--rounds", type=int, default=5, help="of the cost (default 5)")
@@ -332,7 +398,7 @@ def main() -> int:
     bundle = load_bundle(args.bundle)
     print(f"bundle {bundle.manifest.name} {bundle.digest[:12]}")
     for part in args.parts or parts:
-        if part in {"real", "warm"} and not (args.data / "totalseg_ct").is_dir():
+        if part in {"real", "zoom", "warm"} and not (args.data / "totalseg_ct").is_dir():
             print(f"{part}: no scans in {args.data}", file=sys.stderr)
             return 2
         asyncio.run(perform(part, bundle, args))
@@ -348,7 +414,10 @@ async def perform(part: str, bundle: Bundle, args: argparse.Namespace) -> None:
         await run_cost(bundle, args.data, args.rounds)
     else:
         async with bench(bundle, args.data) as b:
-            await (run_phantoms(b) if part == "phantoms" else run_real(b, args.picture))
+            if part == "zoom":
+                await run_zoom(b, args.limits)
+            else:
+                await (run_phantoms(b) if part == "phantoms" else run_real(b, args.picture))
 
 
 if __name__ == "__main__":

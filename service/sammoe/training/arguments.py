@@ -1,4 +1,4 @@
-"""Numbers on the command line: what makes no sense is one line before anything is done."""
+"""What commands ask for alike: what makes no sense is one line before anything is done."""
 
 import argparse
 import math
@@ -29,6 +29,15 @@ def positive_float(text: str) -> float:
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"must be a number above 0, not {text!r}")
     return value
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """``--device`` of the image encoder, of commands that spend most of their time in it."""
+    parser.add_argument(
+        "--device",
+        default="auto",
+        help="of the image encoder: cpu, cuda, cuda:1 (default: a GPU, if any)",
+    )
 
 
 def _int(text: str, least: int) -> int:

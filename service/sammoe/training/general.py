@@ -16,6 +16,8 @@ from sammoe.training.mixture import Batch, Mixture
 from sammoe.training.simulation import Simulation, run
 from sammoe.training.states import load_state, save_state
 
+_CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -56,14 +58,23 @@ class Recipe:
 
 
 class GeneralTrainer:
-    """A run that can be killed and resumed: its state is one file, replaced whole."""
+    """A run that can be killed and resumed: its state is one file, replaced whole.
 
-    def __init__(self, model: SamMed3D, recipe: Recipe, folder: Path) -> None:
+    Parameters
+    ----------
+    model
+        Moved to ``device``, where all is computed but random numbers: those are the CPU's.
+    """
+
+    def __init__(
+        self, model: SamMed3D, recipe: Recipe, folder: Path, device: torch.device = _CPU
+    ) -> None:
         torch.manual_seed(recipe.seed)
-        self.model = model
+        self.device = device
+        self.model = model.to(device)
         self.recipe = recipe
         self.folder = folder
-        self.average = build_sam_med3d(model.config)
+        self.average = build_sam_med3d(model.config).to(device)
         self.average.load_state_dict(model.state_dict())
         self.optimiser = torch.optim.AdamW(
             model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay
@@ -73,7 +84,7 @@ class GeneralTrainer:
         self.seconds = 0.0
 
     def train(self, mixture: Mixture, workers: int, save_every: int = 200) -> SamMed3D:
-        """Run to the recipe's last step; returns the averaged model in eval mode."""
+        """Run to the recipe's last step; returns the averaged model in eval mode, on the CPU."""
         batches: Iterable[Batch] = mixture.loader(workers)
         bar = tqdm(total=self.recipe.steps, initial=self.step, unit="step", desc="general")
         started, before = time.monotonic(), self.seconds
@@ -90,16 +101,20 @@ class GeneralTrainer:
                 self.save()
         bar.close()
         self.save()
-        return self.average.eval()
+        return self.average.cpu().eval()
 
     def _learn(self, batch: Batch) -> tuple[list[float], list[float]]:
         for group in self.optimiser.param_groups:
             group["lr"] = self.recipe.rate(self.step)
         losses, dices = [], []
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.recipe.bfloat16):
+        batch = batch.to(self.device)
+        autocast = torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=self.recipe.bfloat16
+        )
+        with autocast:
             embedding = self.model.image_encoder(batch.image)
             answers = run(self.model, embedding, batch, self._users(), self.generator)
-            total = torch.zeros(())
+            total = torch.zeros((), device=self.device)
             for logits in answers:
                 loss = dice_ce(logits, batch.targets)
                 total = total + loss
@@ -162,12 +177,12 @@ class GeneralTrainer:
         SettingsInvalid
             It is damaged.
         """
-        state = load_state(self.folder)
+        state = load_state(self.folder, self.device)
         if state is None:
             return False
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.generator.set_state(state["generator"])
+        self.generator.set_state(state["generator"].cpu())
         self.step, self.seconds = state["step"], state["seconds"]
         return True

@@ -32,6 +32,12 @@ class Batch(NamedTuple):
     boxes: Tensor
     boxed: Tensor | None = None
 
+    def to(self, device: torch.device) -> "Batch":
+        """The same on a device."""
+        boxed = None if self.boxed is None else self.boxed.to(device)
+        image, targets, clicks, boxes = (part.to(device) for part in self[:4])
+        return Batch(image, targets, clicks, boxes, boxed)
+
 
 class Mixture(IterableDataset[Batch]):
     """Endless batches; each image's sampler is drawn by weight.

@@ -45,7 +45,7 @@ class Ranks:
         SettingsInvalid
             This machine has no such device.
         """
-        place, world = _device(device), int(os.environ.get("WORLD_SIZE", "1"))
+        place, world = device_of(device), int(os.environ.get("WORLD_SIZE", "1"))
         if world == 1:
             return cls(place)
         if place.type == "cuda":
@@ -96,7 +96,8 @@ class Ranks:
             distributed.destroy_process_group()
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
+    """The device of that name; see `Ranks.start`."""
     gpus = torch.cuda.is_available()
     if name == "auto":
         return torch.device("cuda" if gpus else "cpu")

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from sammoe.errors import SettingsInvalid
 from sammoe.model import SamMed3DConfig
 from sammoe.model.checkpoint import load_checkpoint
 from sammoe.training import cli
@@ -47,3 +48,13 @@ def test_training_begins_from_another_checkpoint(tmp_path: Path) -> None:
     left, right = (load_checkpoint(run / "general.safetensors").model for run in (first, second))
     for name, weights in left.state_dict().items():
         assert weights.equal(right.state_dict()[name]), name
+
+
+@pytest.mark.parametrize(
+    "command", ["general --data x", "gate --data x", "negatives --data x --out y"]
+)
+def test_devices_that_are_not_there_are_refused(command: str) -> None:
+    parser = argparse.ArgumentParser()
+    cli.add_arguments(parser)
+    with pytest.raises(SettingsInvalid, match="no device 'cuda:99'"):
+        cli.run(parser.parse_args([*command.split(), "--device", "cuda:99"]))

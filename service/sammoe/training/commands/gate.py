@@ -15,12 +15,13 @@ from sammoe.export.reading import Networks, load_networks
 from sammoe.model.checkpoint import save_checkpoint
 from sammoe.model.heads_file import save_gate
 from sammoe.model.mask_decoder import MaskDecoder
-from sammoe.training.arguments import not_negative_int, positive_float, positive_int
+from sammoe.training.arguments import add_device, not_negative_int, positive_float, positive_int
 from sammoe.training.commands.head import run_folder, run_head, task_of
 from sammoe.training.gates.heads import HeadRecipe
 from sammoe.training.gates.new_gate import GateMaker
 from sammoe.training.gates.paper import GateRecipe
 from sammoe.training.gates.sources import read_together
+from sammoe.training.ranks import device_of
 
 DETAIL = (
     "With --mode heads (the default), one expert's head: 'is this prompt mine?', learnt from its"
@@ -103,14 +104,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cache", type=Path, default=Path("runs/cache"), help="embeddings (default runs/cache)"
     )
     parser.add_argument("--threads", type=positive_int, default=1, help="for torch (default 1)")
+    add_device(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Train as asked."""
+    device = device_of(args.device)
     torch.set_num_threads(args.threads)
     bundle = load_bundle(find_bundle(args.bundle))
     networks = load_networks(bundle)
     networks.model.requires_grad_(False)
+    networks.model.image_encoder.to(device)
     if args.mode == "heads":
         run_head(args, bundle, networks)
     else:

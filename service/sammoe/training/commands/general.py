@@ -13,6 +13,7 @@ from sammoe.training.arguments import not_negative_int, positive_float, positive
 from sammoe.training.corpus import samplers, small_window_rule
 from sammoe.training.general import GeneralTrainer, Recipe
 from sammoe.training.mixture import Mixture
+from sammoe.training.ranks import device_of
 from sammoe.training.releasing import save_general
 
 DETAIL = "A run that was stopped goes on where it was when started again."
@@ -38,11 +39,15 @@ def add_arguments(general: argparse.ArgumentParser) -> None:
         "--workers", type=not_negative_int, default=1, help="processes that make batches"
     )
     general.add_argument("--threads", type=positive_int, default=os.cpu_count(), help="for torch")
+    general.add_argument(
+        "--device", default="auto", help="cpu, cuda, cuda:1 (default: a GPU, if any)"
+    )
     general.add_argument("--bfloat16", action="store_true", help="autocast, where it is fast")
 
 
 def run(args: argparse.Namespace) -> None:
     """Train as asked; the averaged weights end up in ``OUT/general.safetensors``."""
+    device = device_of(args.device)
     torch.set_num_threads(args.threads)
     names = ("steps", "images", "prompts", "lr", "seed", "bfloat16")
     recipe = Recipe(**{name: getattr(args, name) for name in names})
@@ -53,7 +58,7 @@ def run(args: argparse.Namespace) -> None:
     else:
         model = build_sam_med3d(SamMed3DConfig.small())
     model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    trainer = GeneralTrainer(model, recipe, args.out)
+    trainer = GeneralTrainer(model, recipe, args.out, device)
     if trainer.resume():
         print(f"going on at step {trainer.step} of {recipe.steps}")
     sources = samplers(args.pool, args.data, small_window_rule(), recipe.prompts)

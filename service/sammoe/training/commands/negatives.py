@@ -11,10 +11,11 @@ from sammoe.bundle.finding import find_bundle
 from sammoe.errors import DataSetInvalid
 from sammoe.export.mixing import with_reference
 from sammoe.export.reading import load_networks
-from sammoe.training.arguments import not_negative_int, positive_int
+from sammoe.training.arguments import add_device, not_negative_int, positive_int
 from sammoe.training.gates.bank import PromptBank
 from sammoe.training.gates.prompts import Simulator
 from sammoe.training.gates.sources import Cutter, read_together
+from sammoe.training.ranks import device_of
 
 DETAIL = (
     "Needed once for a general model. No label is used: prompts are drawn anywhere in the training"
@@ -44,15 +45,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cache", type=Path, default=Path("runs/cache"), help="embeddings (default runs/cache)"
     )
     parser.add_argument("--threads", type=positive_int, default=1, help="for torch (default 1)")
+    add_device(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Write the bundle."""
+    device = device_of(args.device)
     torch.set_num_threads(args.threads)
     bundle = load_bundle(find_bundle(args.bundle))
     (sources,) = read_together(args.data)
     networks = load_networks(bundle)
     model = networks.model.requires_grad_(False)
+    model.image_encoder.to(device)
     cutter = Cutter(model.image_encoder, bundle.manifest.window_rule(), args.cache, args.seed)
     simulator = Simulator(model, [], args.cache)
     share = -(-args.count // len(sources))
