@@ -58,7 +58,7 @@ def _dicom(data: bytes) -> None:
 
 
 def _frame(data: bytes) -> None:
-    header, payload = parse_frame(memoryview(data))
+    header, payload = parse_frame(data)
     SegmentationRecord.parse(header)
     assert len(header) + len(payload) < len(data)
 
