@@ -18,8 +18,8 @@ SERVING = --extra triton --extra s3 --extra viewers --extra oidc --extra tracing
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help demo viewer ohif triton secrets test reliability check check-tensorrt bench-gpu lock \
-	environment
+.PHONY: help demo viewer ohif triton secrets test reliability fuzz check check-tensorrt bench-gpu \
+	lock environment
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,14 @@ secrets: ## an API key and passwords for docker-compose.yml, in secrets/
 test: check viewer ## linters, types, then every test that this machine can run, with coverage
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal \
 		--cov --cov-report term --durations 10
+
+FUZZ_SECONDS ?= 300
+FUZZED := nifti nrrd dicom packed frame
+
+fuzz: environment ## fuzz every parser for FUZZ_SECONDS, and the API by its document
+	@set -e; for target in $(FUZZED); do echo "== $$target"; \
+		$(BIN)/python -m tests.fuzz $$target --seconds $(FUZZ_SECONDS) 2>&1 | tail -n 8; done
+	SAMMOE_SCHEMATHESIS_EXAMPLES=100 $(BIN)/python -m pytest tests/integration/test_schemathesis.py
 
 reliability: environment ## run what may go wrong, and write docs/reliability.md
 	$(BIN)/python -m pytest -m fault --reliability --numprocesses $(WORKERS) --dist worksteal
