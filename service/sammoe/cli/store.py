@@ -13,6 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from sammoe.cli.assembly import open_store
+from sammoe.cli.auditing import audited
 from sammoe.cli.progress import PATIENCE_SECONDS
 from sammoe.errors import SettingsInvalid
 from sammoe.settings import Settings, env_name
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     """Do it, and say what was found."""
     given = {"state": args.state, "store": args.store}
     settings = Settings.load({name: value for name, value in given.items() if value is not None})
-    with _opened(settings.state, settings.store) as store:
+    with _opened(settings.state, settings.store) as store, audited(settings, f"store.{args.task}"):
         if args.task == "check":
             return _check(store, deep=args.deep, quarantine=args.quarantine)
         if args.task == "migrate":

@@ -3,7 +3,7 @@
 Each volume is copied with what belongs to it, its record last, as it is written; one that is
 deleted meanwhile is left out. What refers to other records is copied so that those are in the copy:
 kept answers before what they tell of, and a result again where a segmentation of it is not there.
-Leases, deletions and what is made anew are not copied.
+API keys are copied, and that they are revoked. Leases, deletions and what is made anew are not.
 """
 
 import shutil
@@ -14,8 +14,9 @@ from typing import Final
 
 from sammoe.errors import StoreUnavailable
 from sammoe.store.files import Files, storage_errors
-from sammoe.store.folders import OWNERS, content_path, ids_in
+from sammoe.store.folders import OWNERS, content_path, ids_in, owner_folder, project_path
 from sammoe.store.frames import parse_frame
+from sammoe.store.keys import KEYS, REVOKED
 from sammoe.store.records import ResponseRecord, ResultRecord, VolumeRecord, content_key
 
 _PUBLISHED: Final = "published.json"
@@ -70,6 +71,9 @@ def copy_store(
         _keep_what_has_a_volume(source, target, copied)
         with suppress(FileNotFoundError):
             target.write(_PUBLISHED, [source.read(_PUBLISHED)])
+        # First what is revoked: a key shall not open the copy for a moment, either.
+        for name in sorted(source.names(KEYS), key=lambda name: not name.endswith(REVOKED)):
+            _copy(source, target, f"{KEYS}/{name}")
     return copied
 
 
@@ -102,6 +106,8 @@ class _Volume:
         with suppress(StoreUnavailable):  # damaged, and so without content
             record = VolumeRecord.parse(text)
             target.write(content_path(content_key(record.content_digest), record.id), [])
+            if record.project is not None:
+                target.write(project_path(record.project, record.id), [record.owner.encode()])
         target.write(self._record, [text])
         copied.volumes += 1
         copied.segmentations += len(target.names(f"{folder}/segmentations"))
@@ -155,6 +161,7 @@ def _keep_what_has_a_volume(source: Files, target: Files, copied: Copied) -> Non
     for owner in target.names(OWNERS):
         folder = f"{OWNERS}/{owner}"
         volumes = set(target.names(f"{folder}/volumes"))
+        shared: dict[str, set[str]] = {}
         for name in source.names(f"{folder}/uploads"):
             with suppress(FileNotFoundError):
                 content = source.read(f"{folder}/uploads/{name}")
@@ -164,7 +171,11 @@ def _keep_what_has_a_volume(source: Files, target: Files, copied: Copied) -> Non
             path = f"{folder}/responses/{name}"
             with suppress(StoreUnavailable):  # damaged: as it is
                 record = ResponseRecord.parse(parse_frame(target.read(path))[0])
-                if record.volume_id is not None and record.volume_id not in volumes:
+                there = volumes
+                if record.volume_owner is not None:
+                    place = f"{owner_folder(record.volume_owner)}/volumes"
+                    there = shared.setdefault(place, set(target.names(place)))
+                if record.volume_id is not None and record.volume_id not in there:
                     target.remove(path)
                     continue
             copied.answers += 1

@@ -14,7 +14,9 @@ from sammoe.store.blocks import join_fields
 from sammoe.store.files import Entry, Files, storage_errors
 from sammoe.store.folders import OWNERS
 from sammoe.store.frames import damaged, read_frame
+from sammoe.store.keys import KEYS
 from sammoe.store.records import (
+    KeyRecord,
     LeaseRecord,
     Record,
     ResponseRecord,
@@ -66,7 +68,8 @@ class Inspection:
         self._deep = deep
         with storage_errors():
             self._entries = {entry.path: entry for entry in files.entries(OWNERS)}
-            self._leases = [entry.path for entry in files.entries("leases")]
+            beside = [*files.entries("leases"), *files.entries(KEYS)]
+            self._beside = [entry.path for entry in beside]
 
     def paths(self) -> list[str]:
         """Paths of all records, each volume's own first."""
@@ -76,7 +79,7 @@ class Inspection:
             if path.endswith((".seg", ".json")) or path.split("/")[2] == "responses"
         ]
         found.sort(key=lambda path: (not path.endswith("/volume.json"), path))
-        return found + [path for path in self._leases if path.endswith(".json")]
+        return found + [path for path in self._beside if path.endswith(".json")]
 
     def look(self, path: str) -> Finding | None:
         """What is wrong with a record, if anything is."""
@@ -129,6 +132,8 @@ class Inspection:
         name = path.rpartition("/")[2].partition(".")[0]
         if path.startswith("leases/"):
             _check(LeaseRecord.parse(self._files.read(path)).id == name)
+        elif path.startswith(f"{KEYS}/"):
+            _check(KeyRecord.parse(self._files.read(path)).id == name)
         elif path.endswith("/volume.json"):
             self._volume(path)
         elif path.endswith(".seg"):

@@ -6,15 +6,20 @@ list what is new.
 
 import logging
 from collections.abc import Mapping
+from typing import Final
 
 from sammoe.errors import StoreUnavailable
 from sammoe.store.files import Files, storage_errors
 from sammoe.store.ids import check_id, is_id, not_found
 from sammoe.store.records import KeyRecord, now
 
-_FOLDER = "keys"
+KEYS: Final = "keys"
+"""Folder of all keys."""
+
 _SUFFIX = ".json"
-_REVOKED = ".revoked"
+REVOKED: Final = ".revoked"
+"""End of the names of files that say so."""
+
 _WHAT = "key"
 
 _log = logging.getLogger(__name__)
@@ -36,7 +41,7 @@ class Keys:
         known = known or {}
         found = {}
         with storage_errors():
-            names = set(self._files.names(_FOLDER))
+            names = set(self._files.names(KEYS))
             for file in sorted(names):
                 name = file.removesuffix(_SUFFIX)
                 if not (file.endswith(_SUFFIX) and is_id(name)):
@@ -44,7 +49,7 @@ class Keys:
                 record = known.get(name) or self._read_if_sound(name)
                 if record is None:
                     continue
-                revoked = f"{name}{_REVOKED}" in names
+                revoked = f"{name}{REVOKED}" in names
                 if revoked != record.revoked:
                     record = record.model_copy(update={"revoked": revoked})
                 found[name] = record
@@ -54,13 +59,13 @@ class Keys:
         """Let a key open nothing any more; return it."""
         with storage_errors():
             record = self._read(check_id(name, _WHAT))
-            self._files.write(_path(name, _REVOKED), [now().isoformat().encode()])
+            self._files.write(_path(name, REVOKED), [now().isoformat().encode()])
         return record.model_copy(update={"revoked": True})
 
     def any(self) -> bool:
         """Whether there ever was a key."""
         with storage_errors():
-            return any(name.endswith(_SUFFIX) for name in self._files.names(_FOLDER))
+            return any(name.endswith(_SUFFIX) for name in self._files.names(KEYS))
 
     def _read_if_sound(self, name: str) -> KeyRecord | None:
         text = self._files.read(_path(name, _SUFFIX))
@@ -78,4 +83,4 @@ class Keys:
 
 
 def _path(name: str, suffix: str) -> str:
-    return f"{_FOLDER}/{name}{suffix}"
+    return f"{KEYS}/{name}{suffix}"
