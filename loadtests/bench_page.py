@@ -74,7 +74,7 @@ def clicks(shown: ViewerPage, url: str, further: int) -> Iterator[Click]:
     page = shown.page
     shown.open(url)
     shown.wait_for_scan()
-    axial = shown.axial(SHAPE)
+    axial = shown.plane(SHAPE)
     count = 0
     with httpx.Client(base_url=url) as http:
         for name, (i, j) in STARTS.items():

@@ -16,7 +16,7 @@ from sammoe.volume.packed import unpack
 from scripts import viewer
 from tests.integration.orthanc_server import PASSWORD, USER, OrthancServer
 from tests.integration.serving import serving
-from tests.integration.viewer_page import AXE, CHROMIUM, ROOT, SAMPLE, Axial, ViewerPage, browsing
+from tests.integration.viewer_page import AXE, CHROMIUM, ROOT, SAMPLE, Plane, ViewerPage, browsing
 from tests.series import STUDY, Series, as_bytes, series
 
 pytestmark = pytest.mark.integration
@@ -65,7 +65,7 @@ def mask(
 
 
 def spot_of(
-    voxels: NDArray[np.bool_], axial: Axial, *clicks: tuple[int, int]
+    voxels: NDArray[np.bool_], axial: Plane, *clicks: tuple[int, int]
 ) -> tuple[float, float]:
     """The place of one of a plane's voxels, well inside, away from clicks and cross hairs."""
     wide = voxels.copy()
@@ -90,7 +90,7 @@ def test_clicks_are_seen_refined_named_kept_and_found_again(
         shown.wait_for_scan()  # the sample: nothing was there
         assert "/viewer/#volume=" in page.url
         volume = shown.address()["volume"]
-        axial = shown.axial(SHAPE)
+        axial = shown.plane(SHAPE)
 
         page.mouse.click(*axial.spot(*THALAMUS))
         shown.wait_for_answer(1)
@@ -189,7 +189,7 @@ def test_a_folder_is_opened_and_going_back_loses_nothing(shown: ViewerPage, tmp_
         expect(page.get_by_role("alert").filter(has_text="NIfTI")).to_be_visible()
         page.get_by_label("Choose a folder").set_input_files(folder)
         expect(page.locator(".scan")).to_contain_text("series: 96 × 120 × 40")
-        axial = shown.axial((96, 120, 40))
+        axial = shown.plane((96, 120, 40))
         page.mouse.click(*axial.spot(54, 56))
         shown.wait_for_answer(1)
         [answer] = segmentations(http, shown.address()["volume"])
@@ -214,7 +214,7 @@ def test_a_service_that_is_away_is_told_and_waited_for(shown: ViewerPage, tmp_pa
     with serving(BUNDLE, tmp_path / "state") as server:
         shown.open(server.url)
         shown.wait_for_scan()
-        axial = shown.axial(SHAPE)
+        axial = shown.plane(SHAPE)
         server.process.kill()
         server.process.wait()
     page.mouse.click(*axial.spot(*THALAMUS))
@@ -263,13 +263,24 @@ def test_a_study_of_the_pacs_is_opened_and_its_seg_stored(
         page.locator(".studies .volume:enabled").click()
         expect(page.locator(".scan")).to_contain_text("96 × 120 × 40")
         # Its axes run to the left and back; the page shows them as those of any other scan.
-        axial = shown.axial((96, 120, 40))
+        axial = shown.plane((96, 120, 40))
         page.mouse.click(*axial.spot(54, 56))
         shown.wait_for_answer(1)
         [answer] = segmentations(http, shown.address()["volume"])
         i, j, _ = answer["points"][0]["position"]
         assert abs(i - (95 - 54)) <= 1
         assert abs(j - (119 - 56)) <= 1
+        # The other two planes are those that it is taken for, and the right way round.
+        for name, across, up in (("coronal", 0, 2), ("sagittal", 1, 2)):
+            before = segmentations(http, shown.address()["volume"])
+            wanted = {0: 50, 1: 60, 2: 25}
+            plane = shown.plane((96, 120, 40), name)
+            page.mouse.click(*plane.spot(wanted[across], wanted[up]))
+            shown.wait_for_answer(len(before) + 1)
+            i, j, k = segmentations(http, shown.address()["volume"])[0]["points"][-1]["position"]
+            found_at = {0: 95 - i, 1: 119 - j, 2: k}
+            assert abs(found_at[across] - wanted[across]) <= 1
+            assert abs(found_at[up] - wanted[up]) <= 1
         shown.button("Store SEG in the PACS").click()
         expect(page.get_by_text("The SEG is in the PACS.")).to_be_visible()
         found = http.post("/v1/dicomweb/search", json={"study": STUDY}).json()["items"]

@@ -27,8 +27,12 @@ _FLAGS: Final = (
 )
 _SIZE: Final[ViewportSize] = {"width": 1100, "height": 680}
 
-_LARGE: Final = 0.64
-"""Share of the stage's width that the large plane has: `view/layout.ts`."""
+_PLANES: Final = {
+    "axial": (0, 1, (0, 0, 0.64, 1)),
+    "coronal": (0, 2, (0.64, 0, 0.36, 1 / 3)),
+    "sagittal": (1, 2, (0.64, 1 / 3, 0.36, 1 / 3)),
+}
+"""Axes of each plane, and its share of the stage (left, top, width, height): `view/layout.ts`."""
 
 _COLOURED: Final = 14
 """Least difference of two channels in a mask; a scan itself is grey."""
@@ -50,33 +54,37 @@ def browsing() -> Iterator["ViewerPage"]:
 
 
 @dataclass(frozen=True)
-class Axial:
-    """The large plane of a scan whose axes run to the right, front and head, 1 mm apart.
+class Plane:
+    """A plane of a scan whose voxels are 1 mm wide, as the page lays it out.
 
     Attributes
     ----------
     left, top, width, height
         Of the plane, CSS pixels.
-    shape
-        Voxels of the scan.
+    across, up
+        Voxels of the scan in the order right, front, head, along the plane's two axes.
     """
 
     left: float
     top: float
     width: float
     height: float
-    shape: tuple[int, int, int]
+    across: int
+    up: int
 
     @property
     def scale(self) -> float:
         """Pixels of a voxel."""
-        return min(self.width / self.shape[0], self.height / self.shape[1])
+        return min(self.width / self.across, self.height / self.up)
 
-    def spot(self, i: float, j: float) -> tuple[float, float]:
-        """Where the middle of a voxel is seen: the patient's right is at the left."""
-        across = (i + 0.5 - self.shape[0] / 2) * self.scale
-        up = (j + 0.5 - self.shape[1] / 2) * self.scale
-        return self.left + self.width / 2 - across, self.top + self.height / 2 - up
+    def spot(self, across: float, up: float) -> tuple[float, float]:
+        """Where the middle of a voxel is seen: the patient's right, or front, is at the left."""
+        from_middle = (across + 0.5 - self.across / 2) * self.scale
+        above_middle = (up + 0.5 - self.up / 2) * self.scale
+        return (
+            self.left + self.width / 2 - from_middle,
+            self.top + self.height / 2 - above_middle,
+        )
 
 
 class ViewerPage:
@@ -134,11 +142,19 @@ class ViewerPage:
         """A button by its accessible name."""
         return self.page.get_by_role("button", name=name, exact=True)
 
-    def axial(self, shape: tuple[int, int, int]) -> Axial:
-        """The large plane."""
+    def plane(self, shape: tuple[int, int, int], name: str = "axial") -> Plane:
+        """One of the planes of a scan of so many voxels to the right, front and head."""
         box = self.page.locator(".marks").bounding_box()
         assert box is not None
-        return Axial(box["x"], box["y"], _LARGE * box["width"], box["height"], shape)
+        across, up, (x, y, width, height) = _PLANES[name]
+        return Plane(
+            box["x"] + x * box["width"],
+            box["y"] + y * box["height"],
+            width * box["width"],
+            height * box["height"],
+            shape[across],
+            shape[up],
+        )
 
     def picture(self) -> NDArray[np.int16]:
         """What is seen: [y, x, 3], CSS pixels."""
