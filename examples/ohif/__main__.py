@@ -1,10 +1,11 @@
 """OHIF with the extension, this service and Orthanc on one address, and a scan to click on.
 
-Stays until Ctrl-C; what was drawn goes with it, unless --state keeps it.
+Stays until Ctrl-C; what was drawn, and saved to that Orthanc, goes with it.
 """
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,7 @@ def main() -> int:
     parser.add_argument("--bundle", type=Path, default=ROOT / "model_repo", help="bundle folder")
     parser.add_argument("--ohif", type=Path, default=SITE, help="folder that scripts/ohif.py makes")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, _stop)
     try:
         with tempfile.TemporaryDirectory(prefix="sammoe-ohif-") as name:
             folder = Path(name)
@@ -39,6 +41,11 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _stop(number: int, frame: object) -> None:
+    """End as by Ctrl-C, so that nothing is left running."""
+    raise KeyboardInterrupt
 
 
 def serve(site: Path, bundle: Path, port: int, state: Path, pacs: Orthanc) -> int:
@@ -53,8 +60,8 @@ def serve(site: Path, bundle: Path, port: int, state: Path, pacs: Orthanc) -> in
     with subprocess.Popen(command, env=environment) as process:
         try:
             return process.wait()
-        except KeyboardInterrupt:
-            return process.wait()  # it has the signal as well
+        finally:
+            process.terminate()
 
 
 if __name__ == "__main__":

@@ -30,6 +30,11 @@ _CANVAS: Final = """([name, [x, y, z]]) => {
   const [right, down] = viewport.worldToCanvas([x, y, z]);
   return [left + right, top + down];
 }"""
+_PLACE: Final = """name => {
+  const { viewport } = window.cornerstone.getEnabledElements().find(one => one.viewportId === name);
+  const { left, top, right, bottom } = viewport.canvas.getBoundingClientRect();
+  return [left, top, right, bottom];
+}"""
 _SHOW: Final = """([x, y, z]) => {
   const { viewport } = window.cornerstone.getEnabledElements()[0];
   const near = viewport.getImageIds().map(id => {
@@ -150,6 +155,16 @@ class Viewer:
         ring = np.hypot(*np.mgrid[-9:10, -9:10]) > 7
         mean: NDArray[np.int64] = pixels[ring].mean(axis=0).round().astype(int)
         return mean
+
+    def wait_red(self, viewport: str, wanted: bool) -> None:
+        """Wait until a viewport has red pixels, or none."""
+        for _ in range(PATIENCE_SECONDS):
+            left, top, right, bottom = map(round, self.page.evaluate(_PLACE, viewport))
+            red, green, blue = np.moveaxis(self._pixels()[top:bottom, left:right], -1, 0)
+            if bool(((red > green + 40) & (red > blue + 40)).any()) == wanted:
+                return
+            self.page.wait_for_timeout(1000)
+        raise AssertionError(f"{viewport} {'has no' if wanted else 'has'} red pixels")
 
     def picture(self, name: str, folder: Path) -> None:
         """Keep a picture: in the folder that SAMMOE_SCREENSHOTS names, else in the test's own."""

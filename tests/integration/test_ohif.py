@@ -200,6 +200,31 @@ def test_structures_are_clicked_saved_and_seen_again(
         assert "token" not in page.url
 
 
+@pytest.mark.timeout(600)
+def test_masks_are_drawn_and_undone_in_every_plane(front: str) -> None:
+    planes = ("mpr-axial", "mpr-coronal")
+    with browsing("mpr-axial") as viewer:
+        page = viewer.page
+        address = f"{front}/sammoe?StudyInstanceUIDs={STUDY}&hangingprotocolId=mpr&token={KEY}"
+        page.goto(address)
+        page.locator(".sammoe [data-sammoe=inside]").click()
+        viewer.confirm()
+        page.wait_for_function("() => window.cornerstone.getEnabledElements().length === 3")
+        page.wait_for_timeout(2000)
+        x, _, z = page.evaluate(
+            "() => window.cornerstone.getEnabledElements()[0].viewport.getCamera().focalPoint"
+        )
+        for plane in planes:
+            viewer.wait_red(plane, wanted=False)
+        viewer.click((x - 10.0, 18.0, z))
+        for plane in planes:
+            viewer.wait_red(plane, wanted=True)
+        page.locator("[data-sammoe=undo]:not([disabled])").click()
+        for plane in planes:
+            viewer.wait_red(plane, wanted=False)
+        assert viewer.faults == []
+
+
 def seg_of(pacs: OrthancServer) -> bytes:
     """The one SEG that the PACS has."""
     with pacs.client() as http:
