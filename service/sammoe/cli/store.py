@@ -86,7 +86,7 @@ def _check(store: Store, *, deep: bool, quarantine: bool) -> int:
 
 def _migrate(store: Store) -> int:
     inspection = Inspection(store.files)
-    paths = [path for path in inspection.paths() if path.endswith(".seg")]
+    paths = [path for path in inspection.paths() if path.endswith((".seg", "/volume.json"))]
     bad = {finding.path for finding in map(inspection.look, paths) if finding is not None}
     count = 0
     for path in _shown(paths, "migrating"):

@@ -14,10 +14,11 @@ from typing import Final
 
 from sammoe.errors import StoreUnavailable
 from sammoe.store.files import Files, storage_errors
-from sammoe.store.folders import OWNERS, content_path, ids_in, owner_folder, project_path
+from sammoe.store.folders import OWNERS, ids_in, owner_folder
 from sammoe.store.frames import parse_frame
 from sammoe.store.keys import KEYS, REVOKED
-from sammoe.store.records import ResponseRecord, ResultRecord, VolumeRecord, content_key
+from sammoe.store.lists import entries_of
+from sammoe.store.records import ResponseRecord, ResultRecord, VolumeRecord
 
 _PUBLISHED: Final = "published.json"
 _TRIES: Final = 5
@@ -105,9 +106,8 @@ class _Volume:
             return
         with suppress(StoreUnavailable):  # damaged, and so without content
             record = VolumeRecord.parse(text)
-            target.write(content_path(content_key(record.content_digest), record.id), [])
-            if record.project is not None:
-                target.write(project_path(record.project, record.id), [record.owner.encode()])
+            for path, content in entries_of(record).items():
+                target.write(path, [content])
         target.write(self._record, [text])
         copied.volumes += 1
         copied.segmentations += len(target.names(f"{folder}/segmentations"))

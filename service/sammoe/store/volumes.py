@@ -12,21 +12,20 @@ from sammoe.store.deletions import Deletions
 from sammoe.store.files import Files, storage_errors
 from sammoe.store.folders import (
     Page,
-    content_path,
     ids_in,
     owner_folder,
     page,
     project_folder,
     project_path,
     series_folder,
-    series_path,
     upload_path,
     volume_folder,
 )
 from sammoe.store.frames import damaged
 from sammoe.store.ids import check_id, is_id, not_found
 from sammoe.store.limits import StoreLimits
-from sammoe.store.records import VolumeRecord, content_key, series_key
+from sammoe.store.lists import entries_of
+from sammoe.store.records import VolumeRecord, series_key
 from sammoe.store.usage import Usage
 from sammoe.volume.dicom.source import DicomSource
 
@@ -86,12 +85,8 @@ class Volumes:
                 self._files.adopt(f"{_folder(record)}/voxels.npy", unfinished)
                 if source is not None:
                     self._files.write(f"{_folder(record)}/source", [source])
-                self._files.write(_content_path(record), [])
-                if record.series is not None:
-                    self._files.write(series_path(record.owner, record.series, record.id), [])
-                if record.project is not None:
-                    place = project_path(record.project, record.id)
-                    self._files.write(place, [record.owner.encode()])
+                for path, content in entries_of(record).items():
+                    self._files.write(path, [content])
                 self._files.write(_record_path(record.owner, record.id), [text])
                 kept = self._claim(record)
             except BaseException:
@@ -237,11 +232,8 @@ class Volumes:
         with suppress(OSError, StoreUnavailable):
             self._files.remove(_record_path(record.owner, record.id))
             self._files.remove_all(_folder(record))
-            self._files.remove(_content_path(record))
-            if record.series is not None:
-                self._files.remove(series_path(record.owner, record.series, record.id))
-            if record.project is not None:
-                self._files.remove(project_path(record.project, record.id))
+            for path in entries_of(record):
+                self._files.remove(path)
 
     def _if_there(self, principal: str, name: str) -> VolumeRecord | None:
         try:
@@ -283,7 +275,3 @@ def _folder(record: VolumeRecord) -> str:
 
 def _record_path(principal: str, name: str) -> str:
     return f"{volume_folder(principal, name)}/volume.json"
-
-
-def _content_path(record: VolumeRecord) -> str:
-    return content_path(content_key(record.content_digest), record.id)

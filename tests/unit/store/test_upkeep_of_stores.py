@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from sammoe.errors import NotFound, StoreUnavailable
-from sammoe.store import LocalStore, Store, StoredResponse
+from sammoe.store import LocalStore, SourceRecord, Store, StoredResponse, VolumeRecord
 from sammoe.store.copying import copy_store
+from sammoe.store.folders import owner_folder, volume_folder
 from sammoe.store.inspecting import Finding, Inspection
 from sammoe.store.migrating import migrate
 from tests.records import OWNER, add_volume, fields, segmentation_record
@@ -60,6 +61,29 @@ def test_records_of_an_earlier_version_are_well_and_read(old: LocalStore) -> Non
         np.testing.assert_array_equal(masks["general"].values, value)
     (result,) = old.results.page(OWNER, volume.id, None, 9).items
     assert result.entries[0].segmentation == newer.id
+
+
+def of_series(store: Store) -> VolumeRecord:
+    """A volume of a series that a project shares."""
+    source = SourceRecord(study="1.2", series="1.2.3", frame_of_reference=None)
+    return add_volume(store, source=source, project="heart")
+
+
+def test_a_volume_of_before_is_put_on_the_lists_of_now(other: LocalStore) -> None:
+    volume = of_series(other)
+    other.files.remove_all(f"{owner_folder(OWNER)}/series")
+    assert other.volumes.of_series(OWNER, "1.2.3") is None
+    path = f"{volume_folder(OWNER, volume.id)}/volume.json"
+    assert [migrate(other.files, path) for _ in range(2)] == [True, False]
+    assert other.volumes.of_series(OWNER, "1.2.3") == volume
+
+
+def test_a_copied_volume_is_on_the_same_lists(old: LocalStore, other: LocalStore) -> None:
+    volume = of_series(old)
+    copy_store(old.files, other.files)
+    assert other.volumes.of_series(OWNER, "1.2.3") == volume
+    assert other.volumes.ids_in("heart") == [volume.id]
+    assert other.volumes.owner_in("heart", volume.id) == OWNER
 
 
 @pytest.mark.fault("F25")
