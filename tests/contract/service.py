@@ -1,5 +1,6 @@
 """A running application with a client and shorthands for what tests do all the time."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -70,6 +71,47 @@ class Service:
         return await self.http.post(
             f"/v1/volumes/{volume}/segmentations", json=body, headers=headers
         )
+
+    async def leave(self, path: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
+        """Ask for events, and go away after the first; what was sent until then."""
+        body = json.dumps(asked).encode()
+        received = [{"type": "http.request", "body": body, "more_body": False}]
+        left = asyncio.Event()
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            if received:
+                return received.pop()
+            await left.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+            if message["type"] == "http.response.body":
+                left.set()
+                await asyncio.sleep(0)
+
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": "POST",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "root_path": "",
+            "scheme": "http",
+            "server": ("127.0.0.1", 8000),
+            "client": ("127.0.0.1", 9),
+            "headers": [
+                (b"host", b"127.0.0.1:8000"),
+                (b"accept", EVENTS.encode()),
+                (b"content-type", b"application/json"),
+                (b"content-length", str(len(body)).encode()),
+            ],
+        }
+        await self.app(scope, receive, send)
+        return sent
 
     async def segmentation(self, volume: str, **body: Any) -> str:
         """Segment; the segmentation's id."""

@@ -1,9 +1,7 @@
 """Masks larger than one window over HTTP: following, steps, masks that are brought."""
 
-import asyncio
 import base64
 import gzip
-import json
 from typing import Any
 
 import numpy as np
@@ -89,44 +87,8 @@ async def test_refusal_in_steps_is_a_problem(service: Service) -> None:
 @pytest.mark.fault("S34")
 async def test_who_leaves_stops_the_work(service: Service, workspace: Workspace) -> None:
     volume = await long_scan(service)
-    body = json.dumps(TWO | {"max_windows": 64}).encode()
-    received = [{"type": "http.request", "body": body, "more_body": False}]
-    left = asyncio.Event()
-    sent: list[dict[str, Any]] = []
-
-    async def receive() -> dict[str, Any]:
-        if received:
-            return received.pop()
-        await left.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-        if message["type"] == "http.response.body":
-            left.set()
-            await asyncio.sleep(0)
-
     path = f"/v1/volumes/{volume}/segmentations"
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
-        "http_version": "1.1",
-        "method": "POST",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "scheme": "http",
-        "server": ("127.0.0.1", 8000),
-        "client": ("127.0.0.1", 9),
-        "headers": [
-            (b"host", b"127.0.0.1:8000"),
-            (b"accept", EVENTS.encode()),
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
-        ],
-    }
-    await service.app(scope, receive, send)
+    sent = await service.leave(path, TWO | {"max_windows": 64})
     assert sent[0]["status"] == 201
     assert b"event: segmentation" not in b"".join(m.get("body", b"") for m in sent)
     page = await workspace.list_segmentations("local", volume)

@@ -276,3 +276,19 @@ async def test_a_whole_scan_beyond_the_budget_is_refused(
         answer = await service.http.post(path, json=whole, headers={"Accept": accept})
         assert refusal(answer) == (413, "too_large")
     assert workspace.cache.counters.misses == 0
+
+
+async def test_who_leaves_stops_the_preparing_of_a_whole_scan(
+    service: Service, workspace: Workspace
+) -> None:
+    path = f"/v1/volumes/{await service.volume()}/embeddings"
+    planned = (await service.http.post(path, json={"extent": "whole"})).json()["windows"]
+    other = f"/v1/volumes/{await service.volume(1)}/embeddings"
+    async with asyncio.timeout(30):
+        while workspace.cache.counters.misses < planned:
+            await asyncio.sleep(0.01)
+    sent = await service.leave(other, {"extent": "whole"})
+    assert sent[0]["status"] == 202
+    assert b"event: warmed" not in b"".join(message.get("body", b"") for message in sent)
+    await asyncio.sleep(0.1)
+    assert workspace.cache.counters.misses < 2 * planned
