@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from sammoe.settings import Settings, env_name, flag
 
@@ -61,3 +62,12 @@ def test_nothing_names_a_place_of_one_machine() -> None:
         assert not re.search(r"(?<![\w.:/])/(home|root|tmp|Users|mnt)/", document.read_text()), (
             document
         )
+
+
+def test_every_alert_is_in_the_runbook() -> None:
+    rules = yaml.safe_load((ROOT / "deploy" / "prometheus" / "rules.yml").read_text())
+    each = [rule for group in rules["groups"] for rule in group["rules"]]
+    alerts = {rule["alert"] for rule in each if "alert" in rule}
+    runbook = (ROOT / "docs" / "operations.md").read_text().partition("## Runbook")[2]
+    told = {line.removeprefix("### ") for line in runbook.splitlines() if line.startswith("### S")}
+    assert told == alerts

@@ -14,11 +14,12 @@ from typing import Final
 
 from sammoe.errors import StoreUnavailable
 from sammoe.store.files import Files, storage_errors
-from sammoe.store.folders import OWNERS, content_path, ids_in
+from sammoe.store.folders import OWNERS, PROJECTS, content_path, ids_in
 from sammoe.store.frames import parse_frame
 from sammoe.store.records import ResponseRecord, ResultRecord, VolumeRecord, content_key
 
 _PUBLISHED: Final = "published.json"
+_KEYS: Final = "keys"
 _TRIES: Final = 5
 
 
@@ -68,8 +69,9 @@ def copy_store(
             if progress is not None:
                 progress(done + 1, len(folders))
         _keep_what_has_a_volume(source, target, copied)
-        with suppress(FileNotFoundError):
-            target.write(_PUBLISHED, [source.read(_PUBLISHED)])
+        _copy(source, target, _PUBLISHED)
+        for name in source.names(_KEYS):
+            _copy(source, target, f"{_KEYS}/{name}")
     return copied
 
 
@@ -151,10 +153,17 @@ def _copy(source: Files, target: Files, path: str) -> bool:
 
 
 def _keep_what_has_a_volume(source: Files, target: Files, copied: Copied) -> None:
-    """Copy names of uploads whose volume was copied; remove answers about other volumes."""
-    for owner in target.names(OWNERS):
+    """Copy what names volumes, of those that were copied; remove answers about other ones."""
+    owners = target.names(OWNERS)
+    volumes = {name for owner in owners for name in target.names(f"{OWNERS}/{owner}/volumes")}
+    for entry in source.entries(PROJECTS):
+        if entry.path.rpartition("/")[2] in volumes:
+            _copy(source, target, entry.path)
+    for owner in owners:
         folder = f"{OWNERS}/{owner}"
-        volumes = set(target.names(f"{folder}/volumes"))
+        for entry in source.entries(f"{folder}/series"):
+            if entry.path.rpartition("/")[2] in volumes:
+                _copy(source, target, entry.path)
         for name in source.names(f"{folder}/uploads"):
             with suppress(FileNotFoundError):
                 content = source.read(f"{folder}/uploads/{name}")
