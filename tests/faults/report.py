@@ -5,18 +5,21 @@ tests that are marked. A test may say in words what it saw, by the fixture ``see
 """
 
 import ast
+import json
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.faults.cases import CASES
+from tests.faults.cases import CASES, Case
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 TESTS: Final = Path(__file__).resolve().parents[1]
+
+KEPT: Final = PAGE.parents[1] / ".reliability.json"
 
 _CASE: Final = "fault"
 _SEEN: Final = "seen"
@@ -30,26 +33,23 @@ the project fails where this page no longer names the tests that there are.
 """
 
 
-@dataclass
+@dataclass(frozen=True)
 class Sight:
-    """What the tests of one case showed."""
+    """How one test ended, and what it said that it saw."""
 
-    outcomes: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    words: list[str] = field(default_factory=list)
-
-    @property
-    def good(self) -> bool:
-        """Whether all of them passed."""
-        outcomes = [outcome for each in self.outcomes.values() for outcome in each]
-        return bool(outcomes) and set(outcomes) == {"passed"}
+    outcome: str
+    words: tuple[str, ...] = ()
 
 
 class Reliability:
-    """Pytest plugin: collects what tests show of cases; writes the page where it is told to."""
+    """Pytest plugin: collects what tests show of cases; writes the page where it is told to.
+
+    What was seen is kept in a file beside the project's, so that the tests may be run in parts.
+    """
 
     def __init__(self, *, write: bool) -> None:
         self._write = write
-        self._sights: dict[str, Sight] = defaultdict(Sight)
+        self._sights: dict[str, Sight] = {}
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Let the test's reports carry its cases."""
@@ -58,21 +58,30 @@ class Reliability:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note how a test ended."""
-        if report.when != "call" and report.outcome == "passed":
-            return
-        name = report.nodeid.partition("[")[0]
-        for case in [value for key, value in report.user_properties if key == _CASE]:
-            self._sights[str(case)].outcomes[name].append(report.outcome)
-            self._sights[str(case)].words += [
-                str(value) for key, value in report.user_properties if key == _SEEN
-            ]
+        properties = report.user_properties
+        if (report.when == "call" or report.outcome != "passed") and _CASE in dict(properties):
+            words = tuple(str(value) for key, value in properties if key == _SEEN)
+            self._sights[report.nodeid] = Sight(report.outcome, words)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
-        """Write the page at the end of a whole run."""
+        """Write the page at the end of a run."""
         yield
-        if self._write and not hasattr(session.config, "workerinput"):
-            PAGE.write_text(page(self._sights))
+        if self._write and self._sights and not hasattr(session.config, "workerinput"):
+            sights = {**kept(), **self._sights}
+            text = {name: [sight.outcome, *sight.words] for name, sight in sights.items()}
+            KEPT.write_text(json.dumps(text, indent=1, sort_keys=True))
+            PAGE.write_text(page(sights, marked()))
+
+
+def kept() -> dict[str, Sight]:
+    """What was seen in earlier runs."""
+    if not KEPT.exists():
+        return {}
+    return {
+        name: Sight(outcome, tuple(words))
+        for name, (outcome, *words) in json.loads(KEPT.read_text()).items()
+    }
 
 
 def cases_of(item: pytest.Item) -> Iterator[str]:
@@ -114,39 +123,46 @@ def _cases_in(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]
                 yield from (ast.literal_eval(argument) for argument in node.args)
 
 
-def page(sights: dict[str, Sight]) -> str:
-    """The page, of what was seen."""
-    shown = sum(sights[case].good for case in CASES)
+def page(sights: Mapping[str, Sight], tests: Mapping[str, Collection[str]]) -> str:
+    """The page: of what was seen, by test, and of the tests of each case."""
+    by_test: dict[str, list[Sight]] = defaultdict(list)
+    for name, sight in sights.items():
+        by_test[name.partition("[")[0]].append(sight)
+    shown = sum(_is_good(by_test, tests.get(case, ())) for case in CASES)
     lines = [_HEAD, f"**{shown} of {len(CASES)} cases ran and were as expected.**", ""]
     for letter, title in (("F", "Parts that fail"), ("S", "What clients send")):
-        lines += [
-            f"## {title}",
-            "",
-            "| | case | expected | seen | tests |",
-            "|---|---|---|---|---|",
-        ]
+        lines += [f"## {title}", ""]
+        lines += ["| | case | expected | seen | tests |", "|---|---|---|---|---|"]
         for number, case in CASES.items():
             if number.startswith(letter):
-                sight = sights[number]
-                words = [case.what, case.expected, _seen(number, sight), _tests(sight)]
+                names = sorted(tests.get(number, ()))
+                words = [case.what, case.expected, _seen(case, by_test, names)]
+                words.append(", ".join(_named(name, by_test) for name in names))
                 lines.append(f"| {number} | {' | '.join(words)} |")
         lines.append("")
     return "\n".join(lines)
 
 
-def _seen(number: str, sight: Sight) -> str:
-    said = list(dict.fromkeys(sight.words))
-    if not sight.outcomes:
-        said.insert(0, "not run")
+def _is_good(by_test: Mapping[str, list[Sight]], names: Collection[str]) -> bool:
+    """Whether every test ran and passed."""
+    outcomes = [{sight.outcome for sight in by_test.get(name, ())} for name in names]
+    return bool(outcomes) and all(each == {"passed"} for each in outcomes)
+
+
+def _seen(case: Case, by_test: Mapping[str, list[Sight]], names: Collection[str]) -> str:
+    sights = [sight for name in names for sight in by_test.get(name, ())]
+    if _is_good(by_test, names):
+        said = ["as expected"]
+    elif {sight.outcome for sight in sights} - {"passed"}:
+        said = ["**not as expected**"]
     else:
-        said.insert(0, "as expected" if sight.good else "**not as expected**")
-    if missing := CASES[number].missing:
-        said.append(missing)
+        said = ["not run"]
+    said += dict.fromkeys(words for sight in sights for words in sight.words)
+    if case.missing:
+        said.append(case.missing)
     return "; ".join(said)
 
 
-def _tests(sight: Sight) -> str:
-    return ", ".join(
-        f"`{name.removeprefix('tests/')}`" + (f" ({len(ends)})" if len(ends) > 1 else "")
-        for name, ends in sorted(sight.outcomes.items())
-    )
+def _named(name: str, by_test: Mapping[str, list[Sight]]) -> str:
+    count = len(by_test.get(name, ()))
+    return f"`{name.removeprefix('tests/')}`" + (f" ({count})" if count > 1 else "")

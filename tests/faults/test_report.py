@@ -24,18 +24,23 @@ def test_the_page_is_of_these_cases_and_tests() -> None:
 
 
 def test_all_must_pass_for_a_case_to_be_as_expected() -> None:
-    sights = {"F01": Sight(), "F02": Sight(), "F03": Sight()}
-    for number in CASES:
-        sights.setdefault(number, Sight())
-    sights["F01"].outcomes["tests/a.py::test_a"] = ["passed", "passed"]
-    sights["F01"].words = ["in 3 s", "in 3 s"]
-    sights["F02"].outcomes["tests/b.py::test_b"] = ["passed", "skipped"]
-    text = page(sights)
+    tests = {
+        "F01": {"tests/a.py::test_a"},
+        "F02": {"tests/b.py::test_b"},
+        "F03": {"tests/a.py::test_a", "tests/c.py::test_c"},
+    }
+    sights = {
+        "tests/a.py::test_a[1]": Sight("passed", ("in 3 s",)),
+        "tests/a.py::test_a[2]": Sight("passed", ("in 3 s",)),
+        "tests/b.py::test_b[1]": Sight("passed"),
+        "tests/b.py::test_b[2]": Sight("skipped"),
+    }
+    text = page(sights, tests)
     assert f"**1 of {len(CASES)} cases ran" in text
     rows = {line[2:5]: line for line in text.splitlines() if line.startswith("| F")}
     assert "| as expected; in 3 s | `a.py::test_a` (2) |" in rows["F01"]
     assert "**not as expected**" in rows["F02"]
-    assert "not run" in rows["F03"]
+    assert "| not run; in 3 s | `a.py::test_a` (2), `c.py::test_c` |" in rows["F03"]
 
 
 def test_a_case_that_there_is_not_is_an_error() -> None:

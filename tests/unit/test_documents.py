@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from sammoe.settings import Settings, env_name, flag
 
@@ -71,3 +72,12 @@ def test_the_threat_model_names_tests_that_are_there() -> None:
     named = set(re.findall(r"`(tests/[\w/.]+)`", text))
     assert len(named) > 10
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
+def test_every_alert_is_in_the_runbook() -> None:
+    rules = yaml.safe_load((ROOT / "deploy" / "prometheus" / "rules.yml").read_text())
+    each = [rule for group in rules["groups"] for rule in group["rules"]]
+    alerts = {rule["alert"] for rule in each if "alert" in rule}
+    runbook = (ROOT / "docs" / "operations.md").read_text().partition("## Runbook")[2]
+    told = {line.removeprefix("### ") for line in runbook.splitlines() if line.startswith("### S")}
+    assert told == alerts

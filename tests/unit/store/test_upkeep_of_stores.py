@@ -16,7 +16,8 @@ from sammoe.store.copying import copy_store
 from sammoe.store.folders import owner_folder, volume_folder
 from sammoe.store.inspecting import Finding, Inspection
 from sammoe.store.migrating import migrate
-from tests.records import OWNER, add_volume, fields, segmentation_record
+from sammoe.volume.dicom.source import DicomSource, SliceSource
+from tests.records import OWNER, add_volume, fields, segmentation_record, volume_record, voxels
 
 OLD = Path(__file__).resolve().parents[2] / "data" / "store-1"
 """A volume, segmentations in the forms of versions 1 and 2, a result, and a kept answer."""
@@ -167,8 +168,15 @@ def test_voxels_that_changed_are_found_by_reading_them(old: LocalStore, tmp_path
 
 def test_a_copy_is_the_store(old: LocalStore, other: LocalStore, tmp_path: Path) -> None:
     key = old.responses.get(OWNER, "key", "digest")
+    source = DicomSource("1.2", "1.2.3", "1.2.9", (SliceSource("1.2.3.4", 1),), (b"header",))
+    series = SourceRecord.of(source)
+    shared = volume_record(old, file_digest="e" * 64, project="tumours", source=series)
+    old.volumes.add(shared, voxels(), source.pack())
+    answer = StoredResponse(201, {}, b"{}", shared.id, shared.owner)
+    old.responses.put("bob", "key", "digest", answer)
+    old.files.write(f"keys/{old.new_id()}.json", [b"{}"])
     copied = copy_store(old.files, other.files)
-    assert (copied.volumes, copied.segmentations, copied.results, copied.answers) == (1, 2, 1, 1)
+    assert (copied.volumes, copied.segmentations, copied.results, copied.answers) == (2, 2, 1, 2)
     assert findings(other) == []
 
     def content(root: Path) -> dict[str, bytes]:
@@ -179,7 +187,7 @@ def test_a_copy_is_the_store(old: LocalStore, other: LocalStore, tmp_path: Path)
         }
         return {path: text for path, text in found.items() if not path.startswith("tmp/")}
 
-    assert content(tmp_path / "other") == content(OLD)
+    assert content(tmp_path / "other") == content(tmp_path / "old")
     assert key == other.responses.get(OWNER, "key", "digest")
     with pytest.raises(StoreUnavailable, match="has records"):
         copy_store(old.files, other.files)
