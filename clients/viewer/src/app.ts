@@ -46,6 +46,8 @@ export class App {
   #measured: Measured | null = null;
   #measuring = 0;
   #hidden = false;
+  /** What the masks were coloured with, to tell whether that changes. */
+  #colours = "";
   #stop = new AbortController();
 
   constructor(base: URL) {
@@ -247,8 +249,6 @@ export class App {
     const top = seen.filter((structure) => structure === active);
     return [...seen.filter((structure) => structure !== active), ...top].map(({ number }) => number);
   }
-
-  #colours = "";
 
   /** Show everything that is not a mask. */
   #update(): void {

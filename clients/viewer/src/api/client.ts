@@ -17,8 +17,8 @@ import type {
   Volume,
 } from "./types.ts";
 
-export const NIFTI = "application/x-nifti+gzip";
-export const NRRD = "application/x-nrrd";
+const NIFTI = "application/x-nifti+gzip";
+const NRRD = "application/x-nrrd";
 const DICOM = "application/dicom";
 const PLAIN_NIFTI = "application/x-nifti";
 const PACKED = "application/vnd.sammoe.mask";

@@ -96,7 +96,7 @@ export class Stage {
       "aria-keyshortcuts": "Enter Shift+Enter Tab Escape",
     });
     solidBox.append(solidCanvas);
-    const stage = h("div", { class: "stage" }, holder, layer as unknown as Node, solidBox);
+    const stage = h("div", { class: "stage" }, holder, layer, solidBox);
     host.append(stage);
     const slices = await Slices.on(canvas);
     return new Stage({ stage, layer, solidBox }, slices, new Solid(solidCanvas), acts);
@@ -172,7 +172,7 @@ export class Stage {
     const button = h(
       "button",
       { class: "enlarge", "aria-label": `Enlarge ${title.toLowerCase()}`, title: "Enlarge" },
-      icon(ICONS.enlarge) as unknown as Node,
+      icon(ICONS.enlarge),
     );
     button.onclick = () => this.enlarge(view);
     return h("div", { class: "bar" }, h("span", {}, title), h("span", { class: "number" }), button);
