@@ -37,6 +37,14 @@ class Server:
         """Where it listens."""
         return f"http://127.0.0.1:{self.port}"
 
+    def beside(self, what: str) -> str:
+        """Address of a port beside its own, which its lines tell after the first six."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.strip().startswith(what):
+                return line.split()[-1]
+        raise AssertionError(self.log.read_text())
+
     def client(self) -> httpx.Client:
         """A client of it."""
         return httpx.Client(base_url=self.url, timeout=START_SECONDS)

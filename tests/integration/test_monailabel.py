@@ -333,10 +333,9 @@ def test_mitk_speaks_tls_at_the_root_of_a_port(bundle: Path, tmp_path: Path, sca
     flags = ["--monailabel-port", "0", "--monailabel-certificate", str(certificate)]
     flags += ["--monailabel-key", str(key)]
     with serving(bundle, tmp_path / "state", *flags) as server:
-        assert server.process.stdout is not None
-        line = server.process.stdout.readline()
-        assert "MONAI Label  https://127.0.0.1:" in line
-        port = int(line.rsplit(":", 1)[1])
+        address = server.beside("MONAI Label")
+        assert address.startswith("https://127.0.0.1:")
+        port = int(address.rsplit(":", 1)[1])
         status, head, body = over_tls(port, b"GET /info/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         assert status == 200
         assert {"name", "description", "labels"} <= json.loads(body).keys()

@@ -13,7 +13,7 @@ from examples.ohif.sample import SERIES, STUDY, sample_study
 from scripts import ohif
 from tests.integration.ohif import Viewer, browsing
 from tests.integration.orthanc_server import PASSWORD, USER, OrthancServer
-from tests.integration.serving import Server, serving
+from tests.integration.serving import serving
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "a-key-of-some-length"
@@ -48,15 +48,7 @@ def front(pacs: OrthancServer, tmp_path_factory: pytest.TempPathFactory) -> Iter
     flags = ["--ohif", str(ohif.FOLDER), "--ohif-port", "0"]
     state = tmp_path_factory.mktemp("ohif") / "state"
     with serving(ROOT / "model_repo", state, *flags, **environment) as server:
-        yield beside(server, "OHIF")
-
-
-def beside(server: Server, what: str) -> str:
-    """Address of a port beside the service's own."""
-    assert server.process.stdout is not None
-    line = server.process.stdout.readline()
-    assert what in line
-    return line.split()[-1]
+        yield server.beside("OHIF")
 
 
 def made(front: str) -> list[dict[str, Any]]:

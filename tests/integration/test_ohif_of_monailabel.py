@@ -42,8 +42,7 @@ def front(orthanc: OrthancServer, tmp_path_factory: pytest.TempPathFactory) -> I
     flags = ["--monailabel-port", "0", "--monailabel-ohif", str(OHIF)]
     state = tmp_path_factory.mktemp("monailabel-ohif") / "state"
     with serving(ROOT / "model_repo", state, *flags, **environment) as server:
-        assert server.process.stdout is not None
-        yield server.process.stdout.readline().split()[-1]
+        yield server.beside("MONAI Label")
     orthanc.empty()
 
 

@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 
 from sammoe.errors import NotFound, StoreUnavailable
-from sammoe.store import LocalStore, SourceRecord, Store, StoredResponse, VolumeRecord
+from sammoe.store import (
+    KeyRecord,
+    LocalStore,
+    SourceRecord,
+    Store,
+    StoredResponse,
+    VolumeRecord,
+    now,
+)
 from sammoe.store.copying import copy_store
 from sammoe.store.folders import owner_folder, volume_folder
 from sammoe.store.inspecting import Finding, Inspection
@@ -174,7 +182,9 @@ def test_a_copy_is_the_store(old: LocalStore, other: LocalStore, tmp_path: Path)
     old.volumes.add(shared, voxels(), source.pack())
     answer = StoredResponse(201, {}, b"{}", shared.id, shared.owner)
     old.responses.put("bob", "key", "digest", answer)
-    old.files.write(f"keys/{old.new_id()}.json", [b"{}"])
+    old.keys.add(
+        KeyRecord(id=old.new_id(), owner="bob", created=now(), digest="f" * 64, role="reader")
+    )
     copied = copy_store(old.files, other.files)
     assert (copied.volumes, copied.segmentations, copied.results, copied.answers) == (2, 2, 1, 2)
     assert findings(other) == []
