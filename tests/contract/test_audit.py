@@ -143,6 +143,7 @@ async def test_a_log_that_can_not_be_written_refuses_changes_alone(
             broken.setattr(os, "pwrite", full)
             assert (await http.get(f"/v1/volumes/{volume}")).status_code == 200
             await asyncio.to_thread(_until, lambda: not log.works)
+            assert "sammoe_audit_log_up 0.0" in (await http.get("/metrics")).text
             made = await service.click(volume)
             ready = await http.get("/readyz")
             if fails_open:

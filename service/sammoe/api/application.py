@@ -21,6 +21,7 @@ from sammoe.api import (
     viewer,
     volumes,
 )
+from sammoe.api.audit_metrics import AuditMetrics
 from sammoe.api.auditing import Auditing
 from sammoe.api.bundle_metrics import BundleMetrics
 from sammoe.api.cache_metrics import CacheMetrics
@@ -68,6 +69,7 @@ def create_app(
     telemetry = Telemetry()
     for collector in (BundleMetrics, CacheMetrics, HealthMetrics):
         telemetry.registry.register(collector(workspace))
+    telemetry.registry.register(AuditMetrics(audit))
     workspace.observe(partial(_count, telemetry))
     app = FastAPI(
         title=openapi.TITLE,

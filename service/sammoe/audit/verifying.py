@@ -120,7 +120,10 @@ class _Check:
             self._check_file(file)
         if self._torn is not None:
             place, size = self._torn
-            self._note(place, f"ends in {size} bytes that are no line: its writer died there")
+            self._note(
+                place,
+                f"ends in {size} bytes that are no line: its writer died there, or is writing",
+            )
         late = {n for n in self._claims if n > self._n}
         if late:
             self._break(
