@@ -18,11 +18,11 @@ SERVING = --extra triton --extra s3 --extra viewers --extra oidc --extra tracing
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help demo viewer ohif triton secrets test reliability fuzz check check-tensorrt bench-gpu \
-	lock environment
+.PHONY: help demo viewer ohif triton secrets test reliability fuzz check check-tensorrt \
+	check-kubernetes load soak ratios sbom soup audit bench-gpu lock environment
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## click on a real MR volume through the real service; mask and picture in out/
 	@$(NEEDS_PYTHON) scripts/environment.py demo
@@ -72,6 +72,28 @@ check-tensorrt: environment ## TensorRT reads and builds every graph; needs no G
 	@$(NEEDS_PYTHON) scripts/environment.py tensorrt
 	$(BIN)/python -m scripts.check_tensorrt
 
+check-kubernetes: ## policies (checkov) on deploy/kubernetes; an environment of its own, minutes
+	@$(NEEDS_PYTHON) scripts/environment.py checkov
+	.venv-checkov/bin/checkov --config-file deploy/kubernetes/checkov.yaml
+
+load: environment ## radiologists at work on a real service, with a report in out/load/
+	$(BIN)/python -m loadtests.load
+
+soak: environment ## the same for half an hour on the whole service: does anything grow?
+	$(BIN)/python -m loadtests.soak
+
+ratios: environment ## the ratios by which the service's speed is judged, as one table
+	$(BIN)/python -m loadtests.ratios
+
+sbom: environment ## bill of materials of software and weights (CycloneDX), in out/
+	$(BIN)/python -m scripts.sbom
+
+soup: environment ## write docs/soup.md from the locks
+	$(BIN)/python -m scripts.soup
+
+audit: environment ## known vulnerabilities of what is locked; needs a network
+	$(BIN)/python -m scripts.audit
+
 bench-gpu: ## encoder and decoder on this machine's GPU; PYTHON needs torch and numpy alone
 	@PYTHONPATH=service $(NEEDS_PYTHON) -m loadtests.bench_gpu
 
@@ -84,6 +106,8 @@ lock: environment ## pin the newest packages that pyproject.toml allows
 		-o requirements/serve.lock pyproject.toml
 	$(COMPILE) -o requirements/triton.lock requirements/triton.in
 	$(COMPILE) -o requirements/tensorrt.lock requirements/tensorrt.in
+	$(COMPILE) -o requirements/checkov.lock requirements/checkov.in
+	$(BIN)/python -m scripts.soup
 
 environment:
 	@$(NEEDS_PYTHON) scripts/environment.py test

@@ -94,6 +94,7 @@ ENVIRONMENTS: Final = {
     "monailabel": Environment(
         ".venv-monailabel", "requirements/monailabel.lock", project=False, bare=True
     ),
+    "checkov": Environment(".venv-checkov", "requirements/checkov.lock", project=False),
     "tensorrt": Environment(".venv-tensorrt", "requirements/tensorrt.lock", project=False),
 }
 

@@ -17,7 +17,7 @@ VERSIONS = ("1.29", "1.37")
 """The oldest and the newest that are supported."""
 
 COMPONENT = "app.kubernetes.io/component"
-NO_MANIFESTS = {"kustomization.yaml", "prometheus-adapter.yaml"}
+NO_MANIFESTS = {"checkov.yaml", "kustomization.yaml", "prometheus-adapter.yaml"}
 
 Manifest = dict[str, Any]
 

@@ -88,7 +88,7 @@ def test_only_a_whole_environment_of_this_python_is_kept(tmp_path: Path) -> None
 @pytest.mark.parametrize("arguments", [[], ["production"], ["test", "demo"]])
 def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert environment.main(arguments) == 2
-    names = "test|demo|ohif|triton|monailabel|tensorrt"
+    names = "test|demo|ohif|triton|monailabel|checkov|tensorrt"
     assert capsys.readouterr().err == f"usage: environment.py {names}\n"
 
 
@@ -130,6 +130,13 @@ def test_make_lists_its_targets() -> None:
         "reliability",
         "check",
         "check-tensorrt",
+        "check-kubernetes",
+        "load",
+        "soak",
+        "ratios",
+        "sbom",
+        "soup",
+        "audit",
         "bench-gpu",
         "lock",
     ]
