@@ -13,6 +13,7 @@ own page and figures. Exits 1 when a request failed.
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -176,7 +177,8 @@ def main() -> int:
         answers = args.out / "answers.json"
         plan = Plan(url, study_scans(Path(name)), str(answers), keys)
         journeys(plan, args.users, args.seconds, args.out)
-    figures = figures_of(json.loads(answers.read_text()), watch.samples, args.users)
+    pause = statistics.mean(plan.think_seconds)
+    figures = figures_of(json.loads(answers.read_text()), watch.samples, args.users, pause)
     print(write_report(figures, args.out))
     return 1 if figures.failed else 0
 
@@ -242,7 +244,9 @@ def samples_of(text: str) -> dict[str, float]:
     }
 
 
-def figures_of(told: dict[str, Any], samples: Sequence[Sample], users: int) -> Figures:
+def figures_of(
+    told: dict[str, Any], samples: Sequence[Sample], users: int, think_seconds: float
+) -> Figures:
     """What a run showed."""
     by_kind: defaultdict[str, list[float]] = defaultdict(list)
     by_phase: defaultdict[str, list[float]] = defaultdict(list)
@@ -268,7 +272,10 @@ def figures_of(told: dict[str, Any], samples: Sequence[Sample], users: int) -> F
     return Figures(
         users=users,
         seconds=told["seconds"],
+        think_seconds=think_seconds,
+        cores=len(os.sched_getaffinity(0)),
         generator_cpu=told["cpu_seconds"],
+        service_cpu=grew("process_cpu_seconds_total"),
         requests=len(told["answers"]),
         good=good,
         refused=refused,

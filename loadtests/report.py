@@ -1,8 +1,9 @@
 """A run under load as text, and as a page with plots."""
 
 import html
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -30,8 +31,10 @@ class Figures:
     ----------
     users, seconds, requests
         How many there were, for how long, and what they sent.
-    generator_cpu
-        Seconds of processor time of the users themselves.
+    think_seconds, cores
+        Mean pause of a user between two requests; cores of the machine.
+    generator_cpu, service_cpu
+        Seconds of processor time of the users themselves, and of the service.
     good, refused, failed
         Answers in time; 429 and 503; anything else, by kind and status.
     by_kind, by_phase
@@ -46,7 +49,10 @@ class Figures:
 
     users: int
     seconds: float
+    think_seconds: float
+    cores: int
     generator_cpu: float
+    service_cpu: float
     requests: int
     good: int
     refused: int
@@ -63,7 +69,8 @@ class Figures:
 
 
 def write_report(figures: Figures, folder: Path) -> str:
-    """Write ``report.html`` and its plots; the text."""
+    """Write ``report.html`` and its plots, and what they show as ``figures.json``; the text."""
+    (folder / "figures.json").write_text(json.dumps(asdict(figures)))
     text = "\n".join(_lines(figures))
     _plot_times(figures, folder / "times.png")
     _plot_process(figures, folder / "process.png")
@@ -81,7 +88,7 @@ def _lines(figures: Figures) -> list[str]:
         f" {figures.good / figures.seconds:.2f} good ones a second"
         f" (answered within 2 s), {figures.refused} refused with Retry-After,"
         f" {sum(figures.failed.values())} failed{': ' if failed else ''}{failed}",
-        f"processor time of the users themselves: {figures.generator_cpu:.1f} s",
+        f"processor time: service {figures.service_cpu:.1f} s, users {figures.generator_cpu:.1f} s",
         f"clicks that found their embedding: {figures.hits:.0%}; encodes: {figures.encodes:.0f}",
         f"memory: {mib[0]:.0f} MiB at first, {max(mib):.0f} at most, {mib[-1]:.0f} at last;"
         f" descriptors {figures.descriptors[0]} to {figures.descriptors[-1]},"

@@ -61,7 +61,8 @@ def main() -> int:
                 journeys(plan, args.users, 60 * args.minutes, args.out)
         finally:
             redis.kill()
-    figures = figures_of(json.loads(answers.read_text()), watch.samples, args.users)
+    pause = statistics.mean(_THINKING)
+    figures = figures_of(json.loads(answers.read_text()), watch.samples, args.users, pause)
     print(write_report(figures, args.out))
     return judge(figures)
 

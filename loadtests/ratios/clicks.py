@@ -57,7 +57,7 @@ def measure(rounds: int) -> list[Ratio]:
             }
             runs |= {"decoder": bare.decode, "bare": bare.click}
             times = interleave(runs, rounds)
-            naive = interleave({"padded": padded_encoder(bare.image)}, max(rounds // 5, 3))
+            naive = interleave({"padded": padded_encoder(bare.image)}, max(rounds // 5, 2))
             mask = click(http, volume, "general").content
             packed = len(mask)
             fused = click(http, volume, "auto", form="application/json").json()["route"]["fused"]

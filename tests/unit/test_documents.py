@@ -9,7 +9,10 @@ from sammoe.settings import Settings, env_name, flag
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [
-    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "clients/python/README.md")),
+    *(
+        ROOT / name
+        for name in ("README.md", "CHANGELOG.md", "SECURITY.md", "clients/python/README.md")
+    ),
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 
@@ -61,3 +64,10 @@ def test_nothing_names_a_place_of_one_machine() -> None:
         assert not re.search(r"(?<![\w.:/])/(home|root|tmp|Users|mnt)/", document.read_text()), (
             document
         )
+
+
+def test_the_threat_model_names_tests_that_are_there() -> None:
+    text = (ROOT / "docs" / "threat-model.md").read_text()
+    named = set(re.findall(r"`(tests/[\w/.]+)`", text))
+    assert len(named) > 10
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
