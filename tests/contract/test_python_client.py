@@ -135,8 +135,11 @@ async def use_a_volume(client: AsyncClient, volume: Volume[Async], folder: Path)
     np.testing.assert_allclose(volume.affine, scans.AFFINE, atol=1e-5)
     assert (await client.volume(volume.id)).info == volume.info
     assert [one.id async for one in client.volumes()] == [volume.id]
-    assert await volume.warm() == 1
-    assert await volume.warm(points=scans.INSIDE, spacing=1.5) == 1
+    assert (await volume.warm()).windows == 1
+    assert (await volume.warm(points=scans.INSIDE, spacing=1.5)).minutes is None
+    assert ((await volume.warm(extent="whole", budget_mib=16)).covered or 0) > 0.5
+    noise = np.random.default_rng(0).integers(1, 200, scans.SHAPE, np.int16)
+    np.testing.assert_array_equal(await volume.voxels(), noise)
     first = await volume.segment(points=[scans.INSIDE], tau=0.0, max_windows=1, extend=False)
     assert first.mask[scans.INSIDE]
     assert first.mask.sum() == first.info.voxel_count

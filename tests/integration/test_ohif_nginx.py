@@ -2,8 +2,6 @@
 
 import re
 import shutil
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,27 +9,12 @@ import httpx
 import pytest
 
 from tests import scans
+from tests.integration.nginx_server import nginx
 from tests.integration.redis_server import free_port
 from tests.integration.serving import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = {"Accept": "text/html"}
-
-_MAIN = """
-user root;
-daemon off;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-events {{}}
-http {{
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    scgi_temp_path {folder}/scgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    {server}
-}}
-"""
 
 
 @pytest.fixture
@@ -49,23 +32,8 @@ def front(server: Server, tmp_path: Path) -> Iterator[str]:
     ):
         text, count = re.subn(pattern, mine, text)
         assert count == 1
-    main = tmp_path / "nginx.conf"
-    main.write_text(_MAIN.format(folder=tmp_path, server=text))
-    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    assert program is not None
-    with subprocess.Popen([program, "-e", f"{tmp_path}/early.log", "-c", str(main)]) as process:
-        try:
-            url = f"http://127.0.0.1:{port}"
-            for _ in range(200):
-                try:
-                    httpx.get(url)
-                    break
-                except httpx.TransportError:
-                    assert process.poll() is None
-                    time.sleep(0.05)
-            yield url
-        finally:
-            process.terminate()
+    with nginx(tmp_path, text, port) as url:
+        yield url
 
 
 def test_viewer_and_service_are_one_origin(front: str) -> None:

@@ -51,6 +51,7 @@ class Service(Handle[M]):
         source: str | PathLike[str],
         *,
         modality: Modality = "auto",
+        project: str | None = None,
         on_upload: Sent | None = None,
     ) -> Steps[Volume[M]]:
         """Send a scan; the same scan again is the same volume.
@@ -62,6 +63,8 @@ class Service(Handle[M]):
             DICOM series. Names of files are not sent.
         modality
             ``auto``: by DICOM's tag, else by a rule on the intensities.
+        project
+            Whose members shall see it.
         on_upload
             Told bytes sent and bytes in all.
 
@@ -74,7 +77,7 @@ class Service(Handle[M]):
         """
         path = Path(source)
         path.stat()
-        return (yield from self._add(file_body(path, on_upload), modality))
+        return (yield from self._add(file_body(path, on_upload), modality, project))
 
     @call
     def open_array(
@@ -83,14 +86,22 @@ class Service(Handle[M]):
         affine: ArrayLike,
         *,
         modality: Modality = "auto",
+        project: str | None = None,
         on_upload: Sent | None = None,
     ) -> Steps[Volume[M]]:
         """Send a scan that is in memory: voxels [i, j, k], and voxel index to RAS+ mm [4, 4]."""
-        return (yield from self._add(file_body(nifti(voxels, affine), on_upload), modality))
+        body = file_body(nifti(voxels, affine), on_upload)
+        return (yield from self._add(body, modality, project))
 
     @call
     def open_series(
-        self, study: str, series: str, *, server: str | None = None, modality: Modality = "auto"
+        self,
+        study: str,
+        series: str,
+        *,
+        server: str | None = None,
+        modality: Modality = "auto",
+        project: str | None = None,
     ) -> Steps[Volume[M]]:
         """Let the service get a DICOM series from a PACS that it knows.
 
@@ -107,7 +118,7 @@ class Service(Handle[M]):
         wanted = {"study": study, "series": series}
         if server is not None:
             wanted["server"] = server
-        return (yield from self._add(json_body({"dicomweb": wanted}), modality))
+        return (yield from self._add(json_body({"dicomweb": wanted}), modality, project))
 
     @call
     def volume(self, name: str) -> Steps[Volume[M]]:
@@ -115,11 +126,15 @@ class Service(Handle[M]):
         return Volume(self._context, (yield from self._volume_info(name)))
 
     @iterate
-    def volumes(self) -> Giving[Volume[M]]:
-        """One's own volumes, newest first."""
+    def volumes(self, *, project: str | None = None) -> Giving[Volume[M]]:
+        """One's own volumes, or those of a project, newest first."""
         context = self._context
         yield from paged(
-            VolumePage, "/v1/volumes", context.retries, lambda info: Volume(context, info)
+            VolumePage,
+            "/v1/volumes",
+            context.retries,
+            lambda info: Volume(context, info),
+            project=project,
         )
 
     @call
@@ -192,8 +207,8 @@ class Service(Handle[M]):
             return False
         return answer.status == httpx.codes.OK
 
-    def _add(self, body: Body, modality: Modality) -> Steps[Volume[M]]:
-        request = post("/v1/volumes", body, upload=True, modality=modality)
+    def _add(self, body: Body, modality: Modality, project: str | None) -> Steps[Volume[M]]:
+        request = post("/v1/volumes", body, upload=True, modality=modality, project=project)
         answer = yield from send(request, self._context.retries)
         return Volume(self._context, parsed(VolumeInfo, answer.content))
 

@@ -1,10 +1,13 @@
-"""Arrays as NIfTI-1 files, to be sent."""
+"""Arrays as NIfTI-1 files, to be sent, and as the service sends them."""
 
 import struct
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from sammoe_client._values import Indices
+from sammoe_client.errors import UnexpectedAnswer
 
 _CODES = {
     "uint8": 2,
@@ -20,6 +23,7 @@ _CODES = {
 }
 """NIfTI's numbers of dtypes."""
 
+_HEADER_BYTES = 348
 _MM = 2
 _SCANNER = 1
 
@@ -47,7 +51,7 @@ def nifti(voxels: NDArray[Any], affine: ArrayLike) -> bytes:
         raise ValueError("a volume is an array of three axes and real numbers, with a 4 x 4 affine")
     spacing = np.linalg.norm(matrix[:3, :3], axis=0)
     header = bytearray(352)
-    struct.pack_into("<i", header, 0, 348)
+    struct.pack_into("<i", header, 0, _HEADER_BYTES)
     struct.pack_into("<8h", header, 40, 3, *values.shape, 1, 1, 1, 1)
     struct.pack_into("<2h", header, 70, code, 8 * values.dtype.itemsize)
     struct.pack_into("<8f", header, 76, 1, *spacing, 0, 0, 0, 0)
@@ -58,3 +62,30 @@ def nifti(voxels: NDArray[Any], affine: ArrayLike) -> bytes:
     header[344:348] = b"n+1\0"
     little = values.astype(values.dtype.newbyteorder("<"), copy=False)
     return bytes(header) + little.tobytes(order="F")
+
+
+def voxels_of(content: bytes, shape: Indices) -> NDArray[Any]:
+    """Voxels [i, j, k] of a .nii from the service.
+
+    Parameters
+    ----------
+    shape
+        Of the volume.
+
+    Raises
+    ------
+    UnexpectedAnswer
+        The bytes are no such file.
+    """
+    try:
+        (size,) = struct.unpack_from("<i", content)
+        dims = struct.unpack_from("<4h", content, 40)
+        (code,) = struct.unpack_from("<h", content, 70)
+        (offset,) = struct.unpack_from("<f", content, 108)
+        dtype = np.dtype({number: name for name, number in _CODES.items()}[code])
+        if size != _HEADER_BYTES or dims != (3, *shape):
+            raise ValueError
+        flat = np.frombuffer(content, dtype.newbyteorder("<"), offset=int(offset))
+        return flat.reshape(shape, order="F")
+    except (struct.error, KeyError, ValueError):
+        raise UnexpectedAnswer("The voxels can not be read.") from None

@@ -23,12 +23,16 @@ class Page(Protocol[I_co]):
 
 
 def paged(
-    kind: type[Page[I_co]], path: str, retries: Retries, make: Callable[[I_co], T]
+    kind: type[Page[I_co]],
+    path: str,
+    retries: Retries,
+    make: Callable[[I_co], T],
+    project: str | None = None,
 ) -> Giving[T]:
     """What ``make`` makes of each item of a list, asked for as it is needed."""
     cursor: str | None = None
     while True:
-        answer = yield from send(get(path, cursor=cursor), retries)
+        answer = yield from send(get(path, cursor=cursor, project=project), retries)
         page = parsed(kind, answer.content)
         for item in page.items:
             yield Give(make(item))

@@ -44,6 +44,8 @@ class VolumeInfo:
         ``CT``, ``MR`` or ``unknown``, and who said so: ``tag``, ``rule``, ``user``, ``unknown``.
     source
         None for a scan that is not from DICOM.
+    project
+        Whose members see it; None: its owner alone.
     """
 
     id: str
@@ -56,6 +58,7 @@ class VolumeInfo:
     modality_source: str
     source: Source | None
     warnings: tuple[Doubt, ...]
+    project: str | None
 
 
 @dataclass(frozen=True)
@@ -263,9 +266,21 @@ class SeriesPage:
 
 @dataclass(frozen=True)
 class Embeddings:
-    """How many windows are at hand or being made."""
+    """What is being prepared.
+
+    Attributes
+    ----------
+    windows
+        At hand or being made.
+    covered, mib, minutes
+        Of a whole volume: share of clicks on the body that find one, size of all embeddings, and
+        about how long it takes.
+    """
 
     windows: int
+    covered: float | None
+    mib: float | None
+    minutes: float | None
 
 
 @dataclass(frozen=True)

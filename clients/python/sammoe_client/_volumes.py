@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from sammoe_client._clicks import Click, Place, members
 from sammoe_client._effects import Giving, Steps
 from sammoe_client._methods import Context, Handle, M, call, iterate
-from sammoe_client._nifti import nifti
+from sammoe_client._nifti import nifti, voxels_of
 from sammoe_client._paging import paged
 from sammoe_client._parsing import parsed
-from sammoe_client._requests import delete, file_body, json_body, part, post
+from sammoe_client._requests import PLAIN_NIFTI, delete, file_body, get, json_body, part, post
 from sammoe_client._results import Entry, Merge, Result, result_body
 from sammoe_client._segmentations import (
     OnProgress,
@@ -120,16 +120,39 @@ class Volume(Handle[M]):
         return (yield from fetched(self._context, info, self.info))
 
     @call
-    def warm(self, **place: Unpack[Place]) -> Steps[int]:
-        """Prepare the place of a first click, or the middle; the work goes on behind.
-
-        Returns
-        -------
-        How many windows are at hand or being made.
-        """
-        request = post(f"{self._path}/embeddings", json_body(members(place)))
+    def voxels(self) -> Steps[NDArray[Any]]:
+        """The scan itself, [i, j, k] as masks: intensities, of a CT Hounsfield units."""
+        request = get(f"{self._path}/voxels", accept=PLAIN_NIFTI)
         answer = yield from send(request, self._context.retries)
-        return parsed(Embeddings, answer.content).windows
+        return voxels_of(answer.content, self.shape)
+
+    @call
+    def warm(
+        self,
+        *,
+        extent: Literal["window", "whole"] = "window",
+        budget_mib: int | None = None,
+        **place: Unpack[Place],
+    ) -> Steps[Embeddings]:
+        """Prepare a first click; the work goes on behind.
+
+        Parameters
+        ----------
+        extent
+            ``window``: the place, or the middle; ``whole``: what most clicks on the body would
+            take.
+        budget_mib
+            What all embeddings of a whole volume may take; None: as the service allows.
+
+        Raises
+        ------
+        TooLarge
+            They would take more.
+        """
+        wanted = {**members(place), "extent": extent, "budget_mib": budget_mib}
+        request = post(f"{self._path}/embeddings", json_body(wanted))
+        answer = yield from send(request, self._context.retries)
+        return parsed(Embeddings, answer.content)
 
     @iterate
     def segmentations(self) -> Giving[SegmentationInfo]:

@@ -54,6 +54,7 @@
         │   └── MethodNotAllowed                 method_not_allowed
         ├── TooLarge                             too_large
         ├── Unauthorized                         unauthorized
+        ├── IdentityUnavailable                  identity_unavailable
         ├── Forbidden                            forbidden
         │   └── OriginRefused                    origin_refused
         ├── NotFound                             not_found
@@ -68,12 +69,15 @@
         │   └── StructuresOverlap                structures_overlap
         ├── EngineError                          engine_unavailable
         │   ├── EngineBusy                       engine_busy
+        │   ├── DeadlineExceeded                 deadline_exceeded
         │   └── EngineOutputInvalid              engine_output_invalid
         ├── PacsError                            pacs_failed
         │   ├── NotStored                        not_stored
         │   └── PacsUnavailable                  pacs_unavailable
         ├── StoreUnavailable                     store_unavailable
+        ├── AuditUnavailable                     audit_unavailable
         ├── QuotaExceeded                        quota_exceeded
+        ├── RateExceeded                         rate_exceeded
         ├── Overloaded                           overloaded
         └── InternalServerError              internal_server_error
 
@@ -447,6 +451,12 @@ class Unauthorized(Refused):
     code = "unauthorized"
 
 
+class IdentityUnavailable(Refused):
+    """Who calls can not be checked now: the issuer of tokens can not be reached."""
+
+    code = "identity_unavailable"
+
+
 class Forbidden(Refused):
     """Known, but not allowed."""
 
@@ -531,6 +541,12 @@ class EngineBusy(EngineError):
     code = "engine_busy"
 
 
+class DeadlineExceeded(EngineError):
+    """There was no answer in time; the work has been stopped."""
+
+    code = "deadline_exceeded"
+
+
 class EngineOutputInvalid(EngineError):
     """The engine answered with the wrong shape, or with NaN or Inf."""
 
@@ -561,10 +577,22 @@ class StoreUnavailable(Refused):
     code = "store_unavailable"
 
 
+class AuditUnavailable(Refused):
+    """The audit log can not be written, and nothing is changed without it."""
+
+    code = "audit_unavailable"
+
+
 class QuotaExceeded(Refused):
     """The principal has no room left in the store."""
 
     code = "quota_exceeded"
+
+
+class RateExceeded(Refused):
+    """The principal asks for more in a minute than it may."""
+
+    code = "rate_exceeded"
 
 
 class Overloaded(Refused):

@@ -126,6 +126,11 @@ def test_arrays_are_sent_as_nifti(dtype: str) -> None:
     read = read_nifti(BytesIO(_nifti.nifti(voxels[::-1], affine)), ReadLimits())
     np.testing.assert_array_equal(read.voxels, voxels[::-1])
     np.testing.assert_allclose(read.geometry.affine, affine)
+    sent = _nifti.nifti(voxels, affine)
+    np.testing.assert_array_equal(_nifti.voxels_of(sent, (5, 6, 7)), voxels)
+    for odd in (sent[:-1], sent[:100], b"x" + sent[1:]):
+        with pytest.raises(errors.UnexpectedAnswer):
+            _nifti.voxels_of(odd, (5, 6, 7))
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ VOLUME = {
     "modality_source": "rule",
     "source": None,
     "warnings": [],
+    "project": None,
     "of_a_newer_service": 1,
 }
 BUSY = (429, {"Retry-After": "3"}, {"code": "engine_busy", "detail": "Later."})
