@@ -50,12 +50,16 @@ class Click(Place, total=False):
         Whether the mask is followed where it goes on beyond a window; default True.
     max_windows
         How many windows may be looked at; default 8.
+    zoom
+        Whether a first prompt of points that outgrows its windows may be looked at at a coarser
+        spacing, too; default False.
     """
 
     expert: str
     tau: float
     extend: bool
     max_windows: int
+    zoom: bool
 
 
 def members(click: Mapping[str, Any]) -> dict[str, Any]:
