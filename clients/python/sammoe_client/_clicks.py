@@ -51,7 +51,8 @@ class Click(Place, total=False):
     max_windows
         How many windows may be looked at; default 8.
     zoom
-        Whether what is large may be looked at at the next coarser spacing, too; default False.
+        Whether a first prompt of points that outgrows its windows may be looked at at a coarser
+        spacing, too; default False.
     """
 
     expert: str
