@@ -19,7 +19,8 @@ from tests.faults.cases import CASES, Case
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 TESTS: Final = Path(__file__).resolve().parents[1]
 
-KEPT: Final = PAGE.parents[1] / ".reliability.json"
+KEPT: Final = Path(__file__).with_name("seen.json")
+"""What was seen last, test by test."""
 
 _CASE: Final = "fault"
 _SEEN: Final = "seen"
@@ -44,7 +45,7 @@ class Sight:
 class Reliability:
     """Pytest plugin: collects what tests show of cases; writes the page where it is told to.
 
-    What was seen is kept in a file beside the project's, so that the tests may be run in parts.
+    What was seen is kept in `KEPT`, so that the tests may be run in parts, as where some are new.
     """
 
     def __init__(self, *, write: bool) -> None:

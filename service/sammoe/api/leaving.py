@@ -1,7 +1,7 @@
 """Work for a client that is there: stopped when it goes away, or when it takes too long."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -39,13 +39,34 @@ async def while_wanted(request: Request, work: Coroutine[Any, Any, T], seconds: 
             return task.result()
         if gone in done:
             raise ClientDisconnect
-        raise DeadlineExceeded(
-            f"There was no answer within {seconds:.0f} s: ask for fewer windows, or try again."
-        )
+        raise _too_late(seconds)
     finally:
         task.cancel()
         gone.cancel()
         await asyncio.wait({task, gone})
+
+
+async def in_time(work: Awaitable[T], seconds: float) -> T:
+    """What ``work`` returns, or raises, where something else looks after the client.
+
+    Raises
+    ------
+    DeadlineExceeded
+        It took longer.
+    """
+    try:
+        async with asyncio.timeout(seconds) as deadline:
+            return await work
+    except TimeoutError:
+        if deadline.expired():
+            raise _too_late(seconds) from None
+        raise
+
+
+def _too_late(seconds: float) -> DeadlineExceeded:
+    return DeadlineExceeded(
+        f"There was no answer within {seconds:.0f} s: ask for fewer windows, or try again."
+    )
 
 
 async def _gone(request: Request) -> None:

@@ -15,6 +15,7 @@ from sammoe.api.documentation import answer, file_body, json_body, keyed, mask, 
 from sammoe.api.events import check_unkeyed, stream
 from sammoe.api.examples import SEGMENTATION_ID
 from sammoe.api.idempotency import REPLAYED, Made
+from sammoe.api.leaving import in_time
 from sammoe.api.negotiation import (
     ANSWERS,
     EVENTS,
@@ -100,10 +101,13 @@ async def segment(call: Caller, volume_id: str) -> Response:
         call.note(segmentation=made.record.id)
         return made
 
+    async def work_in_time(render: Render, progress: Progress) -> Segmented:
+        return await in_time(work(render, progress), call.services.settings.deadline_seconds)
+
     if form == EVENTS:
         check_unkeyed(call)
         volume = await call.workspace.get_volume(owner, volume_id)
-        return stream(call, growing(volume, work), 201)
+        return stream(call, growing(volume, work_in_time), 201)
 
     async def make(name: str) -> Made:
         made = await work(_RENDER.get(form), name=name)

@@ -85,7 +85,8 @@ def _added(call: Call, record: VolumeRecord, is_new: bool) -> Made:
 @router.get(
     "/v1/volumes",
     operation_id="listVolumes",
-    responses=answer(200, "a page of the list", VolumePage, examples.VOLUMES) | refusals(406, 429),
+    responses=answer(200, "a page of the list", VolumePage, examples.VOLUMES)
+    | refusals(404, 406, 429),
 )
 async def list_volumes(call: QueryCaller, query: Annotated[VolumesQuery, Query()]) -> Response:
     """The caller's own volumes, or those that the members of a project share; newest first."""

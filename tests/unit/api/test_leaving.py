@@ -4,7 +4,7 @@ import pytest
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from sammoe.api.leaving import while_wanted
+from sammoe.api.leaving import in_time, while_wanted
 from sammoe.errors import DeadlineExceeded, NotFound
 
 
@@ -81,3 +81,16 @@ async def test_a_request_that_is_cancelled_stops_the_work() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert work.stopped
+
+
+async def test_a_stream_has_a_deadline_too() -> None:
+    work = Work()
+    with pytest.raises(DeadlineExceeded):
+        await in_time(work(), 0.01)
+    assert work.stopped
+    with pytest.raises(TimeoutError):
+        await in_time(_broken(), 60.0)
+
+
+async def _broken() -> None:
+    raise TimeoutError
