@@ -19,7 +19,7 @@ export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
 .PHONY: help demo viewer ohif triton secrets test reliability fuzz check check-tensorrt \
-	bench-gpu lock environment check-kubernetes load soak ratios sbom soup audit
+	check-kubernetes load soak ratios sbom soup audit bench-gpu lock environment
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
