@@ -127,6 +127,7 @@ def test_make_lists_its_targets() -> None:
         "triton",
         "secrets",
         "test",
+        "fuzz",
         "reliability",
         "check",
         "check-tensorrt",
