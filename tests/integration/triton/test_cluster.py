@@ -1,8 +1,10 @@
 """Three front ends behind nginx, two Tritons and a Redis, for real; some of it is killed."""
 
+import re
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -16,6 +18,7 @@ from tests.integration.triton.server import until
 
 OCTETS = {"Content-Type": "application/octet-stream"}
 VOLUMES = 6
+DASHBOARD = Path(__file__).resolve().parents[3] / "deploy" / "grafana" / "sammoe.json"
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +87,12 @@ def test_nothing_is_lost_and_nothing_is_made_twice(
     assert users.lost == []
     kept = [name for volume in volumes for name in segmentations(http, volume)]
     assert sorted(users.made.values()) == sorted(kept)
+
+
+def test_the_dashboard_names_metrics_that_triton_has(whole: Cluster, http: httpx.Client) -> None:
+    click(http, add(http, 0))
+    url = f"http://127.0.0.1:{whole.tritons[1].ports[2]}/metrics"
+    named = set(re.findall(r"\bnv_[a-z_]+", DASHBOARD.read_text()))
+    assert named
+    exposed = httpx.get(url).text
+    assert [name for name in named if f"# TYPE {name} " not in exposed] == []
