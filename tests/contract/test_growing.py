@@ -62,6 +62,7 @@ async def test_answer_in_steps_is_the_answer(service: Service) -> None:
     volume = await long_scan(service)
     answer = await service.click(volume, headers={"Accept": EVENTS}, **TWO)
     assert (answer.status_code, answer.headers["Content-Type"].split(";")[0]) == (201, EVENTS)
+    assert answer.headers["X-Accel-Buffering"] == "no"
     (first, step), (last, found) = events(answer.text)
     assert (first, last) == ("progress", "segmentation")
     assert step["windows"] == 1

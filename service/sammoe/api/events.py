@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Final
 
 from starlette.responses import Response, StreamingResponse
 
@@ -17,6 +17,9 @@ from sammoe.telemetry import log_failure
 Steps = AsyncGenerator[tuple[str, dict[str, Any]], None]
 """Names and data of events; closed when the client goes away."""
 
+_AT_ONCE: Final = {"X-Accel-Buffering": "no"}
+"""Tells nginx to pass each event on as it comes, however it is set."""
+
 
 def check_unkeyed(call: Call) -> None:
     """Refuse an Idempotency-Key: a stream can not be answered again."""
@@ -26,7 +29,7 @@ def check_unkeyed(call: Call) -> None:
 
 def stream(call: Call, steps: Steps, status: int) -> Response:
     """Answer with events as the steps come."""
-    return StreamingResponse(_events(call, steps), status, media_type=EVENTS)
+    return StreamingResponse(_events(call, steps), status, _AT_ONCE, EVENTS)
 
 
 async def _events(call: Call, steps: Steps) -> AsyncIterator[bytes]:

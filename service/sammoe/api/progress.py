@@ -5,16 +5,13 @@ one ``segmentation``. Their data are JSON; masks are packed, in base64.
 import asyncio
 import base64
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any
 
 from sammoe.api.answers import SegmentationOut
 from sammoe.api.events import Steps
 from sammoe.segmentation import Grown, Progress, Render, Segmented
 from sammoe.store import VolumeRecord
 from sammoe.volume.packed import pack
-
-_AT_ONCE: Final = {"X-Accel-Buffering": "no"}
-"""Tells nginx to pass each event on as it comes, however it is set."""
 
 Work = Callable[[Render, Progress], Awaitable[Segmented]]
 
