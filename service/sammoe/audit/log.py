@@ -130,12 +130,14 @@ class AuditLog:
         going = True
         while going:
             going = self._take()
+            told = list(self._kept)
             try:
                 self._works = self._try()
             except Exception as error:  # a fault of ours, which must leave nobody waiting
                 log_failure("audit", error)
                 self._works = False
-            for waiting in self._kept:
+            # Only now: who waited may ask at once whether the log works.
+            for waiting in told:
                 _finish(waiting)
         if self._chain is not None:
             self._chain.close()
@@ -178,8 +180,6 @@ class AuditLog:
                 self._chain.close()
                 self._chain = None
             return False
-        for waiting in self._kept:
-            _finish(waiting)
         self._kept.clear()
         self._lost = 0
         return True

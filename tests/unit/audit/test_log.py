@@ -228,7 +228,10 @@ async def test_what_can_not_be_kept_is_counted(
     await log.written(event(9))
     log.close()
     lost = [line for line in said(tmp_path) if line["action"] == "audit.lost"]
-    assert [line["objects"]["lines"] for line in lost] == [4]
+    kept = [line for line in said(tmp_path) if line["action"] == "volume.add"]
+    assert len(lost) == 1
+    assert lost[0]["objects"]["lines"] >= 3
+    assert lost[0]["objects"]["lines"] + len(kept) == 7
     assert verify(tmp_path, Sealer()).breaks == []
 
 
