@@ -270,7 +270,7 @@ async def test_a_whole_scan_beyond_the_budget_is_refused(
     service: Service, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = f"/v1/volumes/{await service.volume()}/embeddings"
-    monkeypatch.setattr(workspace, "warm_budget", 100)
+    monkeypatch.setattr(workspace.warmer, "budget_bytes", 100)
     for accept in ("application/json", EVENTS):
         whole = {"extent": "whole", "budget_mib": 64}
         answer = await service.http.post(path, json=whole, headers={"Accept": accept})

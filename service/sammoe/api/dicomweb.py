@@ -65,7 +65,7 @@ async def warm_study(call: Caller) -> Response:
     call.note(study=asked.study)
 
     async def make() -> Made:
-        waiting = await call.workspace.warm_study(
+        waiting = await call.workspace.warmer.warm_study(
             call.principal, asked.study, settings.upload_limit, asked.server
         )
         return json_answer(StudyOut(waiting=waiting), 202), None

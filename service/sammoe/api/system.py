@@ -48,7 +48,7 @@ async def get_readiness(request: Request) -> Response:
     workspace = services.workspace
     if services.audit is not None:
         services.audit.check()
-    await workspace.check_ready()
+    await workspace.health.check()
     words = ["ready"]
     if workspace.shared is not None and workspace.shared.counters.away:
         words.append("without Redis")

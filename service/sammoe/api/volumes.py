@@ -176,10 +176,10 @@ async def warm_volume(call: Caller, volume_id: str) -> Response:
     async def make() -> Made:
         if whole:
             planned, told = await _planned(call, owner, volume_id, asked)
-            call.workspace.warm_later(owner, volume_id, planned)
+            call.workspace.warmer.warm_later(owner, volume_id, planned)
         else:
             prompt = asked.prompt_or_none()
-            windows = await call.workspace.warm(owner, volume_id, prompt, asked.spacing)
+            windows = await call.workspace.warmer.warm(owner, volume_id, prompt, asked.spacing)
             told = EmbeddingsOut(windows=windows)
         return json_answer(told, 202), volume_id
 
@@ -193,10 +193,9 @@ async def warm_volume(call: Caller, volume_id: str) -> Response:
 async def _planned(
     call: Call, owner: str, volume_id: str, asked: EmbeddingsIn
 ) -> tuple[WarmUp, EmbeddingsOut]:
-    workspace = call.workspace
-    budget = asked.budget(workspace.warm_budget)
-    planned = await workspace.plan_warm_up(owner, volume_id, budget)
-    return planned, EmbeddingsOut.of(planned, await workspace.encode_seconds())
+    warmer = call.workspace.warmer
+    planned = await warmer.plan(owner, volume_id, asked.budget(warmer.budget_bytes))
+    return planned, EmbeddingsOut.of(planned, await warmer.encode_seconds())
 
 
 async def _warming(
@@ -205,7 +204,7 @@ async def _warming(
     """An event ``plan``, then one ``progress`` for each window, and ``warmed`` after the last."""
     yield "plan", told.model_dump(mode="json")
     done = 0
-    async for _ in call.workspace.warm_whole(owner, volume_id, planned):
+    async for _ in call.workspace.warmer.warm_whole(owner, volume_id, planned):
         done += 1
         yield "progress", {"windows": done}
     yield "warmed", {"windows": done}

@@ -78,7 +78,7 @@ async def _run(args: argparse.Namespace, redis_url: str) -> None:
                 )
             windows = sum(len(one.warm_up.windows) for one in planned)
             size = sum(one.warm_up.size for one in planned)
-            minutes = windows * await workspace.encode_seconds() / 60
+            minutes = windows * await workspace.warmer.encode_seconds() / 60
             print(f"in all: {windows} windows, about {minutes:.1f} minutes, {size / _MIB:.0f} MiB")
             if size > args.budget_mib * _MIB:
                 raise TooLarge(
@@ -96,14 +96,14 @@ async def _plan(workspace: Workspace, path: Path, modality: str) -> _Planned:
         filename=path.name,
         modality=modality,  # type: ignore[arg-type]
     )
-    return _Planned(path, volume, await workspace.plan_warm_up(_PRINCIPAL, volume.id))
+    return _Planned(path, volume, await workspace.warmer.plan(_PRINCIPAL, volume.id))
 
 
 async def _warm(workspace: Workspace, planned: list[_Planned], windows: int) -> None:
     before = time.perf_counter()
     with tqdm(total=windows, unit="window", delay=PATIENCE_SECONDS, leave=False) as bar:
         for one in planned:
-            async for _ in workspace.warm_whole(_PRINCIPAL, one.volume.id, one.warm_up):
+            async for _ in workspace.warmer.warm_whole(_PRINCIPAL, one.volume.id, one.warm_up):
                 bar.update()
     shared = workspace.shared
     counters = None if shared is None else shared.counters

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class Scans(Protocol):
-    """What a workspace does of it."""
+    """Where scans come from: of a workspace, this much."""
 
     pacs: Pacs
 
@@ -29,7 +29,11 @@ class Scans(Protocol):
         self, principal: str, pull: Pull, limit: int
     ) -> tuple[VolumeRecord, bool]: ...
 
-    async def plan_warm_up(self, principal: str, volume_id: str, budget_bytes: int) -> WarmUp: ...
+
+class Warms(Protocol):
+    """What embeds them: of a `Warmer`, this much."""
+
+    async def plan(self, principal: str, volume_id: str, budget_bytes: int) -> WarmUp: ...
 
     def warm_whole(
         self, principal: str, volume_id: str, planned: WarmUp
@@ -65,8 +69,9 @@ class Prefetcher:
         Most that the embeddings of a study's scan may take.
     """
 
-    def __init__(self, scans: Scans, budget_bytes: int) -> None:
+    def __init__(self, scans: Scans, warmer: Warms, budget_bytes: int) -> None:
         self._scans = scans
+        self._warmer = warmer
         self._budget_bytes = budget_bytes
         self._queue: asyncio.Queue[_Study | _Scan] = asyncio.Queue(_WAITING)
         self._task: asyncio.Task[None] | None = None
@@ -135,12 +140,12 @@ class Prefetcher:
     async def _warm(self, principal: str, volume_id: str) -> None:
         """The windows that most clicks would take; only the middle one where they are too many."""
         try:
-            planned = await self._scans.plan_warm_up(principal, volume_id, self._budget_bytes)
+            planned = await self._warmer.plan(principal, volume_id, self._budget_bytes)
         except TooLarge:
-            await self._scans.warm(principal, volume_id)
+            await self._warmer.warm(principal, volume_id)
         else:
             await self._embed(principal, volume_id, planned)
 
     async def _embed(self, principal: str, volume_id: str, planned: WarmUp) -> None:
-        async for _ in self._scans.warm_whole(principal, volume_id, planned):
+        async for _ in self._warmer.warm_whole(principal, volume_id, planned):
             pass

@@ -39,7 +39,9 @@ class Upkeep:
         tasks = [
             asyncio.create_task(_repeat("look", self._look, self._times.look)),
             asyncio.create_task(_repeat("tidy", self._tidy, self._times.tidy)),
-            asyncio.create_task(_repeat("health", self._workspace.check_ready, self._times.health)),
+            asyncio.create_task(
+                _repeat("health", self._workspace.health.check, self._times.health)
+            ),
         ]
         try:
             yield

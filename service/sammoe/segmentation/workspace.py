@@ -1,12 +1,11 @@
 """The use cases: add a volume, warm it up, segment, refine, undo, delete. Knows no HTTP."""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +14,8 @@ from sammoe.bundle import Bundle
 from sammoe.engine import AUTO, Choice, Engine, Load, WorkerPool
 from sammoe.errors import (
     Conflict,
-    DeadlineExceeded,
-    EngineBusy,
-    EngineError,
-    NoForeground,
     NotFound,
-    RateExceeded,
-    SammoeError,
     StoreUnavailable,
-    TooLarge,
 )
 from sammoe.pacs import Pacs
 from sammoe.segmentation.adding import ModalityAsked, Upload, add_volume, keep_volume
@@ -32,16 +24,15 @@ from sammoe.segmentation.answers import Segmented
 from sammoe.segmentation.clicking import Click, Render
 from sammoe.segmentation.forgetting import Forgetting
 from sammoe.segmentation.grown import Extent, Progress
+from sammoe.segmentation.health import Health
 from sammoe.segmentation.parents import ANSWER, Candidate, field_of
-from sammoe.segmentation.planning import window_to_warm
-from sammoe.segmentation.prefetching import Prefetcher
 from sammoe.segmentation.priors import given_mask, keep_mask
 from sammoe.segmentation.prompt import Prompt
 from sammoe.segmentation.pulling import Pull
 from sammoe.segmentation.replays import Replays
 from sammoe.segmentation.results import Results
 from sammoe.segmentation.served import Served
-from sammoe.segmentation.warming import WarmUp, warm_up
+from sammoe.segmentation.warmer import Warmer
 from sammoe.store import (
     EmbeddingCache,
     Page,
@@ -58,16 +49,8 @@ from sammoe.volume.limits import ReadLimits
 from sammoe.volume.measure import Measures, measure
 from sammoe.volume.paste import Pasted
 from sammoe.volume.volume import Volume
-from sammoe.volume.window import Window
 
 T = TypeVar("T")
-
-_READY_SECONDS: Final = 5.0
-"""How long engine and store may take to say that they can answer and be written."""
-
-_MIB = 1 << 20
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -109,32 +92,6 @@ class Swaps:
     awaited: str | None = None
 
 
-@dataclass
-class Health:
-    """Whether the engine and the store were fit for clicks when that was last looked at."""
-
-    engine: bool = True
-    store: bool = True
-
-    async def of_engine(self, check: Awaitable[None]) -> None:
-        """Look, and note what was found; what ``check`` raises is raised."""
-        try:
-            await check
-        except SammoeError:
-            self.engine = False
-            raise
-        self.engine = True
-
-    async def of_store(self, check: Awaitable[None]) -> None:
-        """The same of the store."""
-        try:
-            await check
-        except SammoeError:
-            self.store = False
-            raise
-        self.store = True
-
-
 class Workspace:
     """What a principal can do. Every method may raise `StoreUnavailable` or `EngineBusy`.
 
@@ -151,14 +108,13 @@ class Workspace:
     results
         What a principal can do with results.
     health
-        What `check_ready` found last.
+        Whether clicks can be answered.
     swaps
         How often another bundle took over or was refused, and which one should answer and does not.
     forgetting
         Keeps copies in step with deletions.
-    warm_budget
-        Bytes that the embeddings of one scan may take where nobody says how many: half of their
-        memory.
+    warmer
+        Embeds what was not clicked on yet; of one scan, up to half of the memory for embeddings.
     """
 
     def __init__(
@@ -175,7 +131,7 @@ class Workspace:
         self.cache = cache
         self.shared = shared
         self.swaps = Swaps()
-        self.health = Health()
+        self.health = Health(lambda: self.engine, store)
         self._observers: list[Callable[[Segmented], None]] = []
         self.pacs = pacs or Pacs(())
         self._limits = limits
@@ -188,11 +144,15 @@ class Workspace:
         self._served = self._serve(engine)
         self._replays = Replays(store, self._clicks)
         self.results = Results(store, lambda: self.bundle, self._mask, self._clicks, self._scans)
-        self._looking: asyncio.Task[None] | None = None
-        self._background: set[asyncio.Task[None]] = set()
-        # Who clicks on another scan meanwhile keeps what was embedded for that.
-        self.warm_budget = cache.limit_bytes // 2
-        self._prefetcher = Prefetcher(self, self.warm_budget)
+        self.warmer = Warmer(
+            self,
+            store,
+            lambda: self._served,
+            self._scans,
+            limits.warming,
+            # Who clicks on another scan meanwhile keeps what was embedded for that.
+            cache.limit_bytes // 2,
+        )
 
     @property
     def engine(self) -> Engine:
@@ -218,45 +178,6 @@ class Workspace:
         """Call ``tell`` with each segmentation that is made from now on, whoever asked for it."""
         self._observers.append(tell)
 
-    async def check_ready(self) -> None:
-        """Return when clicks can be answered: the engine is ready, and the store can be written.
-
-        Those who ask at once share one look.
-
-        Raises
-        ------
-        StoreUnavailable, EngineError
-            They can not be; or the store does not say so in time.
-        """
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look())
-            self._looking.add_done_callback(_seen)
-        await asyncio.shield(self._looking)
-
-    async def _look(self) -> None:
-        looks = await asyncio.gather(
-            self.health.of_engine(self._engine_answers()),
-            self.health.of_store(self._store_answers()),
-            return_exceptions=True,
-        )
-        for found in looks:
-            if found is not None:
-                raise found
-
-    async def _engine_answers(self) -> None:
-        try:
-            async with asyncio.timeout(_READY_SECONDS):
-                await self._served.engine.check_ready()
-        except (TimeoutError, DeadlineExceeded):
-            raise EngineError("The engine does not answer in time.") from None
-
-    async def _store_answers(self) -> None:
-        try:
-            async with asyncio.timeout(_READY_SECONDS):
-                await asyncio.to_thread(self.store.check)
-        except TimeoutError:
-            raise StoreUnavailable("The store does not answer in time.") from None
-
     async def switch(self, engine: Engine) -> None:
         """Let another engine answer from now on.
 
@@ -269,10 +190,7 @@ class Workspace:
 
     async def close(self) -> None:
         """Stop background work and free the threads; calls under way are finished first."""
-        await self._prefetcher.close()
-        for task in self._background:
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await self.warmer.close()
         await asyncio.gather(self._clicks.close(), self._scans.close(), self._served.close())
 
     async def add_volume(
@@ -401,102 +319,6 @@ class Workspace:
         await self._short(lambda: self.store.volumes.delete(principal, volume_id))
         with suppress(StoreUnavailable):  # it is deleted; the next look makes up for this one
             await self.forgetting.look()
-
-    async def warm(
-        self,
-        principal: str,
-        volume_id: str,
-        prompt: Prompt | None = None,
-        spacing: float | None = None,
-    ) -> int:
-        """Embed in the background the window that a first click would take.
-
-        Parameters
-        ----------
-        prompt
-            The click; without one, the volume's middle is taken.
-        spacing
-            Model-grid spacing in mm in place of the modality's default; not with a box, which says
-            its own scale.
-
-        Returns
-        -------
-        Number of windows that will be there.
-
-        Raises
-        ------
-        PromptInvalid, InvalidInput
-            The prompt can not be used, or the bundle has no such spacing.
-        EngineBusy
-            Too many windows wait.
-        """
-        volume = await self.get_volume(principal, volume_id)
-        window = window_to_warm(volume, prompt, spacing, self._served.rule)
-        if len(self._background) >= self._limits.warming:
-            raise EngineBusy(f"{self._limits.warming} windows wait to be embedded; try again.")
-        task = asyncio.create_task(self._embed(volume, window))
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-        return 1
-
-    async def warm_study(
-        self, principal: str, study: str, limit: int, server: str | None = None
-    ) -> int:
-        """Pull in the background the scans of a study, and warm each; see `Prefetcher.add`."""
-        return self._prefetcher.add(principal, study, limit, server)
-
-    def warm_later(self, principal: str, volume_id: str, planned: WarmUp) -> None:
-        """`warm_whole` in the background, after the scans and studies that wait."""
-        self._prefetcher.add_scan(principal, volume_id, planned)
-
-    async def plan_warm_up(
-        self, principal: str, volume_id: str, budget_bytes: int | None = None
-    ) -> WarmUp:
-        """Say which windows of a scan `warm_whole` shall embed: those that most clicks would take.
-
-        Parameters
-        ----------
-        budget_bytes
-            For all of their embeddings; None: whatever it takes.
-
-        Raises
-        ------
-        TooLarge
-            They would take more.
-        """
-        volume = await self.get_volume(principal, volume_id)
-        rule, model = self._served.rule, self.bundle.manifest.model
-        embedding_bytes = 2 * model.embedding_channels * model.grid**3
-        ran = await self._scans.run(
-            lambda: warm_up(volume, self.store.volumes.voxels(volume), rule, embedding_bytes)
-        )
-        planned = ran.value
-        if budget_bytes is not None and planned.size > budget_bytes:
-            raise TooLarge(
-                f"The embeddings of {len(planned.windows)} windows take"
-                f" {planned.size / _MIB:.1f} MiB, and {budget_bytes / _MIB:.1f} MiB are allowed."
-            )
-        return planned
-
-    async def encode_seconds(self) -> float:
-        """How long the engine that answers now takes for a window, by trying once."""
-        with self._served.used() as served:
-            return await served.encode_seconds()
-
-    async def warm_whole(
-        self, principal: str, volume_id: str, planned: WarmUp
-    ) -> AsyncIterator[Window]:
-        """Embed the windows that were planned, one after the other.
-
-        Yields
-        ------
-        Each window that is there.
-        """
-        volume = await self.get_volume(principal, volume_id)
-        for window in planned.windows:
-            with suppress(NoForeground):
-                await self._warm_one(volume, window)
-            yield window
 
     async def segment(
         self,
@@ -692,22 +514,6 @@ class Workspace:
             scans=self._scans,
         )
 
-    async def _embed(self, volume: VolumeRecord, window: Window) -> None:
-        try:
-            await self._warm_one(volume, window)
-        except SammoeError as error:
-            _log.warning("a window was not embedded in the background: %s", error.code)
-
-    async def _warm_one(self, volume: VolumeRecord, window: Window) -> None:
-        """Embed a window that nobody waits for, when its owner may have one embedded again."""
-        while True:
-            try:
-                with self._served.used() as served:
-                    await served.embedder.embed(volume, window, warming=True)
-                return
-            except RateExceeded as error:
-                await asyncio.sleep(error.retry_seconds)
-
     def _mask(
         self, principal: str, name: str, candidate: Candidate = "fused"
     ) -> tuple[Pasted, VolumeRecord]:
@@ -718,9 +524,3 @@ class Workspace:
     def _answer(self, principal: str, name: str) -> tuple[Pasted, Geometry]:
         pasted, volume = self._mask(principal, name)
         return pasted, volume.geometry
-
-
-def _seen(task: asyncio.Task[None]) -> None:
-    """Look at a failure that nobody may be left to see, so that asyncio does not complain."""
-    if not task.cancelled():
-        task.exception()

@@ -18,7 +18,7 @@ PLANNED = WarmUp((Window(1.5, (0, 0, 0), 32), Window(1.5, (16, 0, 0), 32)), 1.0,
 
 
 class Scans:
-    """Stands for a workspace: study ``1.N`` has a CT, an MR and a PET."""
+    """Stands for a workspace and its warmer: study ``1.N`` has a CT, an MR and a PET."""
 
     def __init__(self) -> None:
         self.pacs: Any = self
@@ -48,7 +48,7 @@ class Scans:
             raise DicomSlicesMissing("a gap")
         return type("Volume", (), {"id": pull.series}), True
 
-    async def plan_warm_up(self, principal: str, volume_id: str, budget_bytes: int) -> WarmUp:
+    async def plan(self, principal: str, volume_id: str, budget_bytes: int) -> WarmUp:
         assert budget_bytes == 9
         if volume_id == "1.2.MR":
             raise TooLarge("more windows than the budget has room for")
@@ -68,7 +68,7 @@ class Scans:
 
 async def test_every_scan_of_every_study_is_warmed() -> None:
     scans = Scans()
-    prefetcher = Prefetcher(scans, 9)
+    prefetcher = Prefetcher(scans, scans, 9)
     waiting = [prefetcher.add("alice", uid, 7, None) for uid in ("1.1", "1.9", "1.2")]
     async with asyncio.timeout(10):
         while len(scans.done) < 3:
@@ -81,7 +81,7 @@ async def test_every_scan_of_every_study_is_warmed() -> None:
 
 async def test_scans_wait_in_the_same_line() -> None:
     scans = Scans()
-    prefetcher = Prefetcher(scans, 9)
+    prefetcher = Prefetcher(scans, scans, 9)
     assert prefetcher.add("alice", "1.1", 7, None) == 1
     assert prefetcher.add_scan("bob", "volume", PLANNED) == 2
     async with asyncio.timeout(10):
@@ -93,7 +93,8 @@ async def test_scans_wait_in_the_same_line() -> None:
 
 async def test_only_so_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefetching, "_WAITING", 2)
-    prefetcher = Prefetcher(Scans(), 9)
+    scans = Scans()
+    prefetcher = Prefetcher(scans, scans, 9)
     prefetcher.add("alice", "1.1", 7, None)
     prefetcher.add("alice", "1.2", 7, None)
     with pytest.raises(EngineBusy):
@@ -101,4 +102,4 @@ async def test_only_so_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PacsUnknown):
         prefetcher.add("alice", "1.1", 7, "other")
     await prefetcher.close()
-    await Prefetcher(Scans(), 9).close()
+    await Prefetcher(scans, scans, 9).close()

@@ -86,7 +86,7 @@ async def test_nothing_is_there_for_another_principal(
     for call in (
         workspace.get_volume("bob", volume.id),
         workspace.delete_volume("bob", volume.id),
-        workspace.warm("bob", volume.id),
+        workspace.warmer.warm("bob", volume.id),
         workspace.segment("bob", volume.id, CLICK),
         workspace.list_segmentations("bob", volume.id),
         workspace.get_segmentation("bob", name),
@@ -162,17 +162,17 @@ async def test_every_candidate_that_was_made_can_be_fetched(
 
 async def settled(workspace: Workspace) -> None:
     """Wait for what goes on in the background."""
-    await asyncio.wait_for(asyncio.gather(*workspace._background), 30)
+    await asyncio.wait_for(asyncio.gather(*workspace.warmer._background), 30)
 
 
 async def test_warmed_window_is_a_hit(
     workspace: Workspace, volume: VolumeRecord, cache: EmbeddingCache
 ) -> None:
-    assert await workspace.warm(OWNER, volume.id, CLICK) == 1
+    assert await workspace.warmer.warm(OWNER, volume.id, CLICK) == 1
     await settled(workspace)
     made = await workspace.segment(OWNER, volume.id, CLICK)
     assert made.timings.cache == "hit"
-    assert await workspace.warm(OWNER, volume.id, spacing=3.0) == 1
+    assert await workspace.warmer.warm(OWNER, volume.id, spacing=3.0) == 1
     await settled(workspace)
     assert cache.counters.entries == 2
 
@@ -192,7 +192,7 @@ async def test_nothing_to_see_in_the_background_is_logged_only(
     volume, _ = await workspace.add_volume(OWNER, path, modality="MR")
     prompt = Prompt((Point(70, 50, 50),))
     with caplog.at_level(logging.WARNING, "sammoe.segmentation"):
-        await workspace.warm(OWNER, volume.id, prompt)
+        await workspace.warmer.warm(OWNER, volume.id, prompt)
         await settled(workspace)
     assert [record.getMessage().split()[-1] for record in caplog.records] == ["no_foreground"]
     with pytest.raises(NoForeground):
@@ -205,8 +205,8 @@ async def test_closing_ends_the_background_work(
     watched = WatchedEngine(engine, opened=False)
     workspace = Workspace(watched, store, cache)
     volume, _ = await workspace.add_volume(OWNER, scan)
-    await workspace.warm(OWNER, volume.id)
-    (task,) = workspace._background
+    await workspace.warmer.warm(OWNER, volume.id)
+    (task,) = workspace.warmer._background
     while not watched.encodes:
         await asyncio.sleep(0.01)
     await workspace.close()
