@@ -51,7 +51,6 @@ ENV PATH=/opt/sammoe/bin:$PATH \
     SAMMOE_BUNDLE=/opt/sammoe/model_repo \
     SAMMOE_HOST=0.0.0.0 \
     SAMMOE_LOG_FORMAT=json \
-    MALLOC_ARENA_MAX=2 \
     SAMMOE_STATE=/var/lib/sammoe
 USER 10001:10001
 VOLUME /var/lib/sammoe
