@@ -7,6 +7,7 @@ was found interesting stays in ``.fuzz/NAME`` for the next time.
 """
 
 import argparse
+import resource
 import sys
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +19,7 @@ with atheris.instrument_imports(include=["sammoe.volume", "sammoe.store", "pydic
 
 _SLOW_SECONDS = 20
 _MEMORY_MIB = 2048
+"""Beyond what a process begins with: the most that its parent had counts as its own."""
 
 
 def main() -> None:
@@ -32,7 +34,8 @@ def main() -> None:
     for seed in target.seeds():
         (corpus / sha256(seed).hexdigest()).write_bytes(seed)
     words = [sys.argv[0], str(corpus), f"-max_total_time={args.seconds}"]
-    words += [f"-timeout={_SLOW_SECONDS}", f"-rss_limit_mb={_MEMORY_MIB}", "-max_len=65536"]
+    memory = _MEMORY_MIB + resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    words += [f"-timeout={_SLOW_SECONDS}", f"-rss_limit_mb={memory}", "-max_len=65536"]
     words += [f"-artifact_prefix={args.corpus}/", "-print_final_stats=1"]
     atheris.Setup(words, target)
     atheris.Fuzz()
