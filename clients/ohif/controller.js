@@ -205,11 +205,12 @@ export class Controller {
     // Cornerstone keeps a click on an image from taking the focus off a name that was typed.
     const at = document.activeElement;
     if (at instanceof HTMLElement && this.panel.root.contains(at)) at.blur();
+    // Before the scan is fetched, which may take seconds: what is chosen then is of later clicks.
+    const positive = (this.tool !== 'outside') !== Boolean(other);
     const session = await this.#ready();
     if (!session) return;
     const position = toVoxel(session.volume.affine)(world);
     if (!isInside(session.volume, position)) return;
-    const positive = (this.tool !== 'outside') !== Boolean(other);
     await session.prompt({ position, label: positive ? 1 : 0 });
   }
 

@@ -18,10 +18,10 @@ let controller;
 export default {
   id: ID,
 
-  async preRegistration({ servicesManager, configuration }) {
+  async preRegistration({ servicesManager, appConfig, configuration }) {
     style();
     controller = new Controller(servicesManager.services, configuration);
-    await signIn(servicesManager.services.userAuthenticationService);
+    await signIn(servicesManager.services.userAuthenticationService, appConfig);
   },
 
   onModeEnter() {

@@ -7,9 +7,12 @@ import { element } from './elements.js';
 
 const KEPT = 'sammoe.key';
 
-/** @param {any} userAuthenticationService OHIF's: what it gives goes with every request of the viewer */
-export async function signIn(userAuthenticationService) {
-  if (window.config?.oidc || new URLSearchParams(location.search).has('token')) return;
+/**
+ * @param {any} userAuthenticationService OHIF's: what it gives goes with every request of the viewer
+ * @param {any} appConfig what OHIF made of its configuration, which may be a function in the page
+ */
+export async function signIn(userAuthenticationService, appConfig) {
+  if (appConfig?.oidc || new URLSearchParams(location.search).has('token')) return;
   let key = sessionStorage.getItem(KEPT);
   let refused = '';
   for (let answer = await knock(key); answer === 401; answer = await knock(key)) {

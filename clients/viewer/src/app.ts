@@ -49,6 +49,8 @@ export class App {
   /** What the masks were coloured with, to tell whether that changes. */
   #colours = "";
   #stop = new AbortController();
+  /** What is being put into the display, and all that was before. */
+  #displaying: Promise<unknown> = Promise.resolve();
 
   constructor(base: URL) {
     this.#client = new Client(base);
@@ -159,10 +161,10 @@ export class App {
   /** Show what an address names. */
   async #show({ volume: id, result }: Address): Promise<void> {
     if (id === null) return this.#offer();
-    if (id === this.#session?.volume.id) return;
     this.#stop.abort();
     const stop = new AbortController();
     this.#stop = stop;
+    if (id === this.#session?.volume.id) return this.#work.loading("", null);
     try {
       const volume = await this.#client.volume(id);
       const share = (part: number): void => this.#work.loading("Loading the scan", part);
@@ -186,7 +188,16 @@ export class App {
   ): Promise<void> {
     const stage = this.#stage as Stage;
     this.#session?.cancel();
-    this.#layers = new Layers(await stage.slices.load(nifti, volume.shape));
+    // From here on the display is no longer of the scan before; scans come into it one by one.
+    this.#session = null;
+    const before = this.#displaying;
+    const displaying = before.then(() =>
+      signal.aborted ? null : stage.slices.load(nifti, volume.shape),
+    );
+    this.#displaying = displaying.catch(() => null);
+    const axes = await displaying;
+    if (axes === null || signal.aborted) return;
+    this.#layers = new Layers(axes);
     stage.solid.clear(volume.affine);
     stage.arrange();
     this.#measured = null;
@@ -196,8 +207,18 @@ export class App {
     this.#update();
     stage.focus();
     void this.#warm(null);
-    await session.restore(result);
+    await this.#restore(session, result);
     if (!signal.aborted) this.#notices.say(`${document.title} is shown`);
+  }
+
+  /** Find what was kept; clicks wait for it, so a failure is tried again. */
+  async #restore(session: Session, result: string | null): Promise<void> {
+    try {
+      await session.restore(result);
+    } catch (error) {
+      if (this.#session !== session) return;
+      this.#notices.fail(error, () => void this.#restore(session, result));
+    }
   }
 
   #describe(volume: Volume): void {
@@ -364,6 +385,8 @@ export class App {
   #cancel(): boolean {
     const drawing = this.#stage?.dropBox() ?? false;
     const working = this.#session?.cancel() ?? false;
+    this.#stop.abort();
+    this.#work.loading("", null);
     return drawing || working;
   }
 

@@ -17,7 +17,7 @@ from typing import Final
 from sammoe.access.identity import Identity
 from sammoe.access.keys import digest_of, id_in
 from sammoe.access.roles import Role
-from sammoe.errors import IdentityUnavailable, SammoeError
+from sammoe.errors import IdentityUnavailable, SammoeError, StoreUnavailable
 from sammoe.store import KeyRecord, Keys, now
 from sammoe.telemetry import log_failure
 
@@ -44,12 +44,13 @@ class StoredKeys:
         self._keys = keys
         self._clock = clock
         self._records: dict[str, KeyRecord] = {}
+        self._ever = False
         self._looked: float | None = None
 
     @property
     def any(self) -> bool:
         """Whether there ever was a key: then everybody needs one, even if all are revoked."""
-        return bool(self._records)
+        return self._ever
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -69,8 +70,19 @@ class StoredKeys:
             await asyncio.gather(task, return_exceptions=True)
 
     async def look(self) -> None:
-        """See what was made and revoked since the last look."""
+        """See what was made and revoked since the last look.
+
+        Raises
+        ------
+        StoreUnavailable
+            The store failed; or it has none of the keys any more, and they are never removed.
+        """
         began = self._clock()
+        # By their names: a key that can not be read opens nothing, and yet everybody needs one.
+        if await asyncio.to_thread(self._keys.any):
+            self._ever = True
+        elif self._ever:
+            raise StoreUnavailable("The store has lost its API keys.")
         self._records = await asyncio.to_thread(self._keys.look, self._records)
         self._looked = began
 

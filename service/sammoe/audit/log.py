@@ -172,6 +172,10 @@ class AuditLog:
                 lost = Event("audit.lost", "failed", objects={"lines": self._lost})
                 said.append(self._said(lost))
             self._chain.append(said)
+            # They are in the file, whether or not it can be flushed: never twice.
+            self._kept.clear()
+            self._lost = 0
+            self._chain.settle()
         except OSError as error:
             if self._works:
                 _log.error("the audit log can not be written: %s", error.strerror)
@@ -180,8 +184,6 @@ class AuditLog:
                 self._chain.close()
                 self._chain = None
             return False
-        self._kept.clear()
-        self._lost = 0
         return True
 
     def _said(self, event: Event) -> dict[str, Any]:
@@ -212,7 +214,7 @@ class _Chain:
             raise
 
     def append(self, said: list[dict[str, Any]]) -> None:
-        """Write lines, all or none of them; flush what has been unflushed for long.
+        """Write lines, all or none of them.
 
         Raises
         ------
@@ -227,6 +229,9 @@ class _Chain:
             self._begin({})
         if said:
             self._write(said)
+
+    def settle(self) -> None:
+        """Flush what has been unflushed for long; raises ``OSError``."""
         if self._unflushed and time.monotonic() - self._flushed >= FLUSH_SECONDS:
             self._flush()
 

@@ -85,7 +85,6 @@ def add_volume(
         limits=limits,
         scratch=store.temporary_folder,
     )
-    _check_extent(volume)
     source = volume.source
     if upload.series is not None and (
         source is None or (source.study, source.series) != upload.series
@@ -112,6 +111,7 @@ def keep_volume(
     file_digest
         Names what it was read from, SHA-256 (hex).
     """
+    _check_extent(volume)
     source = volume.source
     a, b, c, _ = volume.geometry.affine.tolist()
     record = VolumeRecord(

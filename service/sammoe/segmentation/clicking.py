@@ -19,7 +19,7 @@ from sammoe.segmentation.doubts import doubts
 from sammoe.segmentation.embedding import Embedder
 from sammoe.segmentation.growing import Grower, candidates, ends_of
 from sammoe.segmentation.grown import Extent, Grown, Progress, Request
-from sammoe.segmentation.parents import ANSWER, parent_of
+from sammoe.segmentation.parents import ANSWER, field_of, parent_of
 from sammoe.segmentation.planning import Parent, Plan, check_form
 from sammoe.segmentation.prompt import Prompt, merge
 from sammoe.segmentation.wandering import zoomed
@@ -192,4 +192,10 @@ class Clicker:
                 rendered = None if render is None else render(pasted, volume.geometry)
             finally:
                 wait([written])
-        return written.result(), pasted, rendered, 1000 * (time.perf_counter() - pasted_at)
+        kept = written.result()
+        if kept.created != record.created:
+            # Promised before, and made: another bundle may have answered then.
+            _, fields = self._store.segmentations.with_fields(kept.owner, kept.id, volume.id)
+            pasted = field_of(kept, fields, ANSWER).paste(volume.geometry)
+            rendered = None if render is None else render(pasted, volume.geometry)
+        return kept, pasted, rendered, 1000 * (time.perf_counter() - pasted_at)

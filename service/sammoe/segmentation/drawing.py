@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sammoe.errors import InvalidInput, PriorInvalid
+from sammoe.errors import InvalidInput, LeaseGone, NotFound, PriorInvalid
 from sammoe.segmentation.leases import Leases
 from sammoe.segmentation.prompt import Point, Prompt
 from sammoe.segmentation.workspace import Workspace
@@ -67,7 +68,14 @@ class Drawing:
 
         record = await self._workspace.keep_volume(lease.owner, named)
         # First: a volume takes the leases with it under which it is worked on.
-        await self._leases.use(lease, volume_id=record.id, drawn=DrawnRecord(), before=None)
+        try:
+            await self._leases.use(lease, volume_id=record.id, drawn=DrawnRecord(), before=None)
+        except LeaseGone:
+            # It ended while the scan came, so that nobody else would delete it.
+            if record.id != lease.volume_id:
+                with suppress(NotFound):
+                    await self._workspace.delete_volume(lease.owner, record.id)
+            raise
         if lease.volume_id not in {None, record.id}:
             await self._leases.drop_volume(lease)
         return record

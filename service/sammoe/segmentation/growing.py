@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sammoe.bundle import Bundle
 from sammoe.engine import GENERAL, Choice, Decoded, DecoderInputs, Ran, Route
-from sammoe.errors import NoForeground
+from sammoe.errors import NoForeground, OutsideWindow
 from sammoe.segmentation.doubts import Ends
 from sammoe.segmentation.embedding import Embedded
 from sammoe.segmentation.following import agrees, goes_on, lacks, neighbours
@@ -181,7 +181,10 @@ class Grower:
         volume, route = request.volume, grown.route
         extent = Extent(_most(request) - len(grown.looked), spacing=spacing)
         again = replace(request, choice=choice, extent=extent)
-        plans = (await self._pool.run(lambda: self.begin(again))).value
+        try:
+            plans = (await self._pool.run(lambda: self.begin(again))).value
+        except OutsideWindow:  # the windows that are left do not hold the points
+            return grown
         coarse = await self._follow(again, plans, route=route)
         grown, level = (await self._pool.run(lambda: self._lay_under(request, grown, coarse))).value
         if level and progress is not None:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -83,28 +83,32 @@ class FolderFiles:
     def replace(self, path: str, pieces: Iterable[Piece], version: str) -> bool:
         """See `Files.replace`."""
         content = list(pieces)
-        with locked(self._root / "tmp" / "replacing"):
-            try:
-                current = self.read_versioned(path)
-            except FileNotFoundError:
-                return False
-            if current.version != version:
-                return self._holds(path, content)
-            self.write(path, content)
+        with self._scratch.file() as file:
+            write_flushed(file, content)
+            with self._alone():
+                try:
+                    current = self.read_versioned(path)
+                except FileNotFoundError:
+                    return False
+                if current.version != version:
+                    return self._holds(path, content)
+                self._place(os.replace, file, path)
         return True
 
     def remove(self, path: str) -> None:
         """See `Files.remove`."""
         target = self._root / path
         with suppress(FileNotFoundError):
-            target.unlink()
+            with self._alone():
+                target.unlink()
             flush_folder(target.parent)
             self._remove_empty(target.parent)
 
     def remove_all(self, folder: str) -> None:
         """See `Files.remove_all`."""
         with suppress(FileNotFoundError):
-            self._scratch.discard(self._root / folder)
+            with self._alone():
+                self._scratch.discard(self._root / folder)
             self._remove_empty((self._root / folder).parent)
 
     def names(self, folder: str) -> list[str]:
@@ -137,6 +141,10 @@ class FolderFiles:
     def close(self) -> None:
         """See `Files.close`."""
         self._scratch.close()
+
+    def _alone(self) -> AbstractContextManager[None]:
+        """Of all processes: so that what is removed does not come back by being replaced."""
+        return locked(self._root / "tmp" / "replacing")
 
     def _place(self, how: Callable[[Path, Path], None], file: Path, path: str) -> None:
         """Rename or link a flushed file to its place, whose folder may be missing or vanish."""

@@ -55,14 +55,14 @@ class Segmentations:
         with storage_errors():
             size = sum(len(piece) for piece in pieces)
             self._usage.take(record.owner, "segmentations", size)
-            self._files.write(path, pieces)
+            made = self._files.create(path, pieces)
             try:
                 # Only now: a deletion from here on finds what was written.
                 self._volumes.check(record.owner, record.volume_id)
             except NotFound:
                 self._files.remove(path)
                 raise
-        return record
+        return record if made else self.get(record.owner, record.id)
 
     def add(self, principal: str, name: str, candidate: str, field: Field) -> SegmentationRecord:
         """Keep one more candidate of a segmentation, as it is when this is written.

@@ -1,5 +1,6 @@
 """Keys of the store: made, revoked, expired, seen by every process within seconds."""
 
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -117,3 +118,25 @@ def test_revoking_what_is_not_there_is_an_error(store: LocalStore) -> None:
     for name in ("0" * 26, "nonsense", ""):
         with pytest.raises(NotFound):
             store.keys.revoke(name)
+
+
+async def test_keys_that_can_not_be_read_do_not_open_the_door(store: LocalStore) -> None:
+    _, record = make(store)
+    root = store.temporary_folder.parents[1]
+    (root / "keys" / f"{record.id}.json").write_text("{")
+    access = Access(KeyRing(), StoredKeys(store.keys))
+    async with access.running():
+        with pytest.raises(Unauthorized):
+            await access.identify({})
+
+
+async def test_keys_that_are_gone_do_not_open_the_door(store: LocalStore) -> None:
+    make(store)
+    access = Access(KeyRing(), StoredKeys(store.keys))
+    async with access.running():
+        shutil.rmtree(store.temporary_folder.parents[1] / "keys")
+        assert access.stored is not None
+        with pytest.raises(StoreUnavailable):
+            await access.stored.look()
+        with pytest.raises(Unauthorized):
+            await access.identify({})

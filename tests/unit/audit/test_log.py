@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sammoe.audit import AuditLog, AuditOptions, Event, Sealer, Who, verify
+from sammoe.audit import log as log_module
 from sammoe.errors import AuditUnavailable
 
 ANN = Who("ann", "key", "segmenter")
@@ -243,3 +244,24 @@ async def test_a_log_whose_file_was_removed_goes_on_and_the_gap_is_seen(tmp_path
     log.close()
     assert [line["n"] for line in said(tmp_path)] == [3, 4]
     assert verify(tmp_path, Sealer()).breaks
+
+
+async def test_what_can_not_be_flushed_is_not_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_module, "FLUSH_SECONDS", 0.01)
+    log = AuditLog(tmp_path)
+
+    def fail(handle: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", fail)
+        await log.written(event(1))
+        await asyncio.sleep(0.1)
+        assert not log.works
+    await log.written(event(2))
+    log.close()
+    assert [line["objects"]["volume"] for line in said(tmp_path)[1:]] == [
+        f"{n:026}" for n in (1, 2)
+    ]

@@ -260,7 +260,7 @@ async def test_full_disk_answers_nothing_and_keeps_nothing(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(FolderFiles, "write", full)
+    monkeypatch.setattr(FolderFiles, "create", full)
     with pytest.raises(StoreUnavailable, match="full"):
         await workspace.segment(OWNER, volume.id, CLICK, render=pack)
     monkeypatch.undo()

@@ -103,14 +103,14 @@ def test_segmentation_that_comes_too_late_leaves_nothing(
 ) -> None:
     volume = add_volume(store)
     record = segmentation_record(store, volume)
-    write = FolderFiles.write
+    create = FolderFiles.create
 
-    def slow(files: FolderFiles, path: str, pieces: list[bytes]) -> None:
+    def slow(files: FolderFiles, path: str, pieces: list[bytes]) -> bool:
         monkeypatch.undo()
         store.volumes.delete(OWNER, volume.id)
-        write(files, path, pieces)
+        return create(files, path, pieces)
 
-    monkeypatch.setattr(FolderFiles, "write", slow)
+    monkeypatch.setattr(FolderFiles, "create", slow)
     with pytest.raises(NotFound, match="volume"):
         store.segmentations.put(record, fields())
     assert list(root.rglob("*.seg")) == []

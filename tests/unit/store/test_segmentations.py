@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sammoe.errors import NotFound, QuotaExceeded, StoreUnavailable
-from sammoe.store import Keeping, LocalStore, SegmentationRecord, StoreLimits, rounded
+from sammoe.store import Keeping, LocalStore, SegmentationRecord, StoreLimits, now, rounded
 from sammoe.store.files import Versioned
 from sammoe.store.folder_files import FolderFiles
 from sammoe.store.frames import frame
@@ -296,3 +296,12 @@ def test_a_candidate_beyond_the_quota_is_refused(root: Path) -> None:
         )
     assert store.segmentations.get(OWNER, record.id) == kept
     store.close()
+
+
+def test_what_was_promised_and_made_before_stays(store: LocalStore) -> None:
+    volume = add_volume(store)
+    record = segmentation_record(store, volume)
+    first = store.segmentations.put(record, fields(2.5))
+    later = record.model_copy(update={"bundle_digest": "f" * 64, "created": now()})
+    assert store.segmentations.put(later, fields(-2.5)) == first
+    assert store.segmentations.get(OWNER, record.id) == first

@@ -84,6 +84,8 @@ export interface Entry {
   code?: Code;
   category?: Code;
   colour?: Colour;
+  /** Which of the segmentation's masks; the answer, if it does not say. */
+  candidate?: CandidateName;
 }
 
 export interface Result {

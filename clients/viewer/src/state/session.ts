@@ -17,6 +17,7 @@ import { History, added } from "./history.ts";
 import {
   MOST_STRUCTURES,
   type Structure,
+  entriesIn,
   entriesOf,
   foundStructures,
   freshStructure,
@@ -69,6 +70,8 @@ export class Session {
   #stop: AbortController | null = null;
   #keeping: Promise<void> = Promise.resolve();
   #kept = "";
+  /** Clicks that came while what was kept is being fetched; null: it is here. */
+  #early: (() => void)[] | null = null;
 
   constructor(client: Client, volume: Volume, watcher: Watcher) {
     this.#client = client;
@@ -81,17 +84,22 @@ export class Session {
   /** Find again what the service knows of the volume. `resultId`: of its results, where there are several. */
   async restore(resultId: string | null): Promise<void> {
     const { id } = this.volume;
+    this.#early ??= [];
     const [all, result] = await Promise.all([this.#client.segmentations(id), this.#resultOf(resultId)]);
     for (const segmentation of all) this.history.add(segmentation);
     this.result = result;
     this.merge = this.result?.merge ?? "overlap";
-    this.#kept = this.#toKeep();
+    this.#kept = JSON.stringify([entriesIn(result), this.merge]);
     const found = foundStructures(this.result, this.history);
     if (found.length > 0) this.structures = found;
     this.active = this.structures.at(-1) as Structure;
     this.#watcher.changed();
-    await Promise.all(this.structures.map((structure) => this.#showHead(structure)));
+    const shown = await Promise.allSettled(this.structures.map((structure) => this.#showHead(structure)));
+    for (const one of shown) if (one.status === "rejected") this.#watcher.failed(one.reason, null);
     if (found.length > 0) this.#keep();
+    const early = this.#early;
+    this.#early = null;
+    for (const act of early) act();
   }
 
   get segmentation(): Segmentation | null {
@@ -100,6 +108,10 @@ export class Session {
 
   /** A point or a box, in voxels. They are answered in their order. */
   prompt(points: Point[], box: Box | null, began = performance.now()): void {
+    if (this.#early !== null) {
+      this.#early.push(() => this.prompt(points, box, began));
+      return;
+    }
     const structure = this.active;
     this.#enqueue(structure, points, box, began, () => ({
       points,
@@ -115,7 +127,8 @@ export class Session {
     this.expert = expert;
     const structure = this.active;
     const last = this.segmentation;
-    if (last === null) return this.#watcher.changed();
+    // While a click is being answered it is the next one's: the last prompt is not known yet.
+    if (last === null || this.#stop !== null || this.#early !== null) return this.#watcher.changed();
     const parent = this.history.parentOf(last);
     const { points, box } = added(last, parent);
     // A mask that somebody brought has no prompt.
@@ -137,7 +150,9 @@ export class Session {
     return true;
   }
 
+  /** Go back by one answer; or, while one is made, stop that. */
   undo(): void {
+    if (this.#early !== null || this.cancel()) return;
     const { active } = this;
     if (active.head === null) return;
     active.future.push(active.head);
@@ -146,6 +161,7 @@ export class Session {
   }
 
   redo(): void {
+    if (this.#early !== null || this.#stop !== null) return;
     const { active } = this;
     const next = active.future.pop();
     if (next === undefined) return;
@@ -172,6 +188,8 @@ export class Session {
       this.#show(active, mask);
       this.#watcher.say(`Shown: ${candidateText(name, segmentation)}`);
       this.#watcher.changed();
+      // What shows is what is kept.
+      this.#keep();
     } catch (error) {
       this.#watcher.failed(error, null);
     }
@@ -259,7 +277,9 @@ export class Session {
           (growing) => void this.#grown(structure, growing),
           stop.signal,
         );
-        this.#answered(structure, answer, await this.#read(answer.mask), began);
+        const mask = await this.#read(answer.mask);
+        this.work = null;
+        this.#answered(structure, answer, mask, began);
       } catch (error) {
         this.work = null;
         await this.#showHead(structure).catch(() => undefined);

@@ -68,9 +68,11 @@ export function cleanLabel(text: string): string {
 export function foundStructures(result: Result | null, history: History): Structure[] {
   const found: Structure[] = [];
   for (const entry of result?.entries ?? []) {
+    const head = newer(entry.segmentation, result, history);
     found.push({
       ...freshStructure(found),
-      ...placed(newer(entry.segmentation, result, history), history),
+      ...placed(head, history),
+      candidate: head === entry.segmentation ? entry.candidate : "fused",
       label: entry.label,
       colour: entry.colour,
       code: entry.code,
@@ -89,7 +91,7 @@ export function foundStructures(result: Result | null, history: History): Struct
 
 /** Structures as a result holds them: those that have a segmentation. */
 export function entriesOf(structures: readonly Structure[]): Entry[] {
-  return structures.flatMap(({ head, label, colour, code, category }) =>
+  return structures.flatMap(({ head, label, colour, code, category, candidate }) =>
     head === null
       ? []
       : [
@@ -99,9 +101,16 @@ export function entriesOf(structures: readonly Structure[]): Entry[] {
             colour,
             ...(code === null ? {} : { code }),
             ...(category === null ? {} : { category }),
+            ...(candidate === "fused" ? {} : { candidate }),
           },
         ],
   );
+}
+
+/** The same of a result as the service has it. */
+export function entriesIn(result: Result | null): Entry[] {
+  const entries = result?.entries ?? [];
+  return entriesOf(entries.map((entry) => ({ ...freshStructure([]), ...entry, head: entry.segmentation })));
 }
 
 function placed(head: string, history: History): Pick<Structure, "head" | "past" | "future"> {
