@@ -112,7 +112,10 @@ def test_a_session_is_clicked_in(client: Any, scan: Path) -> None:
     nrrd_params = params | {"result_extension": ".nrrd"}
     path, _ = client.infer(MODEL, "", nrrd_params, session_id=session)
     np.testing.assert_array_equal(mask_of(path), first)
+    kept = client.create_session(str(scan))["session_id"]
     client.remove_session(session)
+    assert client.get_session(kept)["session_id"] == kept
+    client.remove_session(kept)
     with pytest.raises(Refused):
         client.get_session(session)
     with pytest.raises(Refused):

@@ -108,7 +108,8 @@ async def check_token(call: QueryCaller) -> Response:
 @slashed("/session", "PUT")
 async def create_session(call: QueryCaller) -> Response:
     """Take a scan, as one file or as the files of a DICOM series."""
-    return JSONResponse(_session(await _add(call)))
+    # A volume of its own for each session: what ends one must not take it from another.
+    return JSONResponse(_session(await _add(call, secrets.token_hex(16))))
 
 
 @slashed("/session/{session_id}", "GET")
@@ -225,13 +226,15 @@ def _form(call: Call) -> AbstractAsyncContextManager[tuple[Arrived, Mapping[str,
     return received_form(call.request, call.workspace.temporary_folder, *limits)
 
 
-async def _add(call: Call) -> VolumeRecord:
+async def _add(call: Call, session: str = "") -> VolumeRecord:
+    """Add the scan of a form; the same scan is the same volume, but for each session another."""
     async with _form(call) as (upload, _):
         if not upload.size:
             raise MalformedBody("The form has no file: send the scan.")
-        record, _ = await call.workspace.add_volume(
-            call.principal, upload.path, file_digest=upload.digest
-        )
+        digest = upload.digest
+        if session:
+            digest = hashlib.sha256(f"session {session} {digest}".encode()).hexdigest()
+        record, _ = await call.workspace.add_volume(call.principal, upload.path, file_digest=digest)
     _note(call, record)
     return record
 
