@@ -4,14 +4,14 @@ import argparse
 import re
 import sys
 from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
 from sammoe.access import PRINCIPAL, Role, digest_of, has_expired, new_key, parse_projects
 from sammoe.cli.assembly import open_store
 from sammoe.cli.auditing import audited
+from sammoe.cli.store_arguments import add_store_arguments, settings_for
 from sammoe.errors import InvalidInput, NotFound
-from sammoe.settings import Settings, env_name
+from sammoe.settings import Settings
 from sammoe.store import KeyRecord, Store, now
 
 DEFAULT_DAYS: Final = 365.0
@@ -41,20 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     revoke = actions.add_parser("revoke", help="let a key open nothing any more, within seconds")
     revoke.add_argument("key", metavar="ID", help="as list shows it")
     for action in (create, revoke, actions.add_parser("list", help="show keys, without secrets")):
-        action.add_argument(
-            "--state",
-            type=Path,
-            help=f"folder for volumes and segmentations, as for serve [env {env_name('state')}]",
-        )
-        action.add_argument(
-            "--store", metavar="URL", help=f"the bucket, as for serve [env {env_name('store')}]"
-        )
+        add_store_arguments(action)
 
 
 def run(args: argparse.Namespace) -> int:
     """Do the action, whether or not a service runs on the store."""
-    given = {"state": args.state, "store": args.store}
-    settings = Settings.load({name: value for name, value in given.items() if value is not None})
+    settings = settings_for(args)
     store = open_store(settings.state, settings.store)
     try:
         if args.action == "create":

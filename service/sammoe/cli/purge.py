@@ -1,12 +1,11 @@
 """``sammoe purge``: delete all that came of a study, for every principal."""
 
 import argparse
-from pathlib import Path
 
 from sammoe.cli.assembly import open_store
 from sammoe.cli.auditing import audited
+from sammoe.cli.store_arguments import add_store_arguments, settings_for
 from sammoe.errors import StoreUnavailable
-from sammoe.settings import Settings, env_name
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,20 +13,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--study", required=True, metavar="UID", help="StudyInstanceUID; volumes read from DICOM"
     )
-    parser.add_argument(
-        "--state",
-        type=Path,
-        help=f"folder for volumes and segmentations, as for serve [env {env_name('state')}]",
-    )
-    parser.add_argument(
-        "--store", metavar="URL", help=f"the bucket, as for serve [env {env_name('store')}]"
-    )
+    add_store_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Delete, whether or not a service runs on the state, and say how many volumes it were."""
-    given = {"state": args.state, "store": args.store}
-    settings = Settings.load({name: value for name, value in given.items() if value is not None})
+    settings = settings_for(args)
     store = open_store(settings.state, settings.store)
     try:
         with audited(settings, "study.purge", study=args.study) as objects:

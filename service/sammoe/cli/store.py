@@ -15,8 +15,9 @@ from tqdm import tqdm
 from sammoe.cli.assembly import open_store
 from sammoe.cli.auditing import audited
 from sammoe.cli.progress import PATIENCE_SECONDS
+from sammoe.cli.store_arguments import add_store_arguments, settings_for
 from sammoe.errors import SettingsInvalid
-from sammoe.settings import Settings, env_name
+from sammoe.settings import Settings
 from sammoe.store import Store
 from sammoe.store.copying import copy_store
 from sammoe.store.inspecting import Finding, Inspection
@@ -48,20 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "--skip-damaged", action="store_true", help="leave what is not well out of the copy"
         )
     for command in commands.choices.values():
-        command.add_argument(
-            "--state",
-            type=Path,
-            help=f"folder for volumes and segmentations, as for serve [env {env_name('state')}]",
-        )
-        command.add_argument(
-            "--store", metavar="URL", help=f"the bucket, as for serve [env {env_name('store')}]"
-        )
+        add_store_arguments(command)
 
 
 def run(args: argparse.Namespace) -> int:
     """Do it, and say what was found."""
-    given = {"state": args.state, "store": args.store}
-    settings = Settings.load({name: value for name, value in given.items() if value is not None})
+    settings = settings_for(args)
     with _opened(settings.state, settings.store) as store, audited(settings, f"store.{args.task}"):
         if args.task == "check":
             return _check(store, deep=args.deep, quarantine=args.quarantine)
