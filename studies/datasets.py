@@ -24,8 +24,13 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
+from itertools import cycle
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -35,6 +40,7 @@ from tqdm import tqdm
 from sammoe.training.corpus import BRAIN_LABELS, TRAINING_BRAINS
 from sammoe.training.data.anatomy import WHOLES, Part
 from sammoe.training.data.brains import brains
+from sammoe.training.data.labelmap import LabelMap
 from sammoe.training.data.phantoms import torso
 from sammoe.training.data.render import render
 from sammoe.training.data.split import COHORTS, images, label_of, patient_of
@@ -104,9 +110,10 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/data"))
     parser.add_argument("--torsos", type=int, default=72, help="CT phantoms (default 72)")
     parser.add_argument("--torsos-mr", type=int, default=16, help="MR phantoms (default 16)")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
     args = parser.parse_args()
-    torsos(args.out / "torsos", args.torsos, Modality.CT)
-    torsos(args.out / "torsos_mr", args.torsos_mr, Modality.MR)
+    torsos(args.out / "torsos", args.torsos, Modality.CT, args.jobs)
+    torsos(args.out / "torsos_mr", args.torsos_mr, Modality.MR, args.jobs)
     organs, rare = organ_labels(), part_labels(RARE)
     seen = {name: values for name, values in organs.items() if name in SEEN}
     own = {name: values for name, values in rare.items() if name in RARE_WITH_EXPERTS}
@@ -119,7 +126,7 @@ def main() -> int:
     if (args.data / "sts_ct").is_dir():
         cohort(args.data, "sts_ct", args.out / "sarcoma_ct", "CT", {"sarcoma_ct": 1})
     if (args.data / "hippocampus").is_dir() and (args.data / BRAIN_LABELS).is_file():
-        heads(args.data, args.out / "heads")
+        heads(args.data, args.out / "heads", args.jobs)
     ch2bet(args.templates, args.out / "ch2bet")
     totalseg_ct(args.data, args.out / "totalseg_ct")
     return 0
@@ -157,23 +164,26 @@ def _cohort_parts(data: Path, folder: str) -> dict[str, str]:
     return parts | dict.fromkeys(by_hash(tests), "test")
 
 
-def torsos(out: Path, count: int, modality: Modality) -> None:
+def torsos(out: Path, count: int, modality: Modality, jobs: int) -> None:
     """Phantoms; number n depends on the modality and n alone."""
     _begin(out, modality.value, organ_labels() | part_labels(RARE))
     # Number n as MR is another phantom than as CT, so another patient.
     patient = "torso_mr" if modality is Modality.MR else "torso"
     names = [f"{patient}_{n:03d}" for n in range(count)]
-    for n, name in enumerate(tqdm(names, desc=out.name)):
-        path = out / "labelsTr" / f"{name}.nii.gz"
-        if path.exists():
-            continue
-        rng = np.random.default_rng([SEED, int(modality is Modality.MR), n])
-        source = torso(rng)
-        image = render(source.labels, source, rng, modality, voxel_mm=source.spacing_mm)
-        spacing = (source.spacing_mm,) * 3
-        _write(out / "imagesTr" / f"{name}_0000.nii.gz", np.rint(image), spacing, np.int16)
-        _write(path, source.labels, spacing, np.uint8)
+    _side_by_side(partial(_torso, out, modality), list(enumerate(names)), jobs, out.name)
     _write_json(out / FILE, assign(names))
+
+
+def _torso(out: Path, modality: Modality, n: int, name: str) -> None:
+    path = out / "labelsTr" / f"{name}.nii.gz"
+    if path.exists():
+        return
+    rng = np.random.default_rng([SEED, int(modality is Modality.MR), n])
+    source = torso(rng)
+    image = render(source.labels, source, rng, modality, voxel_mm=source.spacing_mm)
+    spacing = (source.spacing_mm,) * 3
+    _write(out / "imagesTr" / f"{name}_0000.nii.gz", np.rint(image), spacing, np.int16)
+    _write(path, source.labels, spacing, np.uint8)
 
 
 def relabelled(source: Path, out: Path, labels: Labels) -> None:
@@ -185,7 +195,7 @@ def relabelled(source: Path, out: Path, labels: Labels) -> None:
     _describe(out, "CT", labels)
 
 
-def heads(data: Path, out: Path) -> None:
+def heads(data: Path, out: Path, jobs: int) -> None:
     """Whole heads: training brains with training crops, the others with those of their part.
 
     A patient is a brain here, of which several heads are made.
@@ -203,35 +213,44 @@ def heads(data: Path, out: Path) -> None:
     used: dict[str, str] = {}
     patients: dict[str, str] = {}
     for part in _PARTS:
-        crops = _crops(data, [p for p, of in parts.items() if of == part])
-        jobs = by_part[part] * _HEADS_PER_BRAIN[part]  # brains in turn: the first few show all
-        for n, (patient, brain) in enumerate(tqdm(jobs, desc=f"heads, {part}")):
-            crop, human = next(crops)
+        crops = cycle(p for p, of in parts.items() if of == part)
+        wanted = []
+        # Brains in turn: the first few show all.
+        for n, (patient, brain) in enumerate(by_part[part] * _HEADS_PER_BRAIN[part]):
             name = f"head_{part}_{n:03d}"
             patients[name] = patient
             used[patient] = part
-            path = out / "labelsTr" / f"{name}.nii.gz"
-            if path.exists():
-                continue
-            rng = np.random.default_rng([SEED, 2, n, _PARTS.index(part)])
-            image, marked = head_with_crop(brain, crop, human, rng)
-            spacing = (brain.spacing_mm,) * 3
-            _write(out / "imagesTr" / f"{name}_0000.nii.gz", np.rint(4 * image), spacing, np.int16)
-            _write(path, marked, spacing, np.uint8)
+            wanted.append((name, brain, next(crops), (SEED, 2, n, _PARTS.index(part))))
+        make = partial(_head, data / "hippocampus", out)
+        _side_by_side(make, wanted, jobs, f"heads, {part}")
     _write_json(out / "patients.json", patients)
     _write_json(out / FILE, used)
 
 
-def _crops(
-    data: Path, patients: Sequence[str]
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
-    """Endless: T1 crop float32 and its labels, 1 mm, axes R, A, S."""
-    folder = data / "hippocampus"
-    while True:
-        for patient in patients:
-            crop = read_volume(folder / "images" / f"{patient}.nii.gz", modality="MR")
-            human = read_volume(folder / "labels" / f"{patient}.nii.gz")
-            yield crop.voxels.astype(np.float32), human.voxels.astype(np.uint8)
+def _head(
+    folder: Path, out: Path, name: str, brain: LabelMap, crop: str, seed: Sequence[int]
+) -> None:
+    """``crop``: name of the patient whose T1 crop, 1 mm, axes R, A, S, is pasted."""
+    path = out / "labelsTr" / f"{name}.nii.gz"
+    if path.exists():
+        return
+    t1 = read_volume(folder / "images" / f"{crop}.nii.gz", modality="MR").voxels
+    human = read_volume(folder / "labels" / f"{crop}.nii.gz").voxels
+    rng = np.random.default_rng(seed)
+    image, marked = head_with_crop(brain, t1.astype(np.float32), human.astype(np.uint8), rng)
+    spacing = (brain.spacing_mm,) * 3
+    _write(out / "imagesTr" / f"{name}_0000.nii.gz", np.rint(4 * image), spacing, np.int16)
+    _write(path, marked, spacing, np.uint8)
+
+
+def _side_by_side(
+    make: Callable[..., None], wanted: Sequence[tuple[Any, ...]], jobs: int, title: str
+) -> None:
+    """Call ``make`` with each tuple of arguments, in processes of their own."""
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        running = [pool.submit(make, *arguments) for arguments in wanted]
+        for done in tqdm(as_completed(running), desc=title, total=len(running)):
+            done.result()
 
 
 def _begin(out: Path, modality: str, labels: Labels) -> None:

@@ -32,11 +32,11 @@ def positive_float(text: str) -> float:
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
-    """``--device`` of the image encoder, of commands that spend most of their time in it."""
+    """``--device`` of the networks."""
     parser.add_argument(
         "--device",
         default="auto",
-        help="of the image encoder: cpu, cuda, cuda:1 (default: a GPU, if any)",
+        help="of the networks: cpu, cuda, cuda:1 (default: a GPU, if any)",
     )
 
 

@@ -17,7 +17,7 @@ from sammoe.volume.volume import Volume
 from sammoe.volume.window import WindowRule
 
 SHARES = {"torsos": 0.44, "brains": 0.44, "shapes": 0.06, "scans": 0.06}
-POOL = {"torso": 160, "shapes": 80}
+POOL = {"torso": 400, "shapes": 120}
 BRAIN_LABELS = Path("synthseg", "synthseg20_labels_3mm_64.npz")
 TRAINING_BRAINS = 16
 """The first of the brain label maps; the others are for calibration and tests."""
@@ -40,7 +40,9 @@ def small_window_rule() -> WindowRule:
     )
 
 
-def samplers(pool: Path, data: Path, rule: WindowRule, prompts: int) -> list[tuple[float, Sampler]]:
+def samplers(
+    pool: Path, data: Path, rule: WindowRule, prompts: int, workers: int = 0
+) -> list[tuple[float, Sampler]]:
     """Weighted samplers over the phantom pool, the brain label maps and unlabelled scans.
 
     Parameters
@@ -50,8 +52,10 @@ def samplers(pool: Path, data: Path, rule: WindowRule, prompts: int) -> list[tup
     data
         Folder of real volumes: brain label maps, and training patients' images. No label of a
         real scan is read.
+    workers
+        Processes that make phantoms; 0: this one.
     """
-    make_pool(pool, POOL)
+    make_pool(pool, POOL, workers=workers)
     scans = list(tqdm(training_scans(data), desc="scans", unit="scan"))
     heads = brains(data / BRAIN_LABELS)[:TRAINING_BRAINS]
     return [

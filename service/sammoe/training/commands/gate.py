@@ -113,8 +113,9 @@ def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     bundle = load_bundle(find_bundle(args.bundle))
     networks = load_networks(bundle)
-    networks.model.requires_grad_(False)
-    networks.model.image_encoder.to(device)
+    networks.model.requires_grad_(False).to(device)
+    for decoder in networks.experts.values():
+        decoder.to(device)
     if args.mode == "heads":
         run_head(args, bundle, networks)
     else:

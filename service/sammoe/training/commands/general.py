@@ -36,7 +36,10 @@ def add_arguments(general: argparse.ArgumentParser) -> None:
     )
     general.add_argument("--seed", type=not_negative_int, default=recipe.seed)
     general.add_argument(
-        "--workers", type=not_negative_int, default=1, help="processes that make batches"
+        "--workers",
+        type=not_negative_int,
+        default=1,
+        help="processes that make phantoms and batches",
     )
     general.add_argument("--threads", type=positive_int, default=os.cpu_count(), help="for torch")
     general.add_argument(
@@ -61,7 +64,7 @@ def run(args: argparse.Namespace) -> None:
     trainer = GeneralTrainer(model, recipe, args.out, device)
     if trainer.resume():
         print(f"going on at step {trainer.step} of {recipe.steps}")
-    sources = samplers(args.pool, args.data, small_window_rule(), recipe.prompts)
+    sources = samplers(args.pool, args.data, small_window_rule(), recipe.prompts, args.workers)
     # Another seed after a resume, or the run would see its first batches again.
     mixture = Mixture(sources, recipe.images, recipe.seed + trainer.step)
     averaged = trainer.train(mixture, args.workers)

@@ -75,7 +75,8 @@ def _expert(
                 f"{args.checkpoint} is of another architecture than {bundle.path}"
             )
         expert = describe(args, args.checkpoint, checkpoint.metadata)
-        return expert, checkpoint.model.mask_decoder.requires_grad_(False)
+        device = next(networks.model.mask_decoder.parameters()).device
+        return expert, checkpoint.model.mask_decoder.requires_grad_(False).to(device)
     experts = {expert.name: expert for expert in bundle.manifest.experts}
     if args.expert is None:
         raise SettingsInvalid("say whose head to train: --checkpoint FILE or --expert NAME")

@@ -8,6 +8,8 @@ a better table needs no new pool.
 import json
 import os
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,12 @@ _VERSION = 1
 _MAKERS: dict[str, Callable[[np.random.Generator], LabelMap]] = {"torso": torso, "shapes": shapes}
 
 
-def make_pool(folder: Path, counts: dict[str, int], seed: int = 0) -> list[Path]:
+def make_pool(folder: Path, counts: dict[str, int], seed: int = 0, workers: int = 0) -> list[Path]:
     """Make what is missing of a pool: `counts` says how many of "torso" and of "shapes".
 
     File n of a kind depends on `seed` and n only, so a stopped run may be resumed or made larger.
-    About 1.5 s a torso and 0.1 s for shapes. Returns the files, in order.
+    About 1.5 s a torso and 0.1 s for shapes, shared out between ``workers`` processes (0: this
+    one). Returns the files, in order.
     """
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [
@@ -35,11 +38,22 @@ def make_pool(folder: Path, counts: dict[str, int], seed: int = 0) -> list[Path]
         for kind, count in counts.items()
         for n in range(count)
     ]
-    for kind, n, path in tqdm(jobs, desc="label maps", disable=None):
-        if not path.exists():
-            key = sorted(_MAKERS).index(kind)
-            save(_MAKERS[kind](np.random.default_rng([seed, key, n])), path)
+    missing = [(kind, seed, n, path) for kind, n, path in jobs if not path.exists()]
+    with tqdm(missing, desc="label maps", disable=None) as bar:
+        if workers and missing:
+            # Not forked: torch's threads would not be there in the copies.
+            with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+                for _ in pool.map(_make, missing, chunksize=4):
+                    bar.update()
+        else:
+            for job in bar:
+                _make(job)
     return [path for _, _, path in jobs]
+
+
+def _make(job: tuple[str, int, int, Path]) -> None:
+    kind, seed, n, path = job
+    save(_MAKERS[kind](np.random.default_rng([seed, sorted(_MAKERS).index(kind), n])), path)
 
 
 def load_pool(folder: Path, kind: str | None = None) -> list[LabelMap]:

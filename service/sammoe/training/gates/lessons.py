@@ -29,6 +29,10 @@ class Lesson(NamedTuple):
     choice: Tensor
     kind: Tensor
 
+    def to(self, device: torch.device) -> "Lesson":
+        """The same on a device."""
+        return Lesson(*(value.to(device) for value in self))
+
 
 @dataclass(frozen=True, eq=False)
 class Lessons:

@@ -86,7 +86,7 @@ def train_gate(
     Parameters
     ----------
     model, experts
-        The bundle's, in eval mode; not changed.
+        The bundle's, in eval mode, on one device, where the gate learns; not changed.
     lessons
         ``choice`` counts the experts in order; the next number means none of them.
     none_of_them
@@ -126,10 +126,12 @@ class _School:
         none_of_them: bool,
     ) -> None:
         self.recipe, self.lessons, self.prompt_encoder = recipe, lessons, model.prompt_encoder
+        self.device = next(model.prompt_encoder.parameters()).device
         self.generator = torch.Generator().manual_seed(recipe.seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             self.gate = PaperGate(model.config, len(decoders), none_of_them=none_of_them)
+        self.gate.to(self.device)
         groups = [
             {
                 "params": list(self.gate.parameters()),
@@ -153,12 +155,12 @@ class _School:
 
     def _learn(self, turn: int) -> tuple[float, float]:
         only = turn if self.recipe.train_experts else None
-        lesson = self.lessons.draw(self.recipe.batch, self.generator, half_of=only)
+        lesson = self.lessons.draw(self.recipe.batch, self.generator, half_of=only).to(self.device)
         prompt = embed(self.prompt_encoder, lesson)
         logits = self.gate(lesson.embedding, *prompt)
         entropy = F.cross_entropy(logits, lesson.choice)
         mine = lesson.choice < len(self.decoders) if only is None else lesson.choice == only
-        dice = torch.zeros(())
+        dice = torch.zeros((), device=self.device)
         if bool(mine.any()):
             share = torch.softmax(logits[mine], dim=-1)
             share = share.gather(1, lesson.choice[mine, None])[:, 0]
@@ -210,13 +212,14 @@ def route(
 ) -> dict[PromptKind, Routed]:
     """By kind of prompt."""
     tops, choices, kinds = [], [], []
+    device = next(gate.parameters()).device
     for rows in lessons.in_order(_LOOK_BATCH):
-        lesson = lessons.take(rows)
+        lesson = lessons.take(rows).to(device)
         scores = gate.scores(gate(lesson.embedding, *embed(prompt_encoder, lesson)))
         tops.append(torch.stack([value.float() for value in scores.max(1)], dim=1))
         choices.append(lesson.choice)
         kinds.append(lesson.kind)
-    top, choice, kind = torch.cat(tops), torch.cat(choices), torch.cat(kinds)
+    top, choice, kind = (torch.cat(part).cpu() for part in (tops, choices, kinds))
     found: dict[PromptKind, Routed] = {}
     for number, name in enumerate(PROMPT_KINDS):
         theirs = (kind == number) & (choice < lessons.none)

@@ -16,10 +16,10 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from sammoe.engine.selector import LOGIT_LIMIT
-from sammoe.export.graphs import DecoderGraph
 from sammoe.model import SamMed3D
 from sammoe.model.mask_decoder import MaskDecoder
 from sammoe.training.clicks import corrective_clicks
+from sammoe.training.gates.asking import Asked
 from sammoe.training.gates.bank import ABSENT, PromptBank, kinds_of
 from sammoe.training.gates.caching import cached
 from sammoe.training.gates.loops import MOST_ANSWERS, batches, draw_loops
@@ -74,9 +74,10 @@ class Simulator:
     Parameters
     ----------
     model
-        Whose prompt encoder and general decoder are used, frozen, in eval mode.
+        Whose prompt encoder and general decoder are used, frozen, in eval mode, where they lie.
     others
-        Decoders whose answers are shown, too, together as often as the general one's.
+        Decoders whose answers are shown, too, together as often as the general one's; on the same
+        device. Everything else is the CPU's, and so are the banks.
     cache
         Folder of the banks.
     """
@@ -148,9 +149,8 @@ class Simulator:
 
     def _general(self, embedding: Tensor, tokens: Tokens) -> Tensor:
         """Masks bool [B, L, L, L]."""
-        graph = DecoderGraph(self.model.prompt_encoder, self.model.mask_decoder, features=False)
-        logits: Tensor = graph(embedding, *tokens, self._no_prior(len(embedding)))
-        return logits[:, 0] > 0
+        general = Asked(self.model.prompt_encoder, self.model.mask_decoder)
+        return general.logits(embedding, *tokens, self._no_prior(len(embedding)))[:, 0] > 0
 
     def _random_start(
         self, windows: RandomWindows, rows: Tensor, answers: int, generator: torch.Generator
@@ -203,13 +203,13 @@ class Simulator:
     ) -> Iterator[PromptBank]:
         """The prompts of some loops, step by step."""
         encoder = self.model.prompt_encoder
-        general = DecoderGraph(encoder, self.model.mask_decoder, features=True)
-        others = [DecoderGraph(encoder, other, features=False) for other in self.others]
+        general = Asked(encoder, self.model.mask_decoder)
+        others = [Asked(encoder, other) for other in self.others]
         (coords, labels), prior = start.tokens, self._no_prior(len(rows))
         for answer in range(answers):
             inputs = (embedding, coords, labels, prior)
-            logits, features = general(*inputs)
-            expert = others[0](*inputs) if masks and len(others) == 1 else logits
+            logits, features = general.logits_and_features(*inputs)
+            expert = others[0].logits(*inputs) if masks and len(others) == 1 else logits
             kept = (prior, logits, expert) if masks else (prior[:0], logits[:0], expert[:0])
             absent = (0, _TOKENS - labels.shape[1])
             yield PromptBank(
@@ -238,7 +238,7 @@ def _places(windows: _Windows) -> list[Tensor]:
 
 def _shown(
     general: Tensor,
-    others: Sequence[DecoderGraph],
+    others: Sequence[Asked],
     inputs: tuple[Tensor, ...],
     generator: torch.Generator,
 ) -> Tensor:
@@ -249,5 +249,5 @@ def _shown(
     for number, other in enumerate(others):
         chosen = by == number
         if bool(chosen.any()):
-            shown[chosen] = other(*(given[chosen] for given in inputs))
+            shown[chosen] = other.logits(*(given[chosen] for given in inputs))
     return shown
