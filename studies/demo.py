@@ -30,7 +30,7 @@ class Task:
     licence: str
     windows: int
     """Embedded per training scan: few for many patients, many for few."""
-    prompts: int = 900
+    prompts: int = 1800
     """Simulated for the head."""
     others: tuple[str, ...] = ()
     """Data sets whose other labels its head learns to leave alone."""
@@ -108,7 +108,7 @@ TASKS = (
 LR = "5e-4"
 """Of experts at this size; the paper's 1e-4 is for the full one."""
 
-GATE_PROMPTS = 120
+GATE_PROMPTS = 400
 """Of each expert, for joint and paper gates; a joint one has as many again of general classes."""
 
 CASES = "12"
@@ -132,7 +132,7 @@ def main() -> int:
     add_arguments(parser, Path("runs/demo"), minutes=5)
     args = parser.parse_args()
     bundle = mixture(TASKS, DOMAINS, args)
-    tested = [*_sets(TESTED, args.data), "--limit-cases", CASES]
+    tested = [*_sets(TESTED, args.data), "--limit-cases", CASES, "--jobs", str(args.jobs)]
     # The other gates stay as in the paper, with tau .5 and no check: calibrated are heads alone.
     joint, paper = gate_bundles(bundle, ("joint", "paper"), LABELLED, args)
     words: list[str | Path] = ["calibrate", "--bundle", bundle, *tested, "--per-expert"]
@@ -158,7 +158,8 @@ def add_arguments(parser: argparse.ArgumentParser, out: Path, *, minutes: float)
     parser.add_argument(
         "--steps", type=int, help="of each expert, whatever time they take on a busy machine"
     )
-    parser.add_argument("--jobs", type=int, default=2, help="experts trained side by side")
+    parser.add_argument("--batch", type=int, default=8, help="prompts of an expert's step")
+    parser.add_argument("--jobs", type=int, default=2, help="processes side by side")
     parser.add_argument("--seed", type=int, default=0, help="of experts and gates")
     parser.add_argument("--bfloat16", action="store_true", help="where processors are fast at it")
 
@@ -222,7 +223,7 @@ def _expert(task: Task, bundle: Path, args: argparse.Namespace) -> Step:
     words += ["--label", task.label, "--code", task.code, "--modality", task.modality]
     words += ["--training-data", task.data, "--licence", task.licence]
     length = ["--steps", str(args.steps)] if args.steps else ["--minutes", str(args.minutes)]
-    words += ["--windows", str(task.windows), *length, "--lr", LR]
+    words += ["--windows", str(task.windows), *length, "--lr", LR, "--batch", str(args.batch)]
     words += ["--seed", str(args.seed), "--threads", "1"]
     words += ["--bfloat16"] if args.bfloat16 else []
     return Step(words, folder / "expert.safetensors")

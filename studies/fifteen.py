@@ -24,8 +24,8 @@ TASKS = tuple(
         "CT",
         PHANTOMS,
         "Apache-2.0",
-        windows=2,
-        prompts=120,
+        windows=6,
+        prompts=600,
         others=(DATA,),
     )
     for name in FIFTEEN

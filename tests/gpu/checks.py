@@ -130,7 +130,8 @@ def captured(
     run: Callable[..., Tensor], inputs: list[Tensor], pool: Any = None
 ) -> tuple[Callable[[], Tensor], list[Tensor]]:
     """A CUDA graph of ``run``: what replays it, and the tensors that it reads. Graphs of one memory
-    ``pool`` must be replayed one after the other."""
+    ``pool`` must be replayed one after the other. The first holds the second: a graph reads them
+    where they lay when it was made."""
     places = [value.clone() for value in inputs]
     side: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream())
@@ -142,11 +143,12 @@ def captured(
     with torch.cuda.graph(graph, pool=pool):
         out = run(*places)
 
-    def replay() -> Tensor:
-        graph.replay()
-        return out
+    return partial(_replayed, graph, places, out), places
 
-    return replay, places
+
+def _replayed(graph: torch.cuda.CUDAGraph, places: list[Tensor], out: Tensor) -> Tensor:
+    graph.replay()
+    return out
 
 
 def selector_decides_on_the_device(config: SamMed3DConfig, device: torch.device) -> None:
