@@ -160,7 +160,9 @@ def test_a_write_that_is_said_to_have_failed_is_made_once(
     # Nor is it known what became of a segmentation that can not be read.
     place.network.denied = re.compile(rb"PUT |GET \S+\.seg ")
     assert unavailable(place.click(volume, unseen_key))
-    # It took effect all the same.
+    # Without a key nobody will ask for it: it is taken back.
+    assert unavailable(place.click(volume))
+    # That with a key took effect all the same.
     records = [entry["path"] for entry in obstore.list(place.bucket, "owners").collect()]
     written = {Path(path).stem for path in records if volume in path and path.endswith(".seg")}
     [unseen] = written - {*made, *before}
