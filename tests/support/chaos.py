@@ -1,6 +1,7 @@
 """A TCP proxy before a server, which can do to it what networks do."""
 
 import contextlib
+import re
 import socket
 import struct
 import threading
@@ -8,6 +9,8 @@ import time
 from typing import Final
 
 _PIECE_BYTES: Final = 1 << 16
+_REQUEST_BYTES: Final = 1000
+_DONE: Final = re.compile(rb"HTTP/1\.1 2\d\d")
 _RESET: Final = struct.pack("ii", 1, 0)
 """For SO_LINGER: a connection is reset, not ended."""
 
@@ -31,7 +34,8 @@ class ChaosProxy:
     cut_bytes
         After so many bytes of an answer the connection is reset; None: never.
     denied
-        HTTP requests that begin so are done by the server, and answered 500; None: none.
+        HTTP requests that begin so are done by the server, and answered 500 where it says that
+        they are; None: none.
     refused
         HTTP requests that begin so do not reach the server, and are answered ``refusal``.
     """
@@ -40,7 +44,7 @@ class ChaosProxy:
         self.delay_seconds = 0.0
         self.bytes_per_second = 0
         self.cut_bytes: int | None = None
-        self.denied: bytes | None = None
+        self.denied: re.Pattern[bytes] | None = None
         self.refused: bytes | None = None
         self.refusal = b"403 Forbidden"
         self._server_port = port
@@ -141,8 +145,8 @@ class ChaosProxy:
         time.sleep(self.delay_seconds)
         if self.bytes_per_second:
             time.sleep(len(piece) / self.bytes_per_second)
-        if self.denied is not None and asked.request.startswith(self.denied):
-            return piece.replace(b"HTTP/1.1 200", b"HTTP/1.1 500", 1)
+        if self.denied is not None and self.denied.match(asked.request):
+            return _DONE.sub(b"HTTP/1.1 500", piece, count=1)
         return piece
 
 
@@ -156,7 +160,7 @@ class _Asked:
 
     def note(self, piece: bytes) -> None:
         if piece.startswith(self._METHODS):
-            self.request = piece[:200]
+            self.request = piece[:_REQUEST_BYTES]
 
 
 def _refuse(client: socket.socket, refusal: bytes) -> None:

@@ -34,7 +34,7 @@ async def answer_once(
     workspace: Workspace,
     request: Request,
     principal: str,
-    make: Callable[[str], Awaitable[Made]],
+    make: Callable[[str | None], Awaitable[Made]],
     *,
     content: bytes,
     form: str,
@@ -52,9 +52,10 @@ async def answer_once(
     principal
         Whose key it is.
     make
-        Does the work; called at most once. Without a key it is simply called.
+        Does the work; called at most once, with the id that was promised to what it makes. Without
+        a key it is simply called, with None.
     volume_id
-        The volume that something is made on, under the id that ``make`` is called with.
+        The volume that something is made on.
     content
         The body, or for an upload the digest of the file's bytes.
     form
@@ -71,7 +72,7 @@ async def answer_once(
     """
     key = request.headers.get(HEADER)
     if key is None:
-        return (await make(workspace.store.new_id(volume_id or "")))[0]
+        return (await make(None))[0]
     if not _KEY.fullmatch(key):
         raise RequestRefused(f"{HEADER} must be 1 to 255 visible ASCII characters.")
     made: Response | None = None

@@ -48,7 +48,7 @@ async def add_result(call: Caller, volume_id: str) -> Response:
     owner = await call.owner(volume_id)
     asked, body = await read_json(call.request, ResultIn, call.services.settings.json_limit)
 
-    async def make(name: str) -> Made:
+    async def make(name: str | None) -> Made:
         record = await call.workspace.results.create(
             owner, volume_id, asked.drafts(), asked.merge, name
         )

@@ -109,7 +109,7 @@ async def segment(call: Caller, volume_id: str) -> Response:
         volume = await call.workspace.get_volume(owner, volume_id)
         return stream(call, growing(volume, work_in_time), 201)
 
-    async def make(name: str) -> Made:
+    async def make(name: str | None) -> Made:
         made = await work(_RENDER.get(form), name=name)
         response = await _answered(call, made, form)
         total_ms = 1000 * (time.perf_counter() - started)
@@ -143,7 +143,7 @@ async def add_mask(
     limits = settings.upload_limit, settings.upload_seconds
     async with received(call.request, folder, *limits) as upload:
 
-        async def make(name: str) -> Made:
+        async def make(name: str | None) -> Made:
             record, volume = await call.workspace.add_mask(
                 owner, volume_id, upload.path, label=query.label, name=name
             )

@@ -139,18 +139,18 @@ class Call:
     async def create(
         self,
         volume_id: str,
-        make: Callable[[str], Awaitable[Made]],
+        make: Callable[[str | None], Awaitable[Made]],
         *,
         content: bytes,
         form: str = JSON,
         owner: str,
     ) -> Response:
-        """As `once`, of a ``make`` that makes a record on a volume, under the id it is given."""
+        """As `once`, of a ``make`` that makes a record on a volume, under the id given, if any."""
         return await self._answer(make, content, form, owner, volume_id)
 
     async def _answer(
         self,
-        make: Callable[[str], Awaitable[Made]],
+        make: Callable[[str | None], Awaitable[Made]],
         content: bytes,
         form: str,
         owner: str | None,

@@ -11,7 +11,13 @@ from torch import nn
 from sammoe.bundle import ENCODER, TENSORRT_CONFIG, tensorrt_pbtxt
 from sammoe.export.parity import EXACT, HALF, graph_difference, rounding_difference
 from sammoe.export.parts import Part
-from sammoe.export.tracing import halve_storage, round_output, round_weights, trace
+from sammoe.export.tracing import (
+    halve_storage,
+    outputs_of,
+    round_output,
+    round_weights,
+    trace,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,14 +48,16 @@ def make(plain: str, part: Part, *, half: bool) -> Made:
         The graph differs from its network by more than its bound.
     """
     module, measured = part.module, dict[str, JsonValue]()
+    answers = [outputs_of(module, example) for example in part.examples]
     if half:
-        module = copy.deepcopy(part.module)
+        module, exact = copy.deepcopy(part.module), answers
         round_weights(module)
-        measured["rounding"] = rounding_difference(plain, part.module, module, part.examples)
+        answers = [outputs_of(module, example) for example in part.examples]
+        measured["rounding"] = rounding_difference(plain, exact, answers)
     graph = trace(module, part.examples[-1], [spec.name for spec in part.outputs])
     if half:
         graph = halve_storage(graph)
-    measured["graph"] = graph_difference(plain, graph, module, part.examples)
+    measured["graph"] = graph_difference(plain, graph, part.examples, answers)
     if plain == ENCODER:
         # Inside the graph: a cached embedding and a fresh one are the same bytes.
         graph = round_output(graph)

@@ -1,15 +1,17 @@
 """Does a graph compute what its module computes?"""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import onnx
 import onnxruntime
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sammoe.errors import ExportMismatch
-from sammoe.export.tracing import outputs_of
+
+Answer = Sequence[Tensor]
+"""The outputs of a module for one input; see :func:`sammoe.export.tracing.outputs_of`."""
 
 EXACT = 1e-4
 """Largest absolute difference, in any output, between a graph and its module in float32."""
@@ -22,10 +24,10 @@ output's largest magnitude."""
 def graph_difference(
     plain: str,
     model: onnx.ModelProto,
-    module: nn.Module,
     examples: Iterable[Mapping[str, Tensor]],
+    answers: Iterable[Answer],
 ) -> float:
-    """Run a graph and its module on the same inputs; the largest absolute difference.
+    """Run a graph; the largest absolute difference from what its module answered.
 
     Raises
     ------
@@ -40,9 +42,9 @@ def graph_difference(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     worst = 0.0
-    for example in examples:
+    for example, answer in zip(examples, answers, strict=True):
         found = session.run(None, {name: value.numpy() for name, value in example.items()})
-        for ours, expected in zip(found, outputs_of(module, example), strict=True):
+        for ours, expected in zip(found, answer, strict=True):
             worst = max(worst, _distance(ours, expected.numpy()))
     if not worst <= EXACT:
         raise ExportMismatch(
@@ -52,11 +54,9 @@ def graph_difference(
     return worst
 
 
-def rounding_difference(
-    plain: str, module: nn.Module, rounded: nn.Module, examples: Iterable[Mapping[str, Tensor]]
-) -> float:
-    """What rounding the weights changes: the largest difference relative to each output's largest
-    magnitude.
+def rounding_difference(plain: str, exact: Iterable[Answer], rounded: Iterable[Answer]) -> float:
+    """What rounding the weights changed of a module's answers to the same inputs: the largest
+    difference relative to each output's largest magnitude.
 
     Raises
     ------
@@ -64,10 +64,8 @@ def rounding_difference(
         It is more than :data:`HALF`, or something is not finite.
     """
     worst = 0.0
-    for example in examples:
-        for ours, expected in zip(
-            outputs_of(rounded, example), outputs_of(module, example), strict=True
-        ):
+    for wanted, found in zip(exact, rounded, strict=True):
+        for ours, expected in zip(found, wanted, strict=True):
             size = float(expected.abs().max())
             worst = max(worst, _distance(ours.numpy(), expected.numpy()) / max(size, 1e-6))
     if not worst <= HALF:

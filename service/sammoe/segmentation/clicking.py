@@ -187,7 +187,8 @@ class Clicker:
         )
         fields = candidates(self.grower, request, grown)
         with span("store"):
-            written = self._writers.submit(self._store.segmentations.put, record, fields)
+            put, promised = self._store.segmentations.put, click.name is not None
+            written = self._writers.submit(put, record, fields, promised=promised)
             try:
                 rendered = None if render is None else render(pasted, volume.geometry)
             finally:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,7 +98,7 @@ class Embedder:
 
         async def encode() -> NDArray[np.float16]:
             self._allowances.take(volume.owner)
-            async with self._turns.warm_up(key) if warming else self._turns.click():
+            async with nullcontext() if warming else self._turns.click():
                 with span("crop"):
                     cut = await self._pool.run(lambda: self._crop(volume, window))
                 phases["crop"] = cut.run_ms
@@ -107,10 +108,12 @@ class Embedder:
         async def make() -> NDArray[np.float16]:
             nonlocal mine, fetched
             mine = True
-            if self._shared is None:
-                return await encode()
-            embedding, fetched = await self._shared.get_or_encode(key, self._shape, encode)
-            return embedding
+            # First: who waits for a turn must not hold up other processes, whose clicks it blocks.
+            async with self._turns.warm_up(key) if warming else nullcontext():
+                if self._shared is None:
+                    return await encode()
+                embedding, fetched = await self._shared.get_or_encode(key, self._shape, encode)
+                return embedding
 
         key = embedding_key(
             volume.content_digest, volume.modality, window, self._rule, self._encoder_digest

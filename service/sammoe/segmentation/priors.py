@@ -99,7 +99,7 @@ def keep_mask(
         timings_ms={},
         voxel_count=int(np.count_nonzero(pasted.mask)),
     )
-    return store.segmentations.put(record, {GIVEN: field})
+    return store.segmentations.put(record, {GIVEN: field}, promised=name is not None)
 
 
 def _mask(

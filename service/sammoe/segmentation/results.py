@@ -270,7 +270,7 @@ class Results:
             merge=merge,
             entries=self._entries(principal, volume.id, entries, ()),
         )
-        return self._store.results.add(record)
+        return self._store.results.add(record, promised=name is not None)
 
     def _entries(
         self,

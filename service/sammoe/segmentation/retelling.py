@@ -127,6 +127,8 @@ class _Memory:
         try:
             await self._workspace.get_segmentation(self._principal, name)
         except NotFound:
+            # Else it would stay, and what is made now never be remembered.
+            await asyncio.to_thread(responses.forget, self._principal, self._key(told))
             return None
         return name
 

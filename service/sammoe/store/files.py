@@ -8,7 +8,7 @@ a :meth:`Files.create` or a :meth:`Files.replace`.
 
 import errno
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -125,6 +125,20 @@ class Files(Protocol):
     def close(self) -> None:
         """Remove this process's unfinished files."""
         ...
+
+
+@contextmanager
+def undone(files: Files, path: str) -> Iterator[None]:
+    """Remove a new file where the store fails, for it may be there: as well as that can be done.
+
+    For what gets a name that nobody knows before it is kept.
+    """
+    try:
+        yield
+    except (OSError, StoreUnavailable):
+        with suppress(OSError, StoreUnavailable):
+            files.remove(path)
+        raise
 
 
 @contextmanager

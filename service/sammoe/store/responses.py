@@ -156,6 +156,12 @@ class Responses:
                     raise
         return response
 
+    def forget(self, principal: str, key: str) -> None:
+        """Drop the answer that a key has, if any: the next one is kept."""
+        with storage_errors():
+            self._files.remove(_path(principal, key))
+        self._usage.forget(principal)
+
     def _counts(self, record: ResponseRecord) -> bool:
         """Whether an answer still holds: it is not too old, and its volume is there."""
         if self._too_old(record.created):

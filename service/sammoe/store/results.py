@@ -1,10 +1,10 @@
 """Results in the store: one JSON file each."""
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 from sammoe.errors import NotFound
-from sammoe.store.files import Files, storage_errors
+from sammoe.store.files import Files, storage_errors, undone
 from sammoe.store.folders import Page, ids_in, page, volume_folder
 from sammoe.store.ids import check_id, is_within, not_found
 from sammoe.store.records import ResultRecord
@@ -21,8 +21,10 @@ class Results:
         self._files = files
         self._volumes = volumes
 
-    def add(self, record: ResultRecord) -> ResultRecord:
+    def add(self, record: ResultRecord, *, promised: bool = False) -> ResultRecord:
         """Keep a new result, unless it is there; return what is stored durably.
+
+        ``promised``: see `Segmentations.put`.
 
         Raises
         ------
@@ -30,7 +32,7 @@ class Results:
             Its volume was deleted.
         """
         path = _path(record.owner, check_id(record.volume_id, "volume"), record.id)
-        with storage_errors():
+        with storage_errors(), nullcontext() if promised else undone(self._files, path):
             made = self._files.create(path, [_text(record)])
             try:
                 # Only now: a deletion from here on finds what was written.

@@ -1,11 +1,11 @@
 """Segmentations in the store: one file each, of a JSON header and the logits."""
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 from sammoe.errors import NotFound
 from sammoe.store.blocks import cut_fields, join_fields
-from sammoe.store.files import Files, Piece, storage_errors
+from sammoe.store.files import Files, Piece, storage_errors, undone
 from sammoe.store.folders import Page, ids_in, page, volume_folder
 from sammoe.store.frames import frame, parse_frame, read_frame, read_header
 from sammoe.store.ids import check_id, is_within, not_found
@@ -29,7 +29,9 @@ class Segmentations:
         self._keeping = limits.segmentations
         self._usage = usage
 
-    def put(self, record: SegmentationRecord, fields: Fields) -> SegmentationRecord:
+    def put(
+        self, record: SegmentationRecord, fields: Fields, *, promised: bool = False
+    ) -> SegmentationRecord:
         """Keep a new segmentation; it is durable when this returns.
 
         Parameters
@@ -38,10 +40,12 @@ class Segmentations:
             Its ``fields`` are what is kept here, whatever they were.
         fields
             Its candidates; values that float16 has.
+        promised
+            Somebody knows its id, and will ask again: what was written stays where the store fails.
 
         Returns
         -------
-        The record that was kept.
+        The record that was kept; the earlier one where the id has one.
 
         Raises
         ------
@@ -55,13 +59,14 @@ class Segmentations:
         with storage_errors():
             size = sum(len(piece) for piece in pieces)
             self._usage.take(record.owner, "segmentations", size)
-            made = self._files.create(path, pieces)
-            try:
-                # Only now: a deletion from here on finds what was written.
-                self._volumes.check(record.owner, record.volume_id)
-            except NotFound:
-                self._files.remove(path)
-                raise
+            with nullcontext() if promised else undone(self._files, path):
+                made = self._files.create(path, pieces)
+                try:
+                    # Only now: a deletion from here on finds what was written.
+                    self._volumes.check(record.owner, record.volume_id)
+                except NotFound:
+                    self._files.remove(path)
+                    raise
         return record if made else self.get(record.owner, record.id)
 
     def add(self, principal: str, name: str, candidate: str, field: Field) -> SegmentationRecord:
