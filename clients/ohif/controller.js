@@ -32,6 +32,9 @@ export class Controller {
     this.kept = new Map();
     /** @type {'inside' | 'outside' | 'box' | null} */
     this.tool = null;
+    /** What was chosen when a button went down: keys may choose something else before the click is told.
+     * @type {WeakMap<Event, {structure: import('./session.js').Structure | null, isInside: boolean}>} */
+    this.aims = new WeakMap();
     this.capabilities = null;
     /** Why the service could not be asked what it can do. @type {any} */
     this.unreachable = null;
@@ -44,8 +47,8 @@ export class Controller {
   enter() {
     if (!this.registered) {
       register({
-        click: (element, world, other) => this.#clicked(element, world, other),
-        box: (element, corners) => this.#boxed(element, corners),
+        click: (world, event) => this.#clicked(world, event),
+        box: corners => this.session?.prompt(volume => ({ box: boxOf(volume, corners) })),
         marks: viewportId => this.#marks(viewportId),
       });
       window.addEventListener('beforeunload', event => {
@@ -63,10 +66,13 @@ export class Controller {
     const { TOOL_ACTIVATED } = window.cornerstoneTools.Enums.Events;
     const activated = () => this.#activated();
     window.cornerstone.eventTarget.addEventListener(TOOL_ACTIVATED, activated);
+    const aim = event => this.aims.set(event, this.#aim());
+    window.addEventListener('mousedown', aim, true);
     const silence = listen(this.#actions());
     this.leaving = [
       ...subscriptions.map(one => () => one.unsubscribe()),
       () => window.cornerstone.eventTarget.removeEventListener(TOOL_ACTIVATED, activated),
+      () => window.removeEventListener('mousedown', aim, true),
       silence,
     ];
     this.learn();
@@ -234,20 +240,24 @@ export class Controller {
       .map(one => one.viewportId);
   }
 
-  #clicked(element, world, other) {
+  #aim() {
+    return { structure: this.session?.structure ?? null, isInside: this.tool !== 'outside' };
+  }
+
+  #clicked(world, event) {
     // Cornerstone keeps a click on an image from taking the focus off a name that was typed.
     const at = document.activeElement;
     if (at instanceof HTMLElement && this.panel.root.contains(at)) at.blur();
-    // What is chosen now: until the scan is there, which may take seconds, it may be something else.
-    const label = (this.tool !== 'outside') !== Boolean(other) ? 1 : 0;
-    this.session?.prompt(volume => {
+    const { session } = this;
+    if (!session) return;
+    const { structure, isInside: isPositive } = this.aims.get(event) ?? this.#aim();
+    const label = isPositive !== (event.ctrlKey || event.shiftKey) ? 1 : 0;
+    // Another series may have become the active one by the click itself.
+    const aimed = session.structures.includes(structure) ? structure : session.structure;
+    session.prompt(volume => {
       const position = toVoxel(volume.affine)(world);
       return isInside(volume, position) ? { position, label } : null;
-    });
-  }
-
-  #boxed(element, corners) {
-    this.session?.prompt(volume => ({ box: boxOf(volume, corners) }));
+    }, aimed);
   }
 
   #marks(viewportId) {

@@ -81,10 +81,10 @@ export class Session {
     await this.#answer();
   }
 
-  /** Take a click or a box for the structure that is active now. @param {Prompt | Locate} asked */
-  async prompt(asked) {
+  /** Take a click or a box for a structure. @param {Prompt | Locate} asked */
+  async prompt(asked, structure = this.structure) {
     const locate = typeof asked === 'function' ? asked : () => asked;
-    this.waiting.push({ structure: this.structure, locate, prompt: null });
+    this.waiting.push({ structure, locate, prompt: null });
     if (this.volume) this.#locate();
     this.problem = null;
     this.changed();

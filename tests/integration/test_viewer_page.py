@@ -145,8 +145,12 @@ def test_clicks_are_seen_refined_named_kept_and_found_again(
         assert [abs(low[0] - 45) <= 1, abs(high[0] - 60) <= 1] == [True, True]
         assert low[2] < MIDDLE < high[2], "a flat box gets a depth"
         name = page.get_by_label("Name of Structure 1")
+        # To pass by, or to change a name, chooses no other structure; Enter does.
         name.fill("Thalamus, right")
+        rows = page.locator(".structures li")
+        expect(rows.nth(1)).to_have_attribute("aria-current", "true")
         name.press("Enter")
+        expect(rows.nth(0)).to_have_attribute("aria-current", "true")
 
         assert shown.violations() == []
 
