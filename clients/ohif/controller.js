@@ -11,7 +11,8 @@ import { Service } from './service.js';
 import { Session } from './session.js';
 import { activate, BOX, CLICK, register } from './tools.js';
 
-const MODALITIES = ['CT', 'MR', 'PT', 'NM'];
+/** What the model was trained on; of anything else a mask would be a guess. */
+const MODALITIES = ['CT', 'MR'];
 
 export class Controller {
   /**
@@ -27,8 +28,13 @@ export class Controller {
     this.panel = new Panel(this);
     /** @type {Map<string, {session: Session, labelmap: Labelmap | null}>} by the display set's UID */
     this.sessions = new Map();
+    /** Of studies that were left with something unsaved, by the series' UID. @type {Map<string, Session>} */
+    this.kept = new Map();
     /** @type {'inside' | 'outside' | 'box' | null} */
     this.tool = null;
+    /** What was chosen when a button went down: keys may choose something else before the click is told.
+     * @type {WeakMap<Event, {structure: import('./session.js').Structure | null, isInside: boolean}>} */
+    this.aims = new WeakMap();
     this.capabilities = null;
     /** Why the service could not be asked what it can do. @type {any} */
     this.unreachable = null;
@@ -41,9 +47,12 @@ export class Controller {
   enter() {
     if (!this.registered) {
       register({
-        click: (element, world, other) => this.#clicked(element, world, other),
-        box: (element, corners) => this.#boxed(element, corners),
+        click: (world, event) => this.#clicked(world, event),
+        box: corners => this.session?.prompt(volume => ({ box: boxOf(volume, corners) })),
         marks: viewportId => this.#marks(viewportId),
+      });
+      window.addEventListener('beforeunload', event => {
+        if (this.#unsaved().length) event.preventDefault();
       });
       this.registered = true;
     }
@@ -57,28 +66,27 @@ export class Controller {
     const { TOOL_ACTIVATED } = window.cornerstoneTools.Enums.Events;
     const activated = () => this.#activated();
     window.cornerstone.eventTarget.addEventListener(TOOL_ACTIVATED, activated);
-    const silence = listen({
-      inside: () => this.use('inside'),
-      outside: () => this.use('outside'),
-      box: () => this.use('box'),
-      add: () => this.session?.add(),
-      undo: () => this.session?.undo(),
-      redo: () => this.session?.redo(),
-      cancel: () => this.session?.cancel(),
-      candidate: () => this.session?.nextCandidate(),
-    });
+    const aim = event => this.aims.set(event, this.#aim());
+    window.addEventListener('mousedown', aim, true);
+    const silence = listen(this.#actions());
     this.leaving = [
       ...subscriptions.map(one => () => one.unsubscribe()),
       () => window.cornerstone.eventTarget.removeEventListener(TOOL_ACTIVATED, activated),
+      () => window.removeEventListener('mousedown', aim, true),
       silence,
     ];
     this.learn();
   }
 
-  /** The study was closed. */
+  /** The study was closed. What is not in the PACS is kept until it is opened again. */
   exit() {
     for (const leave of this.leaving) leave();
-    for (const { session } of this.sessions.values()) session.cancel();
+    const sessions = [...this.sessions.values()].map(({ session }) => session);
+    for (const session of sessions) {
+      if (session.isUnsaved) this.kept.set(session.series.series, session);
+      else session.cancel();
+    }
+    if (sessions.some(session => session.isUnsaved)) this.#tellKept();
     this.leaving = [];
     this.sessions.clear();
     this.tool = null;
@@ -149,6 +157,36 @@ export class Controller {
     this.panel.show();
   }
 
+  /** What keys do; false where there is nothing to do it to. @returns {Record<string, () => unknown>} */
+  #actions() {
+    const there = act => () => (this.session ? void act(this.session) : false);
+    return {
+      inside: there(() => this.use('inside')),
+      outside: there(() => this.use('outside')),
+      box: there(() => this.use('box')),
+      add: there(session => session.add()),
+      undo: there(session => session.undo()),
+      redo: there(session => session.redo()),
+      cancel: () => (this.session?.canCancel ? void this.session.cancel() : false),
+      candidate: () => (this.session?.candidates.length > 1 ? void this.session.nextCandidate() : false),
+    };
+  }
+
+  /** Sessions that have something which the PACS does not have. @returns {Session[]} */
+  #unsaved() {
+    const all = [...[...this.sessions.values()].map(({ session }) => session), ...this.kept.values()];
+    return all.filter(session => session.isUnsaved);
+  }
+
+  #tellKept() {
+    this.services.uiNotificationService?.show({
+      title: 'SAM-Med3D-MoE',
+      message: 'Structures that are not in the PACS are kept in this tab: open the study again to save them.',
+      type: 'warning',
+      duration: 10000,
+    });
+  }
+
   #mark(displaySet) {
     const { triggerAnnotationRenderForViewportIds } = window.cornerstoneTools.utilities;
     triggerAnnotationRenderForViewportIds(this.#viewportsOf(displaySet));
@@ -166,7 +204,8 @@ export class Controller {
     const uid = displaySet.displaySetInstanceUID;
     if (!this.sessions.has(uid)) {
       const series = { study: displaySet.StudyInstanceUID, series: displaySet.SeriesInstanceUID };
-      const session = new Session(this.service, series, () => this.refresh());
+      const session = this.kept.get(series.series) ?? new Session(this.service, series, () => this.refresh());
+      this.kept.delete(series.series);
       session.experts = this.#experts();
       this.sessions.set(uid, { session, labelmap: null });
     }
@@ -201,30 +240,24 @@ export class Controller {
       .map(one => one.viewportId);
   }
 
-  async #clicked(element, world, other) {
+  #aim() {
+    return { structure: this.session?.structure ?? null, isInside: this.tool !== 'outside' };
+  }
+
+  #clicked(world, event) {
     // Cornerstone keeps a click on an image from taking the focus off a name that was typed.
     const at = document.activeElement;
     if (at instanceof HTMLElement && this.panel.root.contains(at)) at.blur();
-    // Before the scan is fetched, which may take seconds: what is chosen then is of later clicks.
-    const positive = (this.tool !== 'outside') !== Boolean(other);
-    const session = await this.#ready();
-    if (!session) return;
-    const position = toVoxel(session.volume.affine)(world);
-    if (!isInside(session.volume, position)) return;
-    await session.prompt({ position, label: positive ? 1 : 0 });
-  }
-
-  async #boxed(element, corners) {
-    const session = await this.#ready();
-    if (session) await session.prompt({ box: boxOf(session.volume, corners) });
-  }
-
-  /** The session, once it has its volume: a place means nothing before. */
-  async #ready() {
     const { session } = this;
-    if (!session) return null;
-    await session.open();
-    return session.volume ? session : null;
+    if (!session) return;
+    const { structure, isInside: isPositive } = this.aims.get(event) ?? this.#aim();
+    const label = isPositive !== (event.ctrlKey || event.shiftKey) ? 1 : 0;
+    // Another series may have become the active one by the click itself.
+    const aimed = session.structures.includes(structure) ? structure : session.structure;
+    session.prompt(volume => {
+      const position = toVoxel(volume.affine)(world);
+      return isInside(volume, position) ? { position, label } : null;
+    }, aimed);
   }
 
   #marks(viewportId) {

@@ -46,9 +46,10 @@ export function actionOf({ key, ctrlKey, metaKey, altKey, shiftKey }) {
 }
 
 /**
- * Call actions for keys until the returned function is called.
+ * Call actions for keys until the returned function is called. A key whose action says that there is
+ * nothing to do (false) is the viewer's.
  *
- * @param {Record<string, () => void>} actions
+ * @param {Record<string, () => unknown>} actions
  */
 export function listen(actions) {
   const pressed = event => {
@@ -57,9 +58,9 @@ export function listen(actions) {
     if (!action || at?.closest(TYPING)) return;
     // Tab goes from control to control, as everywhere, unless none of them has the focus.
     if (action === 'candidate' && at?.closest(CONTROLS)) return;
+    if (actions[action]() === false) return;
     event.preventDefault();
     event.stopImmediatePropagation();
-    actions[action]();
   };
   window.addEventListener('keydown', pressed, true);
   return () => window.removeEventListener('keydown', pressed, true);

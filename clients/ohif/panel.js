@@ -2,7 +2,7 @@
 
 import { element } from './elements.js';
 import { SHORTCUTS } from './keys.js';
-import { KINDS } from './structures.js';
+import { StructureList } from './structure-list.js';
 
 /** @type {['inside' | 'outside' | 'box', string, string, string][]} */
 const TOOLS = [
@@ -11,7 +11,6 @@ const TOOLS = [
   ['box', '▢', 'Box', 'Draw a box around it (B)'],
 ];
 const CANDIDATES = { fused: 'Answer', general: 'General', expert: 'Expert' };
-const LIST = 'sammoe-kinds';
 
 export class Panel {
   /** @param {import('./controller.js').Controller} controller */
@@ -20,9 +19,10 @@ export class Panel {
     this.helping = false;
     this.root = element('section', { class: 'sammoe', 'aria-label': 'SAM-Med3D-MoE' });
     this.status = element('p', { class: 'sammoe-status', role: 'status' });
-    this.body = element('div', { class: 'sammoe-body' });
-    this.kinds = element('datalist', { id: LIST }, ...KINDS.map(({ label }) => element('option', { value: label })));
-    this.root.append(this.status, this.body, this.kinds);
+    this.above = element('div', { class: 'sammoe-some' });
+    this.structures = new StructureList();
+    this.below = element('div', { class: 'sammoe-some' });
+    this.root.append(this.status, element('div', { class: 'sammoe-body' }, this.above, this.structures.root, this.below));
     this.ticking = null;
   }
 
@@ -30,26 +30,16 @@ export class Panel {
   show() {
     const { session } = this.controller;
     this.#tick(session);
+    this.structures.show(session);
     if (!session) {
-      this.body.replaceChildren(element('p', { class: 'sammoe-hint' }, 'Open a CT or MR series in the active viewport.'));
+      this.above.replaceChildren(element('p', { class: 'sammoe-hint' }, 'Open a CT or MR series in the active viewport.'));
+      this.below.replaceChildren();
       return;
     }
-    // Who types a name goes on typing.
-    const typing = this.root.contains(document.activeElement) && document.activeElement.matches('input');
-    if (typing) return;
     const at = document.activeElement?.getAttribute('data-sammoe');
-    this.body.replaceChildren(
-      ...[
-        this.#problem(session),
-        this.#tools(),
-        this.#steps(session),
-        this.#structures(session),
-        this.#answer(session),
-        this.#saving(session),
-        this.#help(),
-      ].filter(Boolean)
-    );
-    if (at) this.body.querySelector(`[data-sammoe="${at}"]`)?.focus();
+    this.above.replaceChildren(...[this.#problem(session), this.#tools(), this.#steps(session)].filter(Boolean));
+    this.below.replaceChildren(this.#answer(session), this.#saving(session), this.#help());
+    if (at) this.root.querySelector(`[data-sammoe="${at}"]`)?.focus();
   }
 
   #tick(session) {
@@ -96,39 +86,6 @@ export class Panel {
       button('undo', '↶ Undo', () => session.undo(), { disabled: !session.canUndo, title: 'Undo (U)' }),
       button('redo', '↷ Redo', () => session.redo(), { disabled: !session.canRedo || busy, title: 'Redo (Y)' }),
       button('cancel', '✕ Stop', () => session.cancel(), { disabled: !busy, title: 'Stop (Esc)' })
-    );
-  }
-
-  #structures(session) {
-    const rows = session.structures.map((one, place) => {
-      const active = place === session.active;
-      const volume = session.volume && session.maskOf(one).count * voxelMl(session.volume);
-      const name = element('input', {
-        value: one.label,
-        maxlength: 64,
-        list: LIST,
-        'aria-label': `Name of structure ${one.number}`,
-        focus: () => session.active !== place && session.activate(place),
-        change: event => {
-          session.activate(place);
-          session.rename(event.target.value);
-        },
-        keydown: event => event.key === 'Enter' && event.target.blur(),
-      });
-      return element(
-        'li',
-        { class: active ? 'sammoe-active' : '', 'aria-current': active ? 'true' : null, click: () => !active && session.activate(place) },
-        element('span', { class: 'sammoe-swatch', style: `background: rgb(${one.colour})` }),
-        name,
-        element('span', { class: 'sammoe-volume' }, volume ? `${volume.toFixed(volume < 10 ? 1 : 0)} ml` : '')
-      );
-    });
-    return element(
-      'div',
-      { class: 'sammoe-part' },
-      element('h2', {}, 'Structures'),
-      element('ul', { class: 'sammoe-structures' }, ...rows),
-      button('add', '+ New structure', () => session.add(), { title: 'New structure (N)' })
     );
   }
 
@@ -185,15 +142,17 @@ function statusOf(session, controller) {
   if (!session) return '';
   const { what, since, windows } = session.work;
   const seconds = ((Date.now() - since) / 1000).toFixed(0);
+  const { length } = session.waiting;
+  const waits = length === 1 ? '1 click waits' : `${length} clicks wait`;
   switch (what) {
     case 'opening':
-      return `Getting the series ... ${seconds} s`;
+      return `Getting the series ... ${seconds} s${length ? `; ${waits}` : ''}`;
     case 'thinking':
       return windows ? `Following the structure: ${windows} windows, ${seconds} s` : `Looking ... ${seconds} s`;
     case 'saving':
       return `Saving ... ${seconds} s`;
   }
-  if (session.waiting.length) return `${session.waiting.length} clicks wait`;
+  if (length) return waits;
   if (session.step) return `Click again to correct ${session.structure.label}`;
   return controller.tool ? 'Click on a structure' : 'Choose a tool, then click on a structure';
 }
@@ -242,10 +201,6 @@ function timings({ segmentation }) {
   const sum = total ?? Object.values(phases).reduce((all, ms) => all + ms, 0);
   const parts = Object.entries(phases).map(([phase, ms]) => `${phase} ${ms.toFixed(0)}`);
   return element('p', { class: 'sammoe-timings', title: parts.join(', ') }, `${sum.toFixed(0)} ms (${parts.join(', ')})`);
-}
-
-function voxelMl({ spacing }) {
-  return (spacing[0] * spacing[1] * spacing[2]) / 1000;
 }
 
 function button(name, label, click, attributes = {}) {

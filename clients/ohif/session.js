@@ -7,6 +7,7 @@
  * @typedef {import('./packed.js').Mask} Mask
  * @typedef {'fused' | 'general' | 'expert'} Candidate
  * @typedef {{position?: number[], label?: 0 | 1, box?: number[][]}} Prompt voxel indices
+ * @typedef {(volume: any) => Prompt | null} Locate where in the volume something was clicked; null: beside it
  * @typedef {{segmentation: any, candidate: Candidate, masks: Map<Candidate, Mask>, prompts: Prompt[]}} Step
  * @typedef {{number: number, label: string, colour: number[], expert: string, steps: Step[], at: number,
  *   growing: Mask | null}} Structure `at`: the step that shows, -1 before the first
@@ -40,7 +41,7 @@ export class Session {
     /** @type {Structure[]} */
     this.structures = [];
     this.active = 0;
-    /** @type {{structure: Structure, prompt: Prompt}[]} */
+    /** `prompt`: null until the volume is there. @type {{structure: Structure, locate: Locate, prompt: Prompt | null}[]} */
     this.waiting = [];
     this.result = null;
     this.saved = null;
@@ -72,13 +73,19 @@ export class Session {
     await this.#working('opening', () => this.open(), async signal => {
       this.volume = await this.service.open(this.series.study, this.series.series, signal);
     });
-    if (this.volume) this.service.prepare(this.volume.id, {}).catch(() => {});
-    if (this.volume && this.waiting.length) await this.#answer();
+    // What may go well a moment later is not lost; what was refused is.
+    if (this.problem && !this.problem.retry) this.waiting = [];
+    if (!this.volume) return;
+    this.service.prepare(this.volume.id, {}).catch(() => {});
+    this.#locate();
+    await this.#answer();
   }
 
-  /** Take a click or a box for the active structure. @param {Prompt} prompt */
-  async prompt(prompt) {
-    this.waiting.push({ structure: this.structure, prompt });
+  /** Take a click or a box for a structure. @param {Prompt | Locate} asked */
+  async prompt(asked, structure = this.structure) {
+    const locate = typeof asked === 'function' ? asked : () => asked;
+    this.waiting.push({ structure, locate, prompt: null });
+    if (this.volume) this.#locate();
     this.problem = null;
     this.changed();
     if (this.work.what !== 'idle') return;
@@ -93,9 +100,14 @@ export class Session {
     this.changed();
   }
 
-  /** Go back by one answer; or, while one is made, stop that. */
+  /** Take back the last click that waits; without one stop the answer that is made, or go back by one. */
   undo() {
-    if (this.work.what === 'thinking' || this.waiting.length) return this.cancel();
+    const last = this.waiting.findLast(one => one.structure === this.structure);
+    if (last) {
+      this.waiting = this.waiting.filter(one => one !== last);
+      return this.changed();
+    }
+    if (this.work.what === 'thinking') return this.cancel();
     this.#go(-1);
   }
 
@@ -105,7 +117,12 @@ export class Session {
   }
 
   get canUndo() {
-    return this.structure.at >= 0 || this.waiting.length > 0;
+    const waits = this.waiting.some(one => one.structure === this.structure);
+    return this.structure.at >= 0 || waits || this.work.what === 'thinking';
+  }
+
+  get canCancel() {
+    return this.work.what !== 'idle' || this.waiting.length > 0 || this.problem !== null;
   }
 
   get canRedo() {
@@ -158,18 +175,18 @@ export class Session {
       at: -1,
       growing: null,
     });
-    this.activate(number - 1);
+    this.activate(this.structures[number - 1]);
   }
 
-  /** Let clicks be for another structure. */
-  activate(place) {
-    this.active = place;
+  /** Let clicks be for another structure. @param {Structure} structure */
+  activate(structure) {
+    this.active = this.structures.indexOf(structure);
     this.changed();
   }
 
-  /** Call the active structure something else. */
-  rename(label) {
-    this.structure.label = label.trim().slice(0, 64) || `Structure ${this.structure.number}`;
+  /** Call a structure something else. */
+  rename(label, structure = this.structure) {
+    structure.label = label.trim().slice(0, 64) || `Structure ${structure.number}`;
     this.#touched();
   }
 
@@ -187,13 +204,19 @@ export class Session {
 
   /** Clicks that a structure's answer knows, and those that wait. @returns {Prompt[]} */
   promptsOf(structure) {
-    const waiting = this.waiting.filter(one => one.structure === structure);
+    const waiting = this.waiting.filter(one => one.structure === structure && one.prompt);
     return [...(shownStep(structure)?.prompts ?? []), ...waiting.map(one => one.prompt)];
   }
 
   /** Structures that have a mask. */
   get drawn() {
     return this.structures.filter(one => shownStep(one) && this.maskOf(one).count > 0);
+  }
+
+  /** Whether something was drawn, or is being drawn or saved, that the PACS does not have. */
+  get isUnsaved() {
+    const isBusy = ['thinking', 'saving'].includes(this.work.what) || this.waiting.length > 0;
+    return isBusy || (!this.saved && this.drawn.length > 0);
   }
 
   /**
@@ -225,7 +248,7 @@ export class Session {
       const before = shownStep(structure);
       let made = null;
       await this.#working('thinking', () => this.#answer(), async signal => {
-        const body = bodyOf(structure, asked, before);
+        const body = bodyOf(structure, asked.map(one => one.prompt), before);
         made = await this.service.click(this.volume.id, body, signal, grown => {
           this.work = { ...this.work, windows: grown.windows };
           structure.growing = grown.mask;
@@ -233,20 +256,26 @@ export class Session {
         });
       });
       structure.growing = null;
-      if (made) this.#keep(structure, made, [...(before?.prompts ?? []), ...asked]);
+      if (made) this.#keep(structure, made, [...(before?.prompts ?? []), ...asked.map(one => one.prompt)]);
       // What may go well a moment later is not lost; what was refused is.
-      else if (this.problem?.retry) this.waiting.unshift(...asked.map(prompt => ({ structure, prompt })));
+      else if (this.problem?.retry) this.waiting.unshift(...asked);
       this.changed();
     }
   }
 
-  /** The prompts at the front of the queue that one request can carry. */
+  /** Clicks are places of the viewer's until the volume is there; those beside it are none. */
+  #locate() {
+    for (const one of this.waiting) one.prompt ??= one.locate(this.volume);
+    this.waiting = this.waiting.filter(one => one.prompt);
+  }
+
+  /** The clicks at the front of the queue that one request can carry. */
   #take(structure) {
     const taken = [];
     while (this.waiting[0]?.structure === structure) {
       // A request has one box, and the second replaces the first.
-      if (this.waiting[0].prompt.box && taken.some(prompt => prompt.box)) break;
-      taken.push(this.waiting.shift().prompt);
+      if (this.waiting[0].prompt.box && taken.some(({ prompt }) => prompt.box)) break;
+      taken.push(this.waiting.shift());
     }
     return taken;
   }

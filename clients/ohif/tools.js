@@ -11,9 +11,9 @@ const OUTSIDE = 'rgb(255, 105, 100)';
  * Make the tools known to Cornerstone, once for the page.
  *
  * @param {object} hooks what the tools call
- * @param {(element: Element, world: number[], other: boolean) => void} hooks.click `other`: with Ctrl or
- *   Shift held, which turns inside into outside
- * @param {(element: Element, corners: number[][]) => void} hooks.box
+ * @param {(world: number[], event: MouseEvent | TouchEvent) => void} hooks.click `event`: what the browser
+ *   said when the button went down, up to 400 ms ago, for it might have become a double click
+ * @param {(corners: number[][]) => void} hooks.box
  * @param {(viewportId: string) => {world: number[], label: 0 | 1, reach: number}[]} hooks.marks with the mm
  *   in front of and behind a mark in which it shows
  */
@@ -32,8 +32,7 @@ export function register(hooks) {
     }
 
     #clicked({ detail }) {
-      const { event, element, currentPoints } = detail;
-      hooks.click(element, [...currentPoints.world], event.ctrlKey || event.shiftKey);
+      hooks.click([...detail.currentPoints.world], detail.event);
       return true;
     }
   }
@@ -63,9 +62,8 @@ export function register(hooks) {
   cornerstone.eventTarget.addEventListener(Enums.Events.ANNOTATION_COMPLETED, ({ detail }) => {
     const { annotation } = detail;
     if (annotation.metadata.toolName !== BOX) return;
-    const element = elementOf(annotation);
     cornerstoneTools.annotation.state.removeAnnotation(annotation.annotationUID);
-    hooks.box(element, annotation.data.handles.points.map(point => [...point]));
+    hooks.box(annotation.data.handles.points.map(point => [...point]));
   });
 }
 
@@ -80,10 +78,4 @@ export function activate(toolGroup, name) {
   toolGroup.setToolActive(name, {
     bindings: name === CLICK ? [primary, ...other.map(modifierKey => ({ ...primary, modifierKey }))] : [primary],
   });
-}
-
-function elementOf(annotation) {
-  const { viewportId } = annotation.metadata;
-  const found = window.cornerstone.getEnabledElements().find(one => one.viewportId === viewportId);
-  return (found ?? window.cornerstone.getEnabledElements()[0])?.viewport.element;
 }

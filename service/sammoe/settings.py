@@ -237,7 +237,7 @@ class Settings(BaseSettings):
         default=600, ge=1, description="after which a viewer that nobody uses is disconnected"
     )
     viewer_embedders: Names = Field(
-        default=(), description="origins whose pages may show the page /viewer/ in a frame"
+        default=(), description="origins whose pages may show /viewer/ or OHIF in a frame"
     )
     dicomweb_url: str | None = Field(
         default=None,

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 
+from sammoe.api.headers import page_headers
 from sammoe.api.viewer import Page, page_router
-from sammoe.api.viewer.headers import page_headers
 from sammoe.segmentation import Workspace
 from tests import scans
 from tests.contract.service import Service, refusal

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from sammoe.api.headers import viewer_headers
 from tests import scans
 from tests.integration.nginx_server import nginx
 from tests.integration.redis_server import free_port
@@ -43,6 +44,8 @@ def test_viewer_and_service_are_one_origin(front: str) -> None:
         script = http.get("/sammoe/index.js")
         assert script.headers["content-type"] == "text/javascript"
         assert script.headers["cache-control"] == "no-cache"
+        lower = {name.lower(): value for name, value in viewer_headers().items()}
+        assert lower.items() <= dict(http.get("/sammoe", headers=PAGE).headers).items()
         assert http.get("/module.wasm").headers["content-type"] == "application/wasm"
         assert http.get("/v1/capabilities").json()["bundle"]
         # What a script of the page sends, and what one of another page would.

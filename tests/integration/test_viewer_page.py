@@ -145,8 +145,12 @@ def test_clicks_are_seen_refined_named_kept_and_found_again(
         assert [abs(low[0] - 45) <= 1, abs(high[0] - 60) <= 1] == [True, True]
         assert low[2] < MIDDLE < high[2], "a flat box gets a depth"
         name = page.get_by_label("Name of Structure 1")
+        # To pass by, or to change a name, chooses no other structure; Enter does.
         name.fill("Thalamus, right")
+        rows = page.locator(".structures li")
+        expect(rows.nth(1)).to_have_attribute("aria-current", "true")
         name.press("Enter")
+        expect(rows.nth(0)).to_have_attribute("aria-current", "true")
 
         assert shown.violations() == []
 
@@ -217,12 +221,60 @@ def test_a_service_that_is_away_is_told_and_waited_for(shown: ViewerPage, tmp_pa
         axial = shown.plane(SHAPE)
         server.process.kill()
         server.process.wait()
+    alert = page.get_by_role("alert").filter(has_text="does not answer")
     page.mouse.click(*axial.spot(*THALAMUS))
-    expect(page.get_by_role("alert").filter(has_text="does not answer")).to_be_visible()
-    with serving(BUNDLE, tmp_path / "state", "--port", str(server.port)):
-        # It is asked again, without a click.
+    expect(alert).to_contain_text("1 click waits")
+    page.mouse.click(*axial.spot(*LESS), button="right")
+    page.mouse.click(*axial.spot(60, 60))
+    expect(alert).to_contain_text("3 clicks wait")
+    page.keyboard.press("Control+z")
+    expect(alert).to_contain_text("2 clicks wait")
+    assert shown.violations() == []
+    with serving(BUNDLE, tmp_path / "state", "--port", str(server.port)) as server:
+        # They are asked for again, without a click.
+        shown.wait_for_answer(2)
+        expect(alert).to_be_hidden()
+        with server.client() as http:
+            second, first = segmentations(http, shown.address()["volume"])
+        assert second["parent"] == first["id"]
+        assert [point["label"] for point in second["points"]] == [1, 0]
+
+
+def test_scans_changed_quickly_end_with_the_last_and_its_masks(
+    shown: ViewerPage, tmp_path: Path
+) -> None:
+    page, sample = shown.page, SAMPLE.read_bytes()
+    part = nibabel.Nifti1Image.from_bytes(gzip.decompress(sample)).slicer[28:124, 30:150, 57:97]
+    with serving(BUNDLE, tmp_path / "state") as server, server.client() as http:
+        whole, small = (
+            http.post("/v1/volumes", files={"file": content}).raise_for_status().json()["id"]
+            for content in (sample, part.to_bytes())
+        )
+        click = {"space": "voxel", "points": [{"position": [54, 56, 20], "label": 1}]}
+        answer = http.post(f"/v1/volumes/{small}/segmentations", json=click).json()
+        entry = {"segmentation": answer["id"], "label": "Theirs"}
+        http.post(f"/v1/volumes/{small}/results", json={"entries": [entry]}).raise_for_status()
+        page.goto(f"{server.url}/viewer/#volume={whole}")
+        shown.wait_for_scan()
+        # A click, and away before its answer; then to and fro while scans and masks are fetched.
+        page.mouse.click(*shown.plane(SHAPE).spot(*THALAMUS))
+        for volume, pause_ms in ((small, 0), (whole, 60), (small, 250), (whole, 10), (small, 0)):
+            page.evaluate("hash => { location.hash = hash; }", f"volume={volume}")
+            page.wait_for_timeout(pause_ms)
+            page.locator(".marks").press("Enter")
+        expect(page.locator(".scan")).to_contain_text("96 × 120 × 40")
+        expect(page.get_by_label("Name of Theirs")).to_be_visible()
+        axial = shown.plane((96, 120, 40))
+        plane = mask(http, answer["id"], shape=(96, 120, 40))[:, :, 20].astype(bool)
+        shown.expect_coloured(spot_of(plane, axial, (54, 56)), coloured=True)
+        assert shown.address()["volume"] == small
+        # The other scan has what was clicked on it, and nothing of this one.
+        page.evaluate("hash => { location.hash = hash; }", f"volume={whole}")
+        expect(page.locator(".scan")).to_contain_text("145 × 181 × 155")
+        expect(page.get_by_label("Name of Theirs")).to_have_count(0)
+        page.mouse.click(*shown.plane(SHAPE).spot(60, 60))
         shown.wait_for_answer(1)
-        expect(page.get_by_role("alert").filter(has_text="does not answer")).to_be_hidden()
+        assert shown.address()["volume"] == whole
 
 
 def test_a_key_is_asked_for_and_kept_in_the_tab_alone(shown: ViewerPage, tmp_path: Path) -> None:
@@ -248,10 +300,15 @@ def test_a_study_of_the_pacs_is_opened_and_its_seg_stored(
 ) -> None:
     orthanc.empty()
     orthanc.store(map(as_bytes, brain_series()))
+    other = tmp_path / "servers.toml"
+    other.write_text(
+        f'[research]\nurl = "{orthanc.dicomweb}"\nuser = "{USER}"\npassword = "{PASSWORD}"\n'
+    )
     environment = {
         "SAMMOE_DICOMWEB_URL": orthanc.dicomweb,
         "SAMMOE_DICOMWEB_USER": USER,
         "SAMMOE_DICOMWEB_PASSWORD": PASSWORD,
+        "SAMMOE_DICOMWEB_FILE": str(other),
     }
     with serving(BUNDLE, tmp_path / "state", **environment) as server, server.client() as http:
         page = shown.page
@@ -259,7 +316,13 @@ def test_a_study_of_the_pacs_is_opened_and_its_seg_stored(
         shown.wait_for_scan()
         shown.button("Open").click()
         shown.button("Look").click()
-        page.locator(".studies summary").filter(has_text="Doe Jane").click()
+        expect(page.locator(".studies summary").filter(has_text="Doe Jane")).to_be_visible()
+        # The other PACS is listed without names, and gets the SEG of what is opened from it.
+        page.get_by_label("PACS", exact=True).select_option("research")
+        expect(page.get_by_text("listed without names")).to_be_visible()
+        assert shown.violations() == []
+        shown.button("Look").click()
+        page.locator(".studies summary").filter(has_text=STUDY).click()
         page.locator(".studies .volume:enabled").click()
         expect(page.locator(".scan")).to_contain_text("96 × 120 × 40")
         # Its axes run to the left and back; the page shows them as those of any other scan.
@@ -282,7 +345,7 @@ def test_a_study_of_the_pacs_is_opened_and_its_seg_stored(
             assert abs(found_at[across] - wanted[across]) <= 1
             assert abs(found_at[up] - wanted[up]) <= 1
         shown.button("Store SEG in the PACS").click()
-        expect(page.get_by_text("The SEG is in the PACS.")).to_be_visible()
+        expect(page.get_by_text("The SEG is in research.")).to_be_visible()
         found = http.post("/v1/dicomweb/search", json={"study": STUDY}).json()["items"]
         assert {one["modality"] for one in found} == {"MR", "SEG"}
 

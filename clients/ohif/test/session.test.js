@@ -84,6 +84,66 @@ test('the first click gets the volume, and is not lost meanwhile', async () => {
   assert.equal(session.work.what, 'idle');
 });
 
+test('a click during opening is for the structure of its moment, wherever it turns out to be', async () => {
+  const { service, session } = begin();
+  let release;
+  service.hold = new Promise(resolve => (release = resolve));
+  const opening = session.open();
+  const clicks = [session.prompt(volume => ({ position: volume.shape, label: 1 })), session.prompt(() => null)];
+  session.add();
+  clicks.push(session.prompt(INSIDE));
+  assert.equal(session.waiting.length, 3);
+  assert.deepEqual(session.promptsOf(session.structures[0]), []);
+  release();
+  await Promise.all([opening, ...clicks]);
+  const bodies = service.of('click').map(([body]) => body);
+  assert.deepEqual(bodies.map(body => body.points), [[{ position: [10, 10, 10], label: 1 }], [INSIDE]]);
+  assert.deepEqual(session.structures.map(one => one.steps.length), [1, 1]);
+});
+
+test('clicks wait for a volume that can not be had yet, and are gone with one that is refused', async () => {
+  const { service, session } = begin();
+  service.failures = [new Away()];
+  await session.prompt(INSIDE);
+  assert.deepEqual([session.problem.code, session.waiting.length], ['away', 1]);
+  await session.problem.retry();
+  assert.deepEqual(service.of('click').map(([body]) => body.points), [[INSIDE]]);
+
+  const other = begin();
+  other.service.failures = [new Refused({ code: 'dicom_refused', status: 422 }, 422)];
+  await other.session.prompt(INSIDE);
+  assert.deepEqual([other.session.problem.code, other.session.waiting], ['dicom_refused', []]);
+});
+
+test('undo takes the last click back that waits', async () => {
+  const { service, session } = begin();
+  service.failures = [null, new Away()];
+  await session.prompt(INSIDE);
+  service.failures = [new Away()];
+  await session.prompt(OUTSIDE);
+  session.undo();
+  assert.deepEqual(session.waiting.map(({ prompt }) => prompt), [INSIDE]);
+  session.undo();
+  assert.ok(!session.canUndo);
+  assert.deepEqual(session.waiting, []);
+});
+
+test('what is drawn is unsaved until the PACS has it as it is', async () => {
+  const { service, session } = begin();
+  assert.ok(!session.isUnsaved);
+  service.failures = [null, new Away()];
+  await session.prompt(INSIDE);
+  assert.ok(session.isUnsaved, 'a click waits');
+  await session.problem.retry();
+  assert.ok(session.isUnsaved);
+  await session.save();
+  assert.ok(!session.isUnsaved);
+  session.add();
+  session.rename('Liver', session.structures[0]);
+  assert.deepEqual(session.structures.map(({ label }) => label), ['Liver', 'Structure 2']);
+  assert.ok(session.isUnsaved);
+});
+
 test('a refinement names what it refines, and clicks that came meanwhile go together', async () => {
   const { service, session } = begin();
   let release;
@@ -217,7 +277,7 @@ test('each structure has its own line, and all drawn ones are saved in order as 
   assert.deepEqual(service.of('store'), [['r', ['labelmap']]]);
   assert.equal(service.of('click')[1][0].expert, 'general');
   assert.ok(session.saved);
-  session.activate(0);
+  session.activate(session.structures[0]);
   session.undo();
   assert.equal(session.saved, null);
   session.redo();

@@ -1,7 +1,11 @@
 /** What the address says after the #: which volume, and which of its results. */
 
+/** In place of a result: all was undone or removed, and does not come back by itself. */
+export const NOTHING = "none";
+
 export interface Address {
   volume: string | null;
+  /** Its id, or `NOTHING`; null: the newest. */
   result: string | null;
 }
 

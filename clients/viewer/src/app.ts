@@ -16,6 +16,7 @@ import { OpenDialog, describe } from "./panels/open.ts";
 import { StructuresPanel } from "./panels/structures.ts";
 import { ToolBar } from "./panels/tools.ts";
 import { WorkBar } from "./panels/work.ts";
+import type { Click } from "./state/clicks.ts";
 import { Session, type Watcher, candidatesOf } from "./state/session.ts";
 import { type Structure, cleanLabel } from "./state/structures.ts";
 import { VIEWS } from "./view/layout.ts";
@@ -48,6 +49,8 @@ export class App {
   #hidden = false;
   /** What the masks were coloured with, to tell whether that changes. */
   #colours = "";
+  /** What the addresses of scans said when they were left, so that they are found as they were. */
+  readonly #left = new Map<string, Address>();
   #stop = new AbortController();
   /** What is being put into the display, and all that was before. */
   #displaying: Promise<unknown> = Promise.resolve();
@@ -56,7 +59,7 @@ export class App {
     this.#client = new Client(base);
     this.#notices = new Notices(this.#client);
     this.#notices.askKey = askOnce();
-    this.#open = new OpenDialog(this.#client, this.#notices, (volume) => this.#go({ volume: volume.id, result: null }));
+    this.#open = new OpenDialog(this.#client, this.#notices, ({ id }) => this.#go(this.#left.get(id) ?? { volume: id, result: null }));
     this.#tools = new ToolBar({
       tool: (tool) => this.#choose(tool),
       undo: () => this.#session?.undo(),
@@ -96,6 +99,9 @@ export class App {
     this.#holder.append(this.#work.element);
     this.#choose("inside");
     addEventListener("keydown", (event) => this.#key(event));
+    addEventListener("beforeunload", (event) => {
+      if (this.#session?.isKept === false) event.preventDefault();
+    });
     addEventListener("popstate", () => void this.#show(readAddress(location.hash)));
     await this.#begin();
   }
@@ -105,6 +111,7 @@ export class App {
       const capabilities = await this.#client.capabilities();
       this.#capabilities = capabilities;
       this.#answer.experts = capabilities.experts;
+      this.#files.servers = capabilities.dicomweb;
       this.#notice.textContent = `${capabilities.notice} ${capabilities.bundle.name}, version ${capabilities.version}.`;
       const address = readAddress(location.hash);
       if (address.volume !== null) await this.#show(address);
@@ -150,7 +157,7 @@ export class App {
   }
 
   async #offer(): Promise<void> {
-    await this.#open.show((this.#capabilities?.dicomweb.length ?? 0) > 0);
+    await this.#open.show(this.#capabilities?.dicomweb ?? []);
   }
 
   #go(address: Address): void {
@@ -174,7 +181,8 @@ export class App {
       await this.#load(volume, nifti, result, stop.signal);
     } catch (error) {
       if (isCancelled(error) || stop.signal.aborted) return;
-      this.#notices.fail(error, () => void this.#show({ volume: id, result }));
+      const again = () => readAddress(location.hash).volume === id && void this.#show({ volume: id, result });
+      this.#notices.fail(error, again);
     } finally {
       if (this.#stop === stop) this.#work.loading("", null);
     }
@@ -187,7 +195,8 @@ export class App {
     signal: AbortSignal,
   ): Promise<void> {
     const stage = this.#stage as Stage;
-    this.#session?.cancel();
+    const dropped = this.#session?.cancel() ?? 0;
+    if (dropped > 0) this.#notices.tell(`${clicks(dropped)} on the scan before dropped.`);
     // From here on the display is no longer of the scan before; scans come into it one by one.
     this.#session = null;
     const before = this.#displaying;
@@ -201,23 +210,28 @@ export class App {
     stage.solid.clear(volume.affine);
     stage.arrange();
     this.#measured = null;
-    const session = new Session(this.#client, volume, this.#watcher(() => this.#session === session));
+    const session = new Session(
+      this.#client,
+      volume,
+      result,
+      this.#watcher(() => this.#session === session),
+    );
     this.#session = session;
     this.#describe(volume);
     this.#update();
     stage.focus();
     void this.#warm(null);
-    await this.#restore(session, result);
+    await this.#restore(session);
     if (!signal.aborted) this.#notices.say(`${document.title} is shown`);
   }
 
   /** Find what was kept; clicks wait for it, so a failure is tried again. */
-  async #restore(session: Session, result: string | null): Promise<void> {
+  async #restore(session: Session): Promise<void> {
+    if (this.#session !== session) return;
     try {
-      await session.restore(result);
+      await session.restore();
     } catch (error) {
-      if (this.#session !== session) return;
-      this.#notices.fail(error, () => void this.#restore(session, result));
+      this.#notices.fail(error, () => void this.#restore(session));
     }
   }
 
@@ -291,11 +305,14 @@ export class App {
     stage.solid.see(order);
     this.#structures.update(session.structures, session.active, session.history);
     this.#answer.update(session, this.#measured);
-    this.#files.update(session, (this.#capabilities?.dicomweb.length ?? 0) > 0);
+    this.#files.update(session, this.#open.serverOf(session.volume.id));
     this.#tools.update(session);
-    this.#work.update(session.work);
+    const waiting = session.unanswered.length;
+    this.#work.update(session.work, waiting);
+    this.#notices.waiting = waiting;
     this.#measure(session);
-    const address = { volume: session.volume.id, result: session.result?.id ?? null };
+    const address = { volume: session.volume.id, result: session.resultName };
+    this.#left.set(address.volume, address);
     if (readAddress(location.hash).volume === address.volume) {
       history.replaceState(null, "", writeAddress(address));
     }
@@ -330,17 +347,23 @@ export class App {
       shown: () => ({
         points: this.#session?.segmentation?.points ?? [],
         box: this.#session?.segmentation?.box ?? null,
-        waiting: this.#session?.work?.points ?? [],
-        waitingBox: this.#session?.work?.box ?? null,
+        waiting: this.#waiting().flatMap(({ points }) => points),
+        waitingBox: this.#waiting().findLast(({ box }) => box !== null)?.box ?? null,
       }),
     };
+  }
+
+  /** Clicks on the active structure that are not answered. */
+  #waiting(): Click[] {
+    const { unanswered = [], active } = this.#session ?? {};
+    return unanswered.filter(({ structure }) => structure === active);
   }
 
   #prompt(place: Triple, inside: boolean, began: number): void {
     const session = this.#session;
     const axes = this.#stage?.slices.axes;
     if (session === null || !axes) return;
-    if (!inside && session.active.head === null && session.work === null) {
+    if (!inside && session.isBlank(session.active)) {
       this.#notices.tell("Show first what is inside of the structure.");
       return;
     }
@@ -384,10 +407,12 @@ export class App {
 
   #cancel(): boolean {
     const drawing = this.#stage?.dropBox() ?? false;
-    const working = this.#session?.cancel() ?? false;
+    const working = this.#session?.work != null;
+    const dropped = this.#session?.cancel() ?? 0;
+    if (dropped > (working ? 1 : 0)) this.#notices.tell(`${clicks(dropped)} dropped.`);
     this.#stop.abort();
     this.#work.loading("", null);
-    return drawing || working;
+    return drawing || dropped > 0;
   }
 
   #rename(structure: Structure, label: string): void {
@@ -456,6 +481,10 @@ export class App {
     const at = slices.project(slices.cross, large);
     if (at) slices.zoom(factor, ...at);
   }
+}
+
+function clicks(count: number): string {
+  return count === 1 ? "1 click was" : `${count} clicks were`;
 }
 
 /** One dialog for a key, however many requests need it. */

@@ -1,10 +1,19 @@
 /** Files that are dropped or chosen, and files that are saved. */
 
-/** All files of what was dropped, folders too. */
+/**
+ * All files of what was dropped, folders too.
+ *
+ * @throws Error in words for people: it holds no file, or one that the browser can not read.
+ */
 export async function droppedFiles(transfer: DataTransfer): Promise<File[]> {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry());
   const found: File[] = [];
-  for (const entry of entries) if (entry !== null) await collect(entry, found);
+  try {
+    for (const entry of entries) if (entry !== null) await collect(entry, found);
+  } catch {
+    throw new Error("What was dropped can not be read. Is it still there, and may the browser read it?");
+  }
+  if (found.length === 0) throw new Error("What was dropped holds no file.");
   return found;
 }
 

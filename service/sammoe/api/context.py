@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sammoe.api.admission import Admission, Place
+from sammoe.api.headers import ANSWER_HEADERS
 from sammoe.api.problems import PROBLEM, fail, refuse
 from sammoe.errors import SammoeError
 from sammoe.telemetry import (
@@ -41,15 +42,9 @@ _UNREAD_SECONDS: Final = 60.0
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
-_HEADERS: Final = (
-    (b"cache-control", b"no-store"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"referrer-policy", b"no-referrer"),
+_HEADERS: Final = tuple(
+    (name.lower().encode(), value.encode()) for name, value in ANSWER_HEADERS.items()
 )
-"""On every answer that does not say otherwise: it may show a patient's anatomy, so no cache keeps
-it, nobody guesses what it is, and no page shows it but by a request of its own (CORS)."""
 
 
 class RequestContext:

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from typing import Any, Final
 
-CONTENT_SECURITY_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
-
 _METHODS: Final = ("get", "post", "delete")
 
 _HEAD: Final = """<!doctype html>

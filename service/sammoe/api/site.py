@@ -5,6 +5,7 @@ own origin. So such a viewer gets a port of its own, where its files come first 
 them. The files are public, as they are from npm: no key is asked for them, and none is in them.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -14,17 +15,16 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sammoe.api.headers import viewer_headers
+
 INDEX: Final = "index.html"
 """The viewer's first page."""
 
 _API: Final = ("/v1/", "/dicom-web/", "/docs", "/openapi.json")
 """Addresses that people open in a browser and that are no page of the viewer."""
 
-_HEADERS: Final = (
-    # Names of files stay from version to version: ask again each time, and get 304 mostly.
-    (b"cache-control", b"no-cache"),
-    (b"x-content-type-options", b"nosniff"),
-)
+_CACHE_CONTROL: Final = "no-cache"
+"""Names of files stay from version to version: ask again each time, and get 304 mostly."""
 
 
 class Site:
@@ -38,12 +38,18 @@ class Site:
         The viewer's build, with :data:`INDEX`.
     root
         Where it is served, with a slash at both ends: what its build was made for.
+    embedders
+        See `viewer_headers`.
     """
 
-    def __init__(self, api: ASGIApp, folder: Path, root: str = "/") -> None:
+    def __init__(
+        self, api: ASGIApp, folder: Path, root: str = "/", embedders: Iterable[str] = ()
+    ) -> None:
         self._api = api
         self._files = StaticFiles(directory=folder)
         self._root = root
+        headers = {"Cache-Control": _CACHE_CONTROL, **viewer_headers(embedders)}
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self._find(scope)
@@ -53,7 +59,7 @@ class Site:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", ()), *_HEADERS]}
+                message = {**message, "headers": [*message.get("headers", ()), *self._headers]}
             await send(message)
 
         await response(scope, receive, send_with_headers)

@@ -6,7 +6,8 @@ from starlette.responses import HTMLResponse, Response
 from sammoe.api import examples
 from sammoe.api.capabilities import Capabilities
 from sammoe.api.documentation import answer, refusals, text
-from sammoe.api.pages import CONTENT_SECURITY_POLICY, page
+from sammoe.api.headers import DOCS_POLICY
+from sammoe.api.pages import page
 from sammoe.api.services import Caller, Services, json_answer
 from sammoe.telemetry import METRICS_TYPE
 
@@ -71,5 +72,5 @@ async def get_metrics(call: Caller) -> Response:
 async def get_docs(request: Request) -> Response:
     """The API for people."""
     return HTMLResponse(
-        page(request.app.openapi()), headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY}
+        page(request.app.openapi()), headers={"Content-Security-Policy": DOCS_POLICY}
     )

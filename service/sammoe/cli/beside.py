@@ -22,7 +22,7 @@ async def monailabel_port(app: FastAPI, settings: Settings) -> AsyncIterator[Non
         return
     beside: ASGIApp = create_monailabel_app(app)
     if settings.monailabel_ohif is not None:
-        beside = Site(beside, settings.monailabel_ohif, "/ohif/")
+        beside = Site(beside, settings.monailabel_ohif, "/ohif/", settings.viewer_embedders)
     config = server_config(beside, settings)
     if settings.monailabel_certificate is not None:
         speak_tls(config, settings.monailabel_certificate, settings.monailabel_key)
@@ -36,7 +36,8 @@ async def ohif_port(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     if settings.ohif_port is None or settings.ohif is None:
         yield
         return
-    config = server_config(Site(app, settings.ohif), settings)
+    site = Site(app, settings.ohif, embedders=settings.viewer_embedders)
+    config = server_config(site, settings)
     if settings.tls_certificate is not None:
         speak_tls(config, settings.tls_certificate, settings.tls_key)
     async with _serving(config, "OHIF", settings.host, settings.ohif_port):

@@ -9,6 +9,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from sammoe.api import Site
+from sammoe.api.headers import viewer_headers
 
 PAGE = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
@@ -31,8 +32,8 @@ def folder(tmp_path: Path) -> Path:
     return site
 
 
-def client(folder: Path, root: str = "/") -> httpx.AsyncClient:
-    site = httpx.ASGITransport(Site(API, folder, root))
+def client(folder: Path, root: str = "/", *embedders: str) -> httpx.AsyncClient:
+    site = httpx.ASGITransport(Site(API, folder, root, embedders))
     return httpx.AsyncClient(transport=site, base_url="http://localhost")
 
 
@@ -42,11 +43,24 @@ async def test_files_come_first_with_their_types(folder: Path) -> None:
         assert (script.status_code, script.text) == (200, "export default 1;")
         assert script.headers["content-type"].startswith("text/javascript")
         assert script.headers["cache-control"] == "no-cache"
-        assert script.headers["x-content-type-options"] == "nosniff"
+        wanted = {name.lower(): value for name, value in viewer_headers().items()}
+        assert wanted.items() <= dict(script.headers).items()
         kept = {"If-None-Match": script.headers["etag"]}
         assert (await http.get("/sammoe/index.js", headers=kept)).status_code == 304
         assert (await http.get("/module.wasm")).headers["content-type"] == "application/wasm"
         assert (await http.get("/")).text == "<p>viewer</p>"
+
+
+async def test_it_is_framed_by_itself_and_by_those_that_are_named(folder: Path) -> None:
+    for embedders, wanted in (
+        ((), "frame-ancestors 'self'"),
+        (("https://portal.example",), "frame-ancestors 'self' https://portal.example"),
+    ):
+        async with client(folder, "/", *embedders) as http:
+            page = await http.get("/sammoe", headers=PAGE)
+            assert page.headers["content-security-policy"] == wanted
+            assert page.headers["referrer-policy"] == "no-referrer"
+            assert "content-security-policy" not in (await http.get("/v1/volumes")).headers
 
 
 async def test_pages_of_the_viewer_are_its_first_page(folder: Path) -> None:

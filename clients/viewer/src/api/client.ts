@@ -8,12 +8,15 @@ import type {
   CandidateName,
   Capabilities,
   Entry,
+  FoundSeries,
   Measured,
   Merge,
+  PacsSeries,
   Page,
   Point,
   Result,
   Segmentation,
+  SeriesQuery,
   Volume,
 } from "./types.ts";
 
@@ -130,8 +133,8 @@ export class Client {
   }
 
   /** Have the service read a series from the PACS. */
-  pull(study: string, series: string, signal: AbortSignal): Promise<Volume> {
-    return this.#json("v1/volumes", { ...body({ dicomweb: { study, series } }), signal });
+  pull(series: PacsSeries, signal: AbortSignal): Promise<Volume> {
+    return this.#json("v1/volumes", { ...body({ dicomweb: series }), signal });
   }
 
   /** Have the region around a place prepared. */
@@ -202,8 +205,11 @@ export class Client {
     return this.#json(`v1/results/${id}`);
   }
 
-  addResult(volume: string, entries: Entry[], merge: Merge): Promise<Result> {
-    return this.#json(`v1/volumes/${volume}/results`, body({ entries, merge }));
+  /** Keep a result; sent again under the same key, it is made once. */
+  addResult(volume: string, entries: Entry[], merge: Merge, key: string): Promise<Result> {
+    const { headers, ...init } = body({ entries, merge });
+    const once = { ...headers, "Idempotency-Key": key };
+    return this.#json(`v1/volumes/${volume}/results`, { ...init, headers: once });
   }
 
   replaceResult(id: string, entries: Entry[], merge: Merge): Promise<Result> {
@@ -224,11 +230,17 @@ export class Client {
     return (await this.#ask(`v1/results/${id}/${path}`, {}, accept)).blob();
   }
 
-  async storeResult(id: string): Promise<void> {
-    await this.#ask(`v1/results/${id}/store`, body({ forms: ["seg"] }));
+  async storeResult(id: string, server: string): Promise<void> {
+    await this.#ask(`v1/results/${id}/store`, body({ forms: ["seg"], server }));
   }
 
-  /** A search on the PACS, as DICOM JSON. */
+  /** The series of a PACS, whichever it is; nothing that is found has a name. */
+  async findSeries(query: SeriesQuery, signal: AbortSignal): Promise<FoundSeries[]> {
+    const page: Page<FoundSeries> = await this.#json("v1/dicomweb/search", { ...body(query), signal });
+    return page.items;
+  }
+
+  /** A search on the first PACS, as DICOM JSON. */
   async search(path: string, signal: AbortSignal): Promise<unknown[]> {
     const answer = await this.#ask(`dicom-web/${path}`, { signal }, "application/dicom+json");
     return answer.status === 204 ? [] : ((await answer.json()) as unknown[]);
@@ -239,7 +251,13 @@ export class Client {
   }
 
   async #json<T>(path: string, init: RequestInit = {}): Promise<T> {
-    return (await this.#ask(path, init)).json() as Promise<T>;
+    const answer = await this.#ask(path, init);
+    try {
+      return (await answer.json()) as T;
+    } catch (error) {
+      // It broke off.
+      throw isCancelled(error) ? error : new Away();
+    }
   }
 
   async #ask(path: string, init: RequestInit, accept = JSON_TYPE): Promise<Response> {

@@ -6,6 +6,10 @@ interface Body {
   request_id?: string;
 }
 
+const PROBLEM = "application/problem+json";
+/** What a proxy says when nothing is there behind it. */
+const GATEWAY = [502, 503];
+
 /** The service refused, and said why. */
 export class Refused extends Error {
   readonly status: number;
@@ -20,8 +24,10 @@ export class Refused extends Error {
     this.requestId = body.request_id ?? null;
   }
 
-  /** From an answer of status 400 or more, whatever its body is. */
-  static async from(answer: Response): Promise<Refused> {
+  /** From an answer of status 400 or more, whatever its body is; of a proxy, the service is away. */
+  static async from(answer: Response): Promise<Refused | Away> {
+    const problem = answer.headers.get("Content-Type")?.startsWith(PROBLEM) ?? false;
+    if (GATEWAY.includes(answer.status) && !problem) return new Away();
     return new Refused(answer.status, parse(await answer.text()));
   }
 
@@ -42,6 +48,12 @@ export class Away extends Error {
 /** Whether somebody gave it up on purpose. */
 export function isCancelled(error: unknown): boolean {
   return error instanceof DOMException && error.name === "AbortError";
+}
+
+/** Whether the same may go well later: once the service is back, is less busy, or has a key. */
+export function isPassing(error: unknown): boolean {
+  if (error instanceof Refused) return error.status >= 500 || [401, 429].includes(error.status);
+  return error instanceof Away;
 }
 
 function parse(text: string): Body {

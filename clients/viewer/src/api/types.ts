@@ -111,8 +111,35 @@ export interface Capabilities {
   bundle: { name: string; digest: string };
   routing: { gate: string } | null;
   experts: Expert[];
+  /** The PACS that the service knows; `/dicom-web` is the first of them. */
   dicomweb: string[];
   limits: { upload_bytes: number; points: number };
+}
+
+/** A series of one of the PACS that the service knows. */
+export interface PacsSeries {
+  server: string;
+  study: string;
+  series: string;
+}
+
+/** A series as a PACS lists it to programs: without a name. */
+export interface FoundSeries {
+  study: string;
+  series: string;
+  modality: string;
+  study_date: string | null;
+  instances: number | null;
+}
+
+/** Which series are looked for. */
+export interface SeriesQuery {
+  server: string;
+  modality?: string;
+  /** First day, as 2026-01-31. */
+  since?: string;
+  /** Studies to look through. */
+  limit: number;
 }
 
 export interface Page<T> {

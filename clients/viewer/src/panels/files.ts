@@ -23,6 +23,7 @@ export class FilesPanel {
   readonly #notices: Notices;
   readonly #buttons: HTMLButtonElement[];
   readonly #store = h("button", {});
+  readonly #server = h("select", { "aria-label": "PACS that gets the SEG" });
   readonly #merge = h(
     "select",
     { id: "merge" },
@@ -52,21 +53,32 @@ export class FilesPanel {
       "section",
       { "aria-label": "Files" },
       h("h2", {}, "Files"),
-      h("div", { class: "downloads" }, ...this.#buttons, this.#store),
+      h("div", { class: "downloads" }, ...this.#buttons, this.#store, this.#server),
       this.#why,
       h("div", { class: "row" }, h("label", { for: "merge" }, "Where structures overlap"), this.#merge),
     );
   }
 
-  update(session: Session, hasPacs: boolean): void {
+  /** The PACS that the service knows. */
+  set servers(names: readonly string[]) {
+    this.#server.replaceChildren(...names.map((name) => h("option", {}, name)));
+    this.#store.hidden = names.length === 0;
+    this.#server.hidden = names.length < 2;
+  }
+
+  /** `server`: the PACS that the scan came from, if that is known. */
+  update(session: Session, server: string | null): void {
+    if (session !== this.#session) {
+      if (server === null) this.#server.selectedIndex = 0;
+      else this.#server.value = server;
+    }
     this.#session = session;
     const filled = session.structures.filter(({ head }) => head !== null).length;
     const dicom = session.volume.source !== null;
     for (const [n, { dicom: needed }] of FORMS.entries()) {
       this.#buttons[n].disabled = filled === 0 || (needed && !dicom);
     }
-    this.#store.hidden = !hasPacs;
-    this.#store.disabled = filled === 0 || !dicom;
+    this.#store.disabled = this.#server.disabled = filled === 0 || !dicom;
     this.#why.hidden = dicom;
     this.#why.textContent = "DICOM files need a scan that came as DICOM.";
     (this.#merge.parentElement as HTMLElement).hidden = filled < 2;
@@ -82,8 +94,10 @@ export class FilesPanel {
 
   async #send(): Promise<void> {
     await this.#with(async (result) => {
-      await this.#client.storeResult(result);
-      this.#notices.tell("The SEG is in the PACS.");
+      const server = this.#server.value;
+      await this.#client.storeResult(result, server);
+      const where = this.#server.hidden ? "the PACS" : server;
+      this.#notices.tell(`The SEG is in ${where}.`);
     });
   }
 

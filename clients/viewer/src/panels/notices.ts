@@ -1,7 +1,7 @@
 /** What the page tells: a line for screen readers, messages that go, and one that the service is away. */
 
 import type { Client } from "../api/client.ts";
-import { Away, Refused } from "../api/errors.ts";
+import { Away, Refused, isPassing } from "../api/errors.ts";
 import { h } from "../dom.ts";
 
 const LOOK_AGAIN_MS = 2000;
@@ -16,7 +16,9 @@ export class Notices {
   readonly #spoken = h("div", { class: "spoken", role: "status", "aria-live": "polite" });
   readonly #list = h("div", { class: "messages" });
   readonly #away: HTMLElement;
-  #pending: (() => void) | null = null;
+  readonly #waits = h("span", {});
+  /** What is done once the service is back, in this order, and each once. */
+  readonly #pending = new Set<() => void>();
   #looking = 0;
 
   constructor(client: Client) {
@@ -27,9 +29,17 @@ export class Notices {
       { class: "away", role: "alert", hidden: true },
       h("strong", {}, "The service does not answer."),
       h("span", {}, " Nothing is lost: what was answered is kept there. The page tries again by itself."),
+      this.#waits,
       again,
     );
     this.element = h("div", { class: "notices" }, this.#away, this.#list, this.#spoken);
+  }
+
+  /** How many clicks wait for the service. */
+  set waiting(count: number) {
+    const them = count === 1 ? "1 click waits" : `${count} clicks wait`;
+    const text = count === 0 ? "" : ` ${them}, and will be sent in order; undo takes the last one back.`;
+    if (this.#waits.textContent !== text) this.#waits.textContent = text;
   }
 
   /** For screen readers alone. */
@@ -63,19 +73,18 @@ export class Notices {
     if (kind !== "error") setTimeout(close, STAY_MS);
   }
 
-  /** What failed, in words, and what can be done. `retry`: do it again. */
+  /** What failed, in words, and what can be done. `retry`: do it again; the same function is called once. */
   fail(error: unknown, retry: (() => void) | null): void {
     if (error instanceof Away) {
-      this.#pending = retry ?? this.#pending;
+      if (retry !== null) this.#pending.add(retry);
       this.#away.hidden = false;
       clearTimeout(this.#looking);
       this.#looking = window.setTimeout(() => void this.#look(), LOOK_AGAIN_MS);
     } else if (error instanceof Refused && error.status === 401) {
       void this.askKey().then(() => retry?.());
     } else if (error instanceof Refused) {
-      const busy = error.status === 429 || error.status === 503;
       const reference = error.status >= 500 && error.requestId ? ` (request ${error.requestId})` : "";
-      const action = retry !== null && busy ? (["Try again", retry] as [string, () => void]) : null;
+      const action = retry !== null && isPassing(error) ? (["Try again", retry] as [string, () => void]) : null;
       this.tell(`${error.message}${reference}`, action, "error");
     } else {
       this.tell(error instanceof Error ? error.message : "Something went wrong.", null, "error");
@@ -92,8 +101,8 @@ export class Notices {
     }
     this.#away.hidden = true;
     this.say("The service answers again");
-    const pending = this.#pending;
-    this.#pending = null;
-    pending?.();
+    const pending = [...this.#pending];
+    this.#pending.clear();
+    for (const act of pending) act();
   }
 }

@@ -2,7 +2,7 @@
 
 import type { Client } from "../api/client.ts";
 import { isCancelled } from "../api/errors.ts";
-import type { Volume } from "../api/types.ts";
+import type { PacsSeries, Volume } from "../api/types.ts";
 import { h } from "../dom.ts";
 import { chooseScan, droppedFiles } from "../files.ts";
 import type { Notices } from "./notices.ts";
@@ -18,6 +18,7 @@ export class OpenDialog {
   readonly #progress: Progress;
   readonly #pacs: PacsPanel;
   readonly #names = new Map<string, string>();
+  readonly #servers = new Map<string, string>();
   #stop: AbortController | null = null;
 
   constructor(client: Client, notices: Notices, opened: (volume: Volume, name: string | null) => void) {
@@ -25,9 +26,7 @@ export class OpenDialog {
     this.#notices = notices;
     this.#opened = opened;
     this.#progress = new Progress(() => this.#stop?.abort());
-    this.#pacs = new PacsPanel(client, notices, (study, series) => {
-      void this.#bring("The service reads the series", (signal) => client.pull(study, series, signal), null);
-    });
+    this.#pacs = new PacsPanel(client, notices, (series) => void this.#pull(series));
     const files = h("input", { type: "file", class: "file", id: "files", multiple: true });
     const folder = h("input", { type: "file", class: "file", id: "folder", webkitdirectory: true });
     for (const input of [files, folder]) {
@@ -65,19 +64,40 @@ export class OpenDialog {
       this.#more,
     );
     document.body.append(this.#dialog);
-    listenForDrops((transfer) => void droppedFiles(transfer).then((some) => this.add(some)));
+    listenForDrops((transfer) => void this.#drop(transfer));
   }
 
   /** Show it, with what is there now. */
-  async show(hasPacs: boolean): Promise<void> {
-    this.#pacs.element.hidden = !hasPacs;
+  async show(servers: readonly string[]): Promise<void> {
+    this.#pacs.servers = servers;
     if (!this.#dialog.open) this.#dialog.showModal();
-    this.#list.replaceChildren();
     await this.#page(null);
   }
 
   nameOf(volume: string): string | null {
     return this.#names.get(volume) ?? null;
+  }
+
+  async #drop(transfer: DataTransfer): Promise<void> {
+    try {
+      await this.add(await droppedFiles(transfer));
+    } catch (error) {
+      this.#notices.fail(error, null);
+    }
+  }
+
+  /** The PACS that a scan was read from, if that was done here. */
+  serverOf(volume: string): string | null {
+    return this.#servers.get(volume) ?? null;
+  }
+
+  async #pull(series: PacsSeries): Promise<void> {
+    const get = async (signal: AbortSignal): Promise<Volume> => {
+      const volume = await this.#client.pull(series, signal);
+      this.#servers.set(volume.id, series.server);
+      return volume;
+    };
+    await this.#bring("The service reads the series", get, null);
   }
 
   /** Send files, and open what they become. */
@@ -141,6 +161,7 @@ export class OpenDialog {
   async #page(cursor: string | null): Promise<void> {
     try {
       const { items, next } = await this.#client.volumes(cursor);
+      if (cursor === null) this.#list.replaceChildren();
       this.#list.append(...items.map((volume) => this.#row(volume)));
       if (cursor === null && items.length === 0) {
         this.#list.append(h("li", { class: "hint" }, "None yet."));
@@ -228,11 +249,7 @@ function listenForDrops(drop: (transfer: DataTransfer) => void): void {
     if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
     document.body.classList.toggle("dropping", event.type === "dragover");
+    if (event.type === "drop") drop(event.dataTransfer);
   };
-  addEventListener("dragover", over);
-  addEventListener("dragleave", over);
-  addEventListener("drop", (event) => {
-    over(event);
-    if (event.dataTransfer) drop(event.dataTransfer);
-  });
+  for (const name of ["dragover", "dragleave", "drop"] as const) addEventListener(name, over);
 }

@@ -1,12 +1,19 @@
-/** Studies of the connected PACS: looked for by day and modality, through the service. */
+/** Studies of a PACS that the service knows: looked for by day and modality, through the service. */
 
 import type { Client } from "../api/client.ts";
 import { isCancelled } from "../api/errors.ts";
+import type { FoundSeries, PacsSeries } from "../api/types.ts";
 import { h } from "../dom.ts";
 import type { Notices } from "./notices.ts";
 
 /** A data set of DICOM JSON. */
 type DataSet = Record<string, { Value?: unknown[] }>;
+
+interface Study {
+  data: DataSet;
+  /** Null: they are asked for when it is opened. */
+  series: DataSet[] | null;
+}
 
 const LIMIT = 100;
 const READ = ["CT", "MR"];
@@ -15,7 +22,8 @@ export class PacsPanel {
   readonly element: HTMLElement;
   readonly #client: Client;
   readonly #notices: Notices;
-  readonly #chosen: (study: string, series: string) => void;
+  readonly #chosen: (series: PacsSeries) => void;
+  readonly #server = h("select", { id: "pacs-server" });
   readonly #day = h("input", { type: "date", id: "pacs-day" });
   readonly #modality = h(
     "select",
@@ -25,10 +33,12 @@ export class PacsPanel {
   );
   readonly #text = h("input", { type: "search", id: "pacs-text" });
   readonly #list = h("ul", { class: "studies" });
-  #studies: DataSet[] = [];
+  /** The service lets a page see names of the first PACS; the others are listed without. */
+  readonly #nameless = h("p", { class: "hint", hidden: true }, "This PACS is listed without names.");
+  #studies: Study[] = [];
   #stop = new AbortController();
 
-  constructor(client: Client, notices: Notices, chosen: (study: string, series: string) => void) {
+  constructor(client: Client, notices: Notices, chosen: (series: PacsSeries) => void) {
     this.#client = client;
     this.#notices = notices;
     this.#chosen = chosen;
@@ -36,6 +46,8 @@ export class PacsPanel {
     const form = h(
       "form",
       { class: "row search" },
+      h("label", { for: "pacs-server" }, "PACS"),
+      this.#server,
       h("label", { for: "pacs-day" }, "Since"),
       this.#day,
       h("label", { for: "pacs-modality" }, "Modality"),
@@ -49,19 +61,40 @@ export class PacsPanel {
       event.preventDefault();
       void this.#look();
     };
-    this.element = h("section", { class: "pacs" }, h("h3", {}, "From the PACS"), form, this.#list);
+    this.#server.onchange = () => {
+      this.#stop.abort();
+      this.#studies = [];
+      this.#list.replaceChildren();
+      this.#nameless.hidden = this.#server.selectedIndex === 0;
+    };
+    this.element = h(
+      "section",
+      { class: "pacs" },
+      h("h3", {}, "From the PACS"),
+      form,
+      this.#nameless,
+      this.#list,
+    );
+  }
+
+  /** The PACS that the service knows. */
+  set servers(names: readonly string[]) {
+    this.element.hidden = names.length === 0;
+    if (this.#server.options.length !== names.length) {
+      this.#server.replaceChildren(...names.map((name) => h("option", {}, name)));
+    }
+    for (const element of [this.#server, ...(this.#server.labels ?? [])]) element.hidden = names.length < 2;
   }
 
   async #look(): Promise<void> {
     this.#stop.abort();
     this.#stop = new AbortController();
-    const query = new URLSearchParams({ limit: String(LIMIT), includefield: "StudyDescription" });
-    if (this.#day.value) query.set("StudyDate", `${this.#day.value.replaceAll("-", "")}-`);
-    if (this.#modality.value) query.set("ModalitiesInStudy", this.#modality.value);
+    const { signal } = this.#stop;
     this.#list.replaceChildren(h("li", { class: "hint" }, "Looking …"));
     try {
-      const found = (await this.#client.search(`studies?${query}`, this.#stop.signal)) as DataSet[];
-      const day = (study: DataSet): string => text(study, "00080020");
+      const isFirst = this.#server.selectedIndex === 0;
+      const found = await (isFirst ? this.#named(signal) : this.#unnamed(signal));
+      const day = ({ data }: Study): string => text(data, "00080020");
       this.#studies = found.sort((one, other) => day(other).localeCompare(day(one)));
       this.#show();
     } catch (error) {
@@ -71,19 +104,39 @@ export class PacsPanel {
     }
   }
 
+  /** Of the first PACS, which a page may ask itself. */
+  async #named(signal: AbortSignal): Promise<Study[]> {
+    const query = new URLSearchParams({ limit: String(LIMIT), includefield: "StudyDescription" });
+    if (this.#day.value) query.set("StudyDate", `${this.#day.value.replaceAll("-", "")}-`);
+    if (this.#modality.value) query.set("ModalitiesInStudy", this.#modality.value);
+    const found = (await this.#client.search(`studies?${query}`, signal)) as DataSet[];
+    return found.map((data) => ({ data, series: null }));
+  }
+
+  /** Of any other, which the service asks. */
+  async #unnamed(signal: AbortSignal): Promise<Study[]> {
+    const query = {
+      server: this.#server.value,
+      limit: LIMIT,
+      ...(this.#modality.value && { modality: this.#modality.value }),
+      ...(this.#day.value && { since: this.#day.value }),
+    };
+    return studiesOf(await this.#client.findSeries(query, signal));
+  }
+
   #show(): void {
     const wanted = this.#text.value.toLowerCase();
-    const studies = this.#studies.filter((study) => title(study).toLowerCase().includes(wanted));
+    const studies = this.#studies.filter(({ data }) => title(data).toLowerCase().includes(wanted));
     const rows = studies.map((study) => this.#study(study));
     const none = h("li", { class: "hint" }, "No study was found.");
     this.#list.replaceChildren(...(rows.length > 0 ? rows : [none]));
     this.#notices.say(`${rows.length} studies`);
   }
 
-  #study(study: DataSet): HTMLElement {
-    const uid = text(study, "0020000D");
-    const series = h("ul", {});
-    const details = h("details", {}, h("summary", {}, title(study)), series);
+  #study({ data, series: known }: Study): HTMLElement {
+    const uid = text(data, "0020000D");
+    const series = h("ul", {}, ...(known ?? []).map((one) => this.#row(uid, one)));
+    const details = h("details", {}, h("summary", {}, title(data)), series);
     details.ontoggle = () => {
       if (details.open && series.children.length === 0) void this.#series(uid, series);
     };
@@ -116,15 +169,34 @@ export class PacsPanel {
       h("span", {}, images ? `${images} ${images === "1" ? "image" : "images"}` : ""),
     );
     button.disabled = !READ.includes(modality);
-    button.onclick = () => this.#chosen(study, text(series, "0020000E"));
+    const server = this.#server.value;
+    button.onclick = () => this.#chosen({ server, study, series: text(series, "0020000E") });
     return h("li", {}, button);
   }
 }
 
 function title(study: DataSet): string {
   const day = text(study, "00080020").replace(/(....)(..)(..)/, "$1-$2-$3");
-  const parts = [day, text(study, "00100010"), text(study, "00100020"), text(study, "00081030")];
-  return parts.filter((part) => part !== "").join(", ") || text(study, "0020000D");
+  const parts = ["00100010", "00100020", "00081030"].map((tag) => text(study, tag));
+  const named = parts.filter((part) => part !== "");
+  return [day, ...(named.length > 0 ? named : [text(study, "0020000D")])].filter(Boolean).join(", ");
+}
+
+/** What the service found, in its studies and as a PACS says it. */
+export function studiesOf(found: readonly FoundSeries[]): Study[] {
+  const studies = new Map<string, FoundSeries[]>();
+  for (const one of found) studies.set(one.study, [...(studies.get(one.study) ?? []), one]);
+  return [...studies].map(([study, all]) => ({
+    data: dataSet({ "0020000D": study, "00080020": all[0].study_date?.replaceAll("-", "") }),
+    series: all.map(({ series, modality, instances }) =>
+      dataSet({ "0020000E": series, "00080060": modality, "00201209": instances }),
+    ),
+  }));
+}
+
+function dataSet(values: Record<string, unknown>): DataSet {
+  const said = Object.entries(values).filter(([, value]) => value !== null && value !== undefined);
+  return Object.fromEntries(said.map(([tag, value]) => [tag, { Value: [value] }]));
 }
 
 function text(data: DataSet, tag: string): string {

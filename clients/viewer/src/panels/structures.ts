@@ -60,9 +60,11 @@ export class StructuresPanel {
     const acts = this.#acts;
     const swatch = h("button", { class: "swatch", onclick: () => acts.edit(structure) });
     const label = h("input", { class: "label", maxlength: 64, spellcheck: "false" });
-    label.onfocus = () => acts.choose(structure);
+    // Who comes here with Tab passes by, or changes the name; Enter chooses it.
+    label.onpointerdown = () => acts.choose(structure);
     label.onchange = () => acts.rename(structure, label.value);
     label.onkeydown = (event) => {
+      if (event.key === "Enter") acts.choose(structure);
       if (event.key === "Enter" || event.key === "Escape") label.blur();
       event.stopPropagation();
     };

@@ -59,7 +59,7 @@ export class ToolBar {
   }
 
   update(session: Session): void {
-    this.#undo.disabled = session.active.head === null && session.work === null;
+    this.#undo.disabled = !session.canUndo;
     this.#redo.disabled = session.active.future.length === 0;
     this.#candidate.disabled = candidatesOf(session.segmentation).length < 2;
   }

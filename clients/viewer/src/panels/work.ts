@@ -17,24 +17,32 @@ export class WorkBar {
     this.element = h("div", { class: "work", hidden: true }, this.#bar, this.#text, button);
   }
 
-  update(work: Work | null): void {
+  /** `waiting`: clicks that are not answered, that of the work included. */
+  update(work: Work | null, waiting: number): void {
     clearTimeout(this.#timer);
     const waited = work === null ? 0 : performance.now() - work.since;
-    this.element.hidden = waited < BLINK_MS;
-    if (work === null) return;
+    this.element.hidden = waited < BLINK_MS && (work !== null || waiting === 0);
+    this.#bar.hidden = work === null;
+    if (work === null) {
+      this.#text.textContent = waiting === 1 ? "1 click waits" : `${waiting} clicks wait`;
+      return;
+    }
     const seconds = (waited / 1000).toFixed(0);
     const { growing } = work;
-    this.#text.textContent =
+    const what =
       growing === null
         ? `Reading this region for the first time, ${seconds} s`
         : `Following the mask: ${growing.windows} windows, ${seconds} s`;
-    this.#timer = window.setTimeout(() => this.update(work), TICK_MS);
+    const more = waiting > 1 ? `; ${waiting - 1} more to come` : "";
+    this.#text.textContent = `${what}${more}`;
+    this.#timer = window.setTimeout(() => this.update(work, waiting), TICK_MS);
   }
 
   /** A share of something that is loaded, 0 to 1; null: done. */
   loading(text: string, share: number | null): void {
     clearTimeout(this.#timer);
     this.element.hidden = share === null;
+    this.#bar.hidden = false;
     this.#text.textContent = text;
     if (share === null) this.#bar.removeAttribute("value");
     else this.#bar.value = share;

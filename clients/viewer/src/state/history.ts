@@ -9,6 +9,10 @@ export class History {
     this.#all.set(segmentation.id, segmentation);
   }
 
+  get isEmpty(): boolean {
+    return this.#all.size === 0;
+  }
+
   get(id: string): Segmentation | undefined {
     return this.#all.get(id);
   }

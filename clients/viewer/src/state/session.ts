@@ -1,26 +1,20 @@
 /** One volume at work: clicks, one after the other; undo and redo; structures; and keeping all of it. */
 
+import { NOTHING } from "../address.ts";
 import type { Answer, Client, Growing } from "../api/client.ts";
 import { Refused, isCancelled } from "../api/errors.ts";
-import type {
-  Ask,
-  Box,
-  CandidateName,
-  Merge,
-  Point,
-  Result,
-  Segmentation,
-  Volume,
-} from "../api/types.ts";
+import type { Box, CandidateName, Merge, Point, Result, Segmentation, Volume } from "../api/types.ts";
 import { type Mask, NoMask, unpack } from "../mask/packed.ts";
+import { type Click, Clicks } from "./clicks.ts";
 import { History, added } from "./history.ts";
+import { Keeper } from "./keeper.ts";
 import {
   MOST_STRUCTURES,
   type Structure,
-  entriesIn,
   entriesOf,
   foundStructures,
   freshStructure,
+  renumber,
 } from "./structures.ts";
 
 /** What is being waited for. */
@@ -61,45 +55,83 @@ export class Session {
   merge: Merge = "overlap";
   work: Work | null = null;
   timing: Timing | null = null;
-  result: Result | null = null;
 
   readonly #client: Client;
+  /** The result that the address named. */
+  readonly #named: string | null;
   readonly #watcher: Watcher;
   readonly #masks = new Map<string, Mask>();
-  #queue: (() => Promise<void>)[] = [];
-  #stop: AbortController | null = null;
-  #keeping: Promise<void> = Promise.resolve();
-  #kept = "";
-  /** Clicks that came while what was kept is being fetched; null: it is here. */
-  #early: (() => void)[] | null = null;
+  readonly #clicks: Clicks;
+  readonly #keeper: Keeper;
+  /** Whether what was kept is here; clicks wait for it. */
+  #isRestored = false;
 
-  constructor(client: Client, volume: Volume, watcher: Watcher) {
+  /** `named`: of the volume's results, as an address names it; none: the newest. */
+  constructor(client: Client, volume: Volume, named: string | null, watcher: Watcher) {
     this.#client = client;
     this.volume = volume;
+    this.#named = named;
     this.#watcher = watcher;
     this.active = freshStructure([]);
     this.structures = [this.active];
+    this.#clicks = new Clicks({
+      answer: (click, signal) => this.#ask(click, signal),
+      failed: (click, error, waits) => void this.#failed(click, error, waits),
+    });
+    const wanted = () => ({ entries: entriesOf(this.structures), merge: this.merge });
+    this.#keeper = new Keeper(client, volume.id, wanted, watcher);
   }
 
-  /** Find again what the service knows of the volume. `resultId`: of its results, where there are several. */
-  async restore(resultId: string | null): Promise<void> {
+  /** Find again what the service knows of the volume. */
+  async restore(): Promise<void> {
     const { id } = this.volume;
-    this.#early ??= [];
-    const [all, result] = await Promise.all([this.#client.segmentations(id), this.#resultOf(resultId)]);
+    const [all, result] = await Promise.all([this.#client.segmentations(id), this.#resultOf(this.#named)]);
     for (const segmentation of all) this.history.add(segmentation);
-    this.result = result;
-    this.merge = this.result?.merge ?? "overlap";
-    this.#kept = JSON.stringify([entriesIn(result), this.merge]);
-    const found = foundStructures(this.result, this.history);
-    if (found.length > 0) this.structures = found;
-    this.active = this.structures.at(-1) as Structure;
+    this.merge = result?.merge ?? "overlap";
+    this.#keeper.found(result);
+    // Where a result was named and there is none, all was removed: old answers do not come back.
+    const isRemoved = result === null && this.#named !== null;
+    const found = isRemoved ? [] : foundStructures(result, this.history);
+    if (found.length > 0) this.#put(found);
+    this.#isRestored = true;
     this.#watcher.changed();
-    const shown = await Promise.allSettled(this.structures.map((structure) => this.#showHead(structure)));
+    const shown = await Promise.allSettled(found.map((structure) => this.#showHead(structure)));
     for (const one of shown) if (one.status === "rejected") this.#watcher.failed(one.reason, null);
-    if (found.length > 0) this.#keep();
-    const early = this.#early;
-    this.#early = null;
-    for (const act of early) act();
+    if (found.length > 0) this.#keeper.keep();
+    this.resume();
+  }
+
+  /** Go on with the clicks that wait. Always the same function. */
+  readonly resume = (): void => {
+    if (this.#isRestored) void this.#clicks.go();
+  };
+
+  /** What an address says of the result. */
+  get resultName(): string | null {
+    if (!this.#isRestored) return this.#named;
+    const { result } = this.#keeper;
+    if (result !== null) return result.id;
+    const isRemoved = !this.history.isEmpty && this.structures.every(({ head }) => head === null);
+    return isRemoved ? NOTHING : null;
+  }
+
+  /** Clicks that are not answered, of all structures. */
+  get unanswered(): readonly Click[] {
+    return this.#clicks.all();
+  }
+
+  /** Whether the service has everything that was done. */
+  get isKept(): boolean {
+    return this.unanswered.length === 0 && (!this.#isRestored || this.#keeper.isDone);
+  }
+
+  /** Whether nothing was said of a structure yet. */
+  isBlank(structure: Structure): boolean {
+    return structure.head === null && this.#clicks.all(structure).length === 0;
+  }
+
+  get canUndo(): boolean {
+    return !this.isBlank(this.active);
   }
 
   get segmentation(): Segmentation | null {
@@ -108,18 +140,15 @@ export class Session {
 
   /** A point or a box, in voxels. They are answered in their order. */
   prompt(points: Point[], box: Box | null, began = performance.now()): void {
-    if (this.#early !== null) {
-      this.#early.push(() => this.prompt(points, box, began));
-      return;
-    }
-    const structure = this.active;
-    this.#enqueue(structure, points, box, began, () => ({
+    const { active: structure, expert } = this;
+    const ask = () => ({
       points,
       box,
       parent: structure.head,
       candidate: structure.head === null ? "fused" : structure.candidate,
-      expert: this.expert,
-    }));
+      expert,
+    });
+    this.#take({ structure, points, box, began, ask });
   }
 
   /** Ask what the last prompt asked again, of another expert. */
@@ -128,32 +157,29 @@ export class Session {
     const structure = this.active;
     const last = this.segmentation;
     // While a click is being answered it is the next one's: the last prompt is not known yet.
-    if (last === null || this.#stop !== null || this.#early !== null) return this.#watcher.changed();
+    if (last === null || this.#clicks.all(structure).length > 0) return this.#watcher.changed();
     const parent = this.history.parentOf(last);
     const { points, box } = added(last, parent);
     // A mask that somebody brought has no prompt.
     if (points.length === 0 && box === null) return this.#watcher.changed();
-    this.#enqueue(structure, points, box, performance.now(), () => ({
-      points,
-      box,
-      parent: parent?.id ?? null,
-      candidate: "fused",
-      expert,
-    }));
+    const ask = () => ({ points, box, parent: parent?.id ?? null, candidate: "fused" as const, expert });
+    this.#take({ structure, points, box, began: performance.now(), ask });
   }
 
-  /** Stop what is under way; nothing of it is kept. */
-  cancel(): boolean {
-    if (this.#stop === null) return false;
-    this.#queue = [];
-    this.#stop.abort();
-    return true;
+  /** Stop what is under way, and forget what waits; how many clicks there were. */
+  cancel(): number {
+    const dropped = this.#clicks.drop();
+    this.#watcher.changed();
+    return dropped;
   }
 
-  /** Go back by one answer; or, while one is made, stop that. */
+  /** Take back the last click that is not answered; without one, go back by one answer. */
   undo(): void {
-    if (this.#early !== null || this.cancel()) return;
     const { active } = this;
+    if (this.#clicks.takeBack(active)) {
+      this.#watcher.say("Undone");
+      return this.#watcher.changed();
+    }
     if (active.head === null) return;
     active.future.push(active.head);
     this.#go(active, active.past.pop() ?? null);
@@ -161,8 +187,8 @@ export class Session {
   }
 
   redo(): void {
-    if (this.#early !== null || this.#stop !== null) return;
     const { active } = this;
+    if (this.#clicks.all(active).length > 0) return;
     const next = active.future.pop();
     if (next === undefined) return;
     if (active.head !== null) active.past.push(active.head);
@@ -189,7 +215,7 @@ export class Session {
       this.#watcher.say(`Shown: ${candidateText(name, segmentation)}`);
       this.#watcher.changed();
       // What shows is what is kept.
-      this.#keep();
+      this.#keeper.keep();
     } catch (error) {
       this.#watcher.failed(error, null);
     }
@@ -213,7 +239,7 @@ export class Session {
 
   /** Go on with another structure; one that has nothing yet will do. */
   addStructure(): void {
-    const empty = this.structures.find(({ head }) => head === null);
+    const empty = this.structures.find((structure) => this.isBlank(structure));
     if (empty === undefined && this.structures.length >= MOST_STRUCTURES) {
       return this.#watcher.tell(`A result has at most ${MOST_STRUCTURES} structures.`);
     }
@@ -222,12 +248,13 @@ export class Session {
   }
 
   remove(structure: Structure): void {
+    this.#clicks.drop((click) => click.structure === structure);
     this.structures = this.structures.filter((one) => one !== structure);
     this.#watcher.mask(structure, null);
     if (this.structures.length === 0) this.structures = [freshStructure([])];
     if (this.active === structure) this.active = this.structures.at(-1) as Structure;
     this.#watcher.changed();
-    this.#keep();
+    this.#keeper.keep();
   }
 
   /** Take a removal back. */
@@ -235,73 +262,69 @@ export class Session {
     // Its number may be another's by now; its place in the list may, too.
     const { number } = freshStructure(this.structures);
     const back = { ...structure, number };
-    this.structures = this.structures.filter(({ head }) => head !== null);
+    this.structures = this.structures.filter((one) => !this.isBlank(one));
     this.structures.splice(at, 0, back);
     this.choose(back);
-    this.#keep();
+    this.#keeper.keep();
     await this.#showHead(back).catch((error: unknown) => this.#watcher.failed(error, null));
   }
 
   /** After a name, a colour, a code or the merging was changed. */
   edited(): void {
     this.#watcher.changed();
-    this.#keep();
+    this.#keeper.keep();
   }
 
   /** The result with all that was done, for its files. */
   async keptResult(): Promise<Result | null> {
-    this.#keep();
-    await this.#keeping;
-    if (this.#toKeep() !== this.#kept) {
+    this.#keeper.keep();
+    await this.#keeper.done();
+    if (!this.#keeper.isDone) {
       throw new Error("The result could not be kept yet, so that its files would be old ones.");
     }
-    return this.result;
+    return this.#keeper.result;
   }
 
-  #enqueue(
-    structure: Structure,
-    points: readonly Point[],
-    box: Box | null,
-    began: number,
-    ask: () => Ask,
-  ): void {
-    const run = async (): Promise<void> => {
-      const stop = new AbortController();
-      this.#stop = stop;
-      this.work = { since: performance.now(), points, box, growing: null };
+  /** Show what was found, and behind it what was clicked on meanwhile. */
+  #put(found: Structure[]): void {
+    const clicked = this.structures.filter((structure) => !this.isBlank(structure));
+    const wasClicked = clicked.includes(this.active);
+    this.structures = found;
+    for (const structure of clicked) {
+      renumber(structure, this.structures);
+      this.structures.push(structure);
+    }
+    if (!wasClicked) this.active = this.structures.at(-1) as Structure;
+  }
+
+  #take(click: Click): void {
+    this.#clicks.add(click);
+    this.#watcher.changed();
+    this.resume();
+  }
+
+  async #ask({ structure, points, box, began, ask }: Click, signal: AbortSignal): Promise<void> {
+    this.work = { since: performance.now(), points, box, growing: null };
+    this.#watcher.changed();
+    try {
+      const grown = (growing: Growing) => void this.#grown(structure, growing);
+      const answer = await this.#client.segment(this.volume.id, ask(), grown, signal);
+      const mask = await this.#read(answer.mask);
+      signal.throwIfAborted();
+      this.work = null;
+      this.#answered(structure, answer, mask, began);
+    } finally {
+      this.work = null;
       this.#watcher.changed();
-      try {
-        const answer = await this.#client.segment(
-          this.volume.id,
-          ask(),
-          (growing) => void this.#grown(structure, growing),
-          stop.signal,
-        );
-        const mask = await this.#read(answer.mask);
-        this.work = null;
-        this.#answered(structure, answer, mask, began);
-      } catch (error) {
-        this.work = null;
-        await this.#showHead(structure).catch(() => undefined);
-        if (isCancelled(error)) this.#watcher.say("Cancelled");
-        else {
-          this.#queue = [];
-          this.#watcher.failed(error, () => this.#start(run));
-        }
-      } finally {
-        this.work = null;
-        this.#stop = null;
-        this.#watcher.changed();
-        const next = this.#queue.shift();
-        if (next !== undefined) void next();
-      }
-    };
-    this.#start(run);
+    }
   }
 
-  #start(run: () => Promise<void>): void {
-    if (this.#stop === null) void run();
-    else this.#queue.push(run);
+  async #failed({ structure }: Click, error: unknown, waits: boolean): Promise<void> {
+    this.#watcher.changed();
+    if (isCancelled(error)) this.#watcher.say("Cancelled");
+    else this.#watcher.failed(error, waits ? this.resume : null);
+    // In place of what had grown.
+    await this.#showHead(structure).catch(() => undefined);
   }
 
   async #grown(structure: Structure, growing: Growing): Promise<void> {
@@ -326,7 +349,7 @@ export class Session {
     const whole = performance.measure("click to overlay", { start: began }).duration;
     this.timing = { whole, server: serverTime(segmentation), bytes };
     this.#watcher.say(summary(structure, segmentation));
-    this.#keep();
+    this.#keeper.keep();
   }
 
   #go(structure: Structure, head: string | null): void {
@@ -335,7 +358,7 @@ export class Session {
     this.timing = null;
     this.#showHead(structure).catch((error: unknown) => this.#watcher.failed(error, null));
     this.#watcher.changed();
-    this.#keep();
+    this.#keeper.keep();
   }
 
   async #showHead(structure: Structure): Promise<void> {
@@ -363,38 +386,9 @@ export class Session {
     return mask;
   }
 
-  #toKeep(): string {
-    return JSON.stringify([entriesOf(this.structures), this.merge]);
-  }
-
-  /** Write the result when the one before is written. */
-  #keep(): void {
-    this.#keeping = this.#keeping.then(async () => {
-      const wanted = this.#toKeep();
-      if (wanted === this.#kept) return;
-      try {
-        await this.#write(entriesOf(this.structures));
-        this.#kept = wanted;
-      } catch (error) {
-        this.#watcher.failed(error, () => this.#keep());
-      }
-    });
-  }
-
-  async #write(entries: ReturnType<typeof entriesOf>): Promise<void> {
-    if (entries.length === 0) {
-      if (this.result !== null) await this.#client.deleteResult(this.result.id);
-      this.result = null;
-    } else if (this.result !== null && (await this.#isOurs(this.result))) {
-      this.result = await this.#client.replaceResult(this.result.id, entries, this.merge);
-    } else {
-      this.result = await this.#client.addResult(this.volume.id, entries, this.merge);
-    }
-    this.#watcher.changed();
-  }
-
   /** The result that is named, or else the newest. */
   async #resultOf(name: string | null): Promise<Result | null> {
+    if (name === NOTHING) return null;
     if (name !== null) {
       try {
         const named = await this.#client.result(name);
@@ -404,17 +398,6 @@ export class Session {
       }
     }
     return this.#client.newestResult(this.volume.id);
-  }
-
-  /** Whether a result is as we left it: what somebody else put into it must not be written over. */
-  async #isOurs(result: Result): Promise<boolean> {
-    try {
-      if ((await this.#client.result(result.id)).revision === result.revision) return true;
-      this.#watcher.tell("The result was changed elsewhere: what you do is kept as another one.");
-    } catch (error) {
-      if (!(error instanceof Refused && error.status === 404)) throw error;
-    }
-    return false;
   }
 }
 

@@ -5,7 +5,7 @@ import type { History } from "./history.ts";
 
 export interface Structure {
   /** What the display's voxels say: 1 to 255. */
-  readonly number: number;
+  number: number;
   label: string;
   colour: Colour;
   code: Code | null;
@@ -57,6 +57,13 @@ export function freshStructure(others: readonly Structure[]): Structure {
     future: [],
     candidate: "fused",
   };
+}
+
+/** Give one that nothing shows of yet a place behind others; its name stays, unless one of them has it. */
+export function renumber(structure: Structure, others: readonly Structure[]): void {
+  const { number, label, colour } = freshStructure(others);
+  const isTaken = others.some((other) => other.label === structure.label);
+  Object.assign(structure, { number, colour, label: isTaken ? label : structure.label });
 }
 
 /** A name as DICOM can hold it, or none. */

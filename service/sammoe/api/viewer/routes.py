@@ -6,7 +6,7 @@ from typing import Final
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from sammoe.api.viewer.headers import page_headers
+from sammoe.api.headers import page_headers
 from sammoe.api.viewer.page import Page, PageFile
 from sammoe.errors import NotFound
 
