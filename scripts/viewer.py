@@ -109,7 +109,9 @@ def node_folder() -> Path:
         if version and (int(version[1]), int(version[2])) >= OLDEST_NODE:
             return folder
     oldest = ".".join(map(str, OLDEST_NODE))
-    raise BuildError(f"Node.js {oldest} or newer is needed: make environment and make demo bring it")
+    raise BuildError(
+        f"Node.js {oldest} or newer is needed: make environment and make demo bring it along"
+    )
 
 
 def files() -> Iterator[Path]:
