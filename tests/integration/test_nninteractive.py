@@ -192,6 +192,10 @@ def test_a_mask_that_the_viewer_brings_is_refined(server: Server) -> None:
         assert mask[2, 2, 2] == 0
         np.testing.assert_array_equal(mask, kept_mask(server))
         refined = mask.copy()
+        assert session.undo()
+        np.testing.assert_array_equal(mask, given)  # to the voxel: somebody drew it
+        session.add_point_interaction((15, 25, 30), include_interaction=True)
+        np.testing.assert_array_equal(mask, refined)
         session.add_point_interaction((15, 25, 55), include_interaction=True)
         assert mask[15, 25, 55] == 1
         assert session.undo()
