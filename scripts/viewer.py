@@ -1,6 +1,6 @@
 """Build the page that the service serves at /viewer/: ``python scripts/viewer.py build|test|try``.
 
-Needs Node.js: that of ``.venv``, which comes with the wheels, or the machine's own. Packages come
+Needs Node.js: one that came with the wheels of an environment, or the machine's own. Packages come
 from the npm registry, with their hashes checked. A stamp beside the built files says what they were
 made from: made again from the same, this does nothing.
 """
@@ -92,7 +92,7 @@ def npm(folder: Path, *arguments: str) -> None:
 
 
 def node_folder() -> Path:
-    """Where node and npm are: the environment's, else the machine's, if they are new enough.
+    """Where node and npm are: an environment's, else the machine's, if they are new enough.
 
     Raises
     ------
@@ -100,15 +100,18 @@ def node_folder() -> Path:
         There are none.
     """
     found = shutil.which("node")
-    for folder in (ROOT / ".venv" / "bin", Path(found).parent if found else None):
-        if folder is None or not (folder / "npm").exists():
+    folders = [ROOT / name / "bin" for name in (".venv", ".venv-demo")]
+    for folder in [*folders, *([Path(found).parent] if found else [])]:
+        if not (folder / "npm").exists():
             continue
         answer = subprocess.run([folder / "node", "--version"], capture_output=True, text=True)
         version = re.match(r"v(\d+)\.(\d+)", answer.stdout)
         if version and (int(version[1]), int(version[2])) >= OLDEST_NODE:
             return folder
     oldest = ".".join(map(str, OLDEST_NODE))
-    raise BuildError(f"Node.js {oldest} or newer is needed: make environment brings it")
+    raise BuildError(
+        f"Node.js {oldest} or newer is needed: make environment and make demo bring it along"
+    )
 
 
 def files() -> Iterator[Path]:

@@ -169,6 +169,12 @@ def test_an_image_of_the_clients_naming(client: Any, scan: Path, tmp_path: Path)
     mask = mask_of(path)
     assert mask[30, 30, 20] == 1
     assert not mask[:10].any()
+    # 3D Slicer's box in a scan whose axes run against its own comes from the other end.
+    path, _ = client.infer(MODEL, "ward 7", {"roi": [40, 20, 40, 20, 10, 30]})
+    np.testing.assert_array_equal(mask_of(path), mask)
+    far = {"roi": [20, 40, 20, 40, 10, 900]}
+    path, _ = client.infer(MODEL, "ward 7", far)
+    assert mask_of(path)[30, 30, 30] == 1
     assert client.datastore()["objects"]
     with pytest.raises(Refused):
         client.infer(MODEL, "ward 8", box)
@@ -218,6 +224,7 @@ def test_ohif_gets_a_raw_nrrd(server: Server, client: Any, scan: Path) -> None:
         ('{"background": [[1, 2, 3]]}', 422),
         ("{}", 422),
         ('{"roi": [1, 2, 3]}', 422),
+        ('{"roi": [1, 20, 1, 20, 800, 900]}', 422),
         (json.dumps({"foreground": [[1, 2, 3]] * 65}), 413),
         ('{"foreground": [[30, 30, 20]], "result_extension": "/etc/passwd"}', 400),
     ],

@@ -142,6 +142,31 @@ def test_boxes(server: Server, flat: bool) -> None:
             session.add_bbox_interaction([[5, 5], [0, 9], [0, 9]], include_interaction=True)
 
 
+def test_a_scan_as_napari_sends_it(server: Server) -> None:
+    """Its reader turns scans to RAS, with a minus before each spacing; it draws between voxels."""
+    session = connect(server)
+    with session:
+        session.set_image(image(), {"spacing": np.negative(SPACING)})
+        mask = np.zeros(SHAPE, np.uint8)
+        session.set_target_buffer(mask)
+        headers = {"Authorization": f"Bearer {KEY}"}
+        volume = httpx.get(f"{server.url}/v1/volumes", headers=headers).json()["items"][0]
+        assert volume["orientation"] == "RAS"
+        assert volume["spacing"] == list(reversed(SPACING))
+        session.add_point_interaction((15.0, 24.92, 29.95), include_interaction=True)
+        assert mask[INSIDE] == 1
+        for box, drawn in (
+            # a slice that is not quite on a voxel; the first slice, and beyond the image
+            ([[9.9, 10.9], [10.2, 30.4], [19.7, 45.1]], True),
+            ([[-1e-7, 1.0 - 1e-7], [10.0, 30.0], [20.0, 64.0]], True),
+            # hardly a box at all
+            ([[10.0, 11.0], [20.02, 20.43], [25.1, 40.6]], False),
+        ):
+            session.reset_interactions()
+            session.add_bbox_interaction(box, include_interaction=True)
+            assert mask[round(box[0][0])].any() == drawn
+
+
 def kept_mask(server: Server) -> NDArray[np.uint8]:
     """The newest mask of the newest scan as our own API gives it, in the array's axis order."""
     headers = {"Authorization": f"Bearer {KEY}"}
@@ -167,6 +192,10 @@ def test_a_mask_that_the_viewer_brings_is_refined(server: Server) -> None:
         assert mask[2, 2, 2] == 0
         np.testing.assert_array_equal(mask, kept_mask(server))
         refined = mask.copy()
+        assert session.undo()
+        np.testing.assert_array_equal(mask, given)  # to the voxel: somebody drew it
+        session.add_point_interaction((15, 25, 30), include_interaction=True)
+        np.testing.assert_array_equal(mask, refined)
         session.add_point_interaction((15, 25, 55), include_interaction=True)
         assert mask[15, 25, 55] == 1
         assert session.undo()

@@ -56,6 +56,14 @@ def test_an_array_runs_where_it_is_declared_to_run(orientation: str) -> None:
     assert geometry.spacing == (1.0, 2.0, 3.0)
 
 
+@pytest.mark.parametrize("declared", ["LPS", "RAS", "LAI"])
+def test_an_axis_whose_spacing_has_a_minus_runs_to_the_right_front_or_head(declared: str) -> None:
+    array = np.arange(60, dtype=np.int16).reshape(SHAPE)
+    geometry = volume_from_array(array, (-1.0, -2.0, -3.0), "kji", declared).geometry
+    assert geometry.orientation == "RAS"
+    assert geometry.spacing == (3.0, 2.0, 1.0)
+
+
 @pytest.mark.parametrize(
     ("given", "kept"),
     [
@@ -83,6 +91,6 @@ def test_impossible_arrays_are_refused() -> None:
         volume_from_array(array[0], (1.0, 1.0, 1.0), "kji")
     with pytest.raises(HeaderInvalid):
         volume_from_array(array, (1.0, 1.0), "kji")
-    for spacing in ((0.0, 1.0, 1.0), (float("nan"), 1.0, 1.0), (-1.0, 1.0, 1.0)):
+    for spacing in ((0.0, 1.0, 1.0), (float("nan"), 1.0, 1.0)):
         with pytest.raises(AffineInvalid):
             volume_from_array(array, spacing, "kji")

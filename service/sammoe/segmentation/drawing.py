@@ -1,5 +1,6 @@
 """What a viewer draws under its lease, prompt by prompt, and what changes in its mask."""
 
+import asyncio
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,9 +14,10 @@ from sammoe.errors import InvalidInput, LeaseGone, NotFound, PriorInvalid
 from sammoe.segmentation.leases import Leases
 from sammoe.segmentation.prompt import Point, Prompt
 from sammoe.segmentation.workspace import Workspace
-from sammoe.store import DrawnRecord, LeaseRecord, PromptRecord, VolumeRecord
+from sammoe.store import DrawnRecord, LeaseRecord, PromptRecord, StoredResponse, VolumeRecord
 from sammoe.volume.arrays import changed
 from sammoe.volume.geometry import Geometry
+from sammoe.volume.packed import pack, unpack
 from sammoe.volume.paste import Pasted, cut
 from sammoe.volume.volume import Volume
 
@@ -92,6 +94,9 @@ class Drawing:
     async def bring(self, lease: LeaseRecord, read: Callable[[], NDArray[np.bool_]]) -> None:
         """Go on from a mask that the viewer has; an empty one is none.
 
+        It is kept as it is beside the segmentation that is made of it at the networks' resolution:
+        undone back to, it is a person's work.
+
         Parameters
         ----------
         read
@@ -111,6 +116,7 @@ class Drawing:
                 await self.reset(lease)
                 return
             raise
+        await self._keep_own(lease, record.id, found[0])
         first = found[0].offset
         i, j, k = (start + n - 1 for start, n in zip(first, found[0].mask.shape, strict=True))
         drawn = DrawnRecord(segmentation=record.id, brought=(first, (i, j, k)))
@@ -149,10 +155,11 @@ class Drawing:
         if lease.before is None:
             await self._leases.use(lease)
             return Change(ran=False)
-        old, new = await self._mask(lease, lease.drawn), await self._mask(lease, lease.before)
-        part = changed(old, new)
-        # From here on the viewer has the mask that was made of what it brought.
-        drawn = lease.before.model_copy(update={"brought": None})
+        own = await self._own(lease, lease.before)
+        new = own or await self._mask(lease, lease.before)
+        part = changed(await self._mask(lease, lease.drawn), new)
+        # Without its own, the viewer has the mask that was made of that from here on.
+        drawn = lease.before if own else lease.before.model_copy(update={"brought": None})
         await self._leases.use(lease, drawn=drawn, before=None)
         return Change(ran=True, part=part)
 
@@ -165,6 +172,22 @@ class Drawing:
         after = DrawnRecord(segmentation=made.record.id)
         await self._leases.use(lease, drawn=after, before=lease.drawn)
         return Change(ran=True, part=changed(old, made.pasted, drawn.brought))
+
+    async def _keep_own(self, lease: LeaseRecord, segmentation: str, mask: Pasted) -> None:
+        """Keep a viewer's own mask as long as answers are kept."""
+        packed = await asyncio.to_thread(pack, mask, await self.geometry(lease))
+        kept = StoredResponse(200, {}, packed, _volume(lease))
+        put = self._workspace.store.responses.put
+        await asyncio.to_thread(put, lease.owner, f"brought {segmentation}", "brought", kept)
+
+    async def _own(self, lease: LeaseRecord, drawn: DrawnRecord) -> Pasted | None:
+        """The viewer's own mask where it brought one; None if it is not kept any more."""
+        if drawn.brought is None:
+            return None
+        get = self._workspace.store.responses.get
+        key = f"brought {drawn.segmentation}"
+        kept = await asyncio.to_thread(get, lease.owner, key, "brought")
+        return None if kept is None else (await asyncio.to_thread(unpack, kept.body))[0]
 
     async def _mask(self, lease: LeaseRecord, drawn: DrawnRecord) -> Pasted:
         if drawn.segmentation is None:

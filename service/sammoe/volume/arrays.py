@@ -4,6 +4,10 @@ A viewer that sends an array says nothing of the patient: axes are taken in the 
 configured to use, and to run where they are declared to run, by default to the patient's left, back
 and head, as most viewers store images. Masks go back in the same order, so nothing can come out
 mirrored; but what lies otherwise than declared is shown to the networks turned.
+
+A negative spacing does say something: napari's reader of NIfTI and NRRD turns every scan to run to
+the right, front and head, and puts a minus before each spacing to have it drawn as radiologists
+look at it. So an axis with a minus is taken to run to the right, front or head.
 """
 
 from collections.abc import Sequence
@@ -45,11 +49,12 @@ def volume_from_array(
     array
         [X, Y, Z], any real dtype; kept as it is where it is an integer of up to 32 bits or float32.
     spacing
-        mm along the array's axes.
+        mm along the array's axes; below 0 along one that runs to the patient's right, front or head
+        whatever is declared.
     order
         Of the array's axes.
     orientation
-        Where i, j, k run to: one letter for each.
+        Where i, j, k run to: one letter for each, as declared.
 
     Raises
     ------
@@ -60,8 +65,8 @@ def volume_from_array(
     """
     if array.ndim != 3 or len(spacing) != 3:
         raise HeaderInvalid("An image has three axes and a spacing for each.")
-    if not all(size > 0 for size in spacing):
-        raise AffineInvalid("A spacing must be above 0 mm.")
+    if not all(abs(size) > 0 for size in spacing):
+        raise AffineInvalid("A spacing must not be 0 mm.")
     voxels, mm = array, list(spacing)
     if order == "kji":
         voxels, mm = array.T, mm[::-1]
@@ -72,7 +77,7 @@ def volume_from_array(
     affine = np.diag([0.0, 0.0, 0.0, 1.0])
     for column, (letter, size) in enumerate(zip(orientation, mm, strict=True)):
         axis, sign = _DIRECTIONS[letter]
-        affine[axis, column] = sign * size
+        affine[axis, column] = -size if size < 0 else sign * size
     shape = (voxels.shape[0], voxels.shape[1], voxels.shape[2])
     return volume_of(voxels, Geometry(shape, affine))
 

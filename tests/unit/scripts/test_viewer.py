@@ -81,6 +81,18 @@ def test_a_node_that_is_too_old_counts_for_none(
     assert viewer.node_folder() == tmp_path / "new"
 
 
+def test_the_node_that_the_demo_brings_is_found(
+    sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    folder = tmp_path / ".venv-demo" / "bin"
+    folder.mkdir(parents=True)
+    (folder / "npm").touch()
+    (folder / "node").write_text("#!/bin/sh\necho v24.19.0\n")
+    (folder / "node").chmod(0o755)
+    assert viewer.node_folder() == folder
+
+
 def test_what_npm_says_is_shown_when_it_fails(
     sources: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ from sammoe.engine import AUTO, GENERAL
 from sammoe.errors import MalformedBody, NotFound, PromptInvalid
 from sammoe.segmentation import Entry
 from sammoe.segmentation.retelling import Told
+from sammoe.volume.geometry import Geometry
 
 MIXTURE = "sam_med3d_moe"
 """Model that leaves the choice to the gate; the others are called as in the bundle."""
@@ -109,15 +110,27 @@ class Params(BaseModel):
         except (ValueError, ValidationError, AttributeError, TypeError, RecursionError):
             raise MalformedBody("params can not be understood.") from None
 
-    def told(self) -> Told:
-        """The clicks, and the box where there is one: pairs of first and last index per axis."""
-        box = None
-        if self.roi:
-            if len(self.roi) != 6:
-                raise PromptInvalid("roi has six numbers: two for each axis.")
-            first, last = self.roi[0::2], self.roi[1::2]
-            box = ((first[0], first[1], first[2]), (last[0], last[1], last[2]))
-        return Told(self.foreground, self.background, box)
+    def told(self, geometry: Geometry) -> Told:
+        """The clicks, and the box where there is one: two indices per axis, in any order.
+
+        3D Slicer turns the ends of its box, in mm, to indices, and sends them in the order of the
+        millimetres. What of the box lies outside of the scan is left away.
+
+        Raises
+        ------
+        PromptInvalid
+            It is no box, or all of it lies outside.
+        """
+        if not self.roi:
+            return Told(self.foreground, self.background)
+        if len(self.roi) != 6:
+            raise PromptInvalid("roi has six numbers: two for each axis.")
+        ends = zip(self.roi[0::2], self.roi[1::2], geometry.shape, strict=True)
+        sides = [(max(min(a, b), 0.0), min(max(a, b), n - 1.0)) for a, b, n in ends]
+        if any(first > last for first, last in sides):
+            raise PromptInvalid("The roi lies outside of the image.")
+        (i0, i1), (j0, j1), (k0, k1) = sides
+        return Told(self.foreground, self.background, ((i0, j0, k0), (i1, j1, k1)))
 
     def entry(self, segmentation: str, labels: tuple[str, ...]) -> Entry:
         """The structure as a DICOM SEG shall call it; raises as `LabelInfo.entry`."""

@@ -177,7 +177,7 @@ async def infer(call: QueryCaller, model: str, query: Annotated[InferQuery, Quer
         else:
             record = await _find_or_pull(call, query.session_id or query.image)
     name, pasted = await segment_told(
-        call.workspace, record.owner, record.id, params.told(), expert
+        call.workspace, record.owner, record.id, params.told(record.geometry), expert
     )
     call.note(segmentation=name)
     told = {

@@ -212,12 +212,13 @@ async def add_box(viewer: ViewerCall) -> Response:
     if not asked.include_interaction:
         raise InvalidInput("Boxes around what is not meant are not supported: use negative points.")
     geometry = await viewer.drawing.geometry(viewer.lease)
-    ranges = np.array([viewer.voxel(side) for side in zip(*asked.bbox_coords, strict=True)])
-    low = np.clip(ranges[0], 0, geometry.shape)
-    high = np.clip(ranges[1], 0, geometry.shape)
-    if not (np.isfinite(ranges).all() and (low < high).all()):
+    low, high = np.array([viewer.voxel(side) for side in zip(*asked.bbox_coords, strict=True)])
+    # Drawn by hand, ranges end anywhere; what is narrower than a voxel is one of them.
+    start = np.clip(np.rint(low), 0, geometry.shape)
+    stop = np.clip(np.maximum(np.rint(high), np.rint(low) + 1), 0, geometry.shape)
+    if not ((low < high).all() and (start < stop).all()):
         raise PromptInvalid("The box is empty, or lies outside of the image.")
-    first, last = low.tolist(), (high - 1).tolist()
+    first, last = start.tolist(), (stop - 1).tolist()
     return await _add(
         viewer,
         Prompt(box=((first[0], first[1], first[2]), (last[0], last[1], last[2]))),

@@ -54,7 +54,7 @@ class PointIn(_Interaction):
 
 
 class BoxIn(_Interaction):
-    """A box of half-open ranges in array index; flat where a range holds one index."""
+    """A box of half-open ranges in array index, rounded; flat where a range holds one index."""
 
     bbox_coords: tuple[Range, Range, Range]
 

@@ -13,7 +13,8 @@ MISSING: Final = """<!doctype html>
 <ul>
 <li>the container image, which has it;</li>
 <li><code>make viewer</code> in the project's folder, then <code>pip install .</code> anew,
-or serve from there. It needs Node.js 22 or newer, and the npm registry once.</li>
+or serve from there. It needs Node.js 22.18 or newer, which <code>make demo</code> brings along, and
+the npm registry once.</li>
 </ul>
 <p>Everything else is here: the <a href="../docs">API</a>, and the viewers that connect to it.</p>
 </body></html>
