@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from sammoe.audit import AuditLog, AuditOptions, Sealer
+from sammoe.audit import AuditLog, AuditOptions, Sealer, verify
+from sammoe.errors import AuditUnavailable
 from sammoe.segmentation import Workspace
 from tests import scans
 from tests.contract.people import access_to, key_of
@@ -127,6 +128,7 @@ async def test_strangers_can_not_fill_the_disk(
 
 
 @pytest.mark.parametrize("fails_open", [False, True])
+@pytest.mark.fault("F26")
 async def test_a_log_that_can_not_be_written_refuses_changes_alone(
     workspace: Workspace, tmp_path: Path, fails_open: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,6 +178,7 @@ def _until(holds: Any) -> None:
     raise AssertionError("it did not come to hold")
 
 
+@pytest.mark.fault("F26")
 async def test_a_disk_that_hangs_holds_up_no_reader(
     workspace: Workspace, log: AuditLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,3 +196,43 @@ async def test_a_disk_that_hangs_holds_up_no_reader(
         assert not adding.done()  # a change is told before it is answered
         go.set()
         assert (await adding).status_code == 201
+
+
+@pytest.mark.fault("F26")
+async def test_a_disk_that_hangs_is_one_that_fails(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sammoe.audit.log.HUNG_SECONDS", 0.3)
+    # Each file begins with what other chains say: one that is a pipe never answers.
+    log = AuditLog(tmp_path / "audit", AuditOptions(rotate_bytes=1))
+    pipe = log.folder / "other-1" / f"{1:012}.jsonl"
+    async with Service.over(workspace, audit=log) as service:
+        http = service.http
+        volume = await service.volume()
+        pipe.parent.mkdir()
+        os.mkfifo(pipe)
+        under_way = await service.click(volume)
+        assert under_way.status_code == 201  # as where the disk is full: its line is kept
+        for _ in range(2):
+            assert refusal(await service.click(volume)) == (503, "audit_unavailable")
+            assert refusal(await http.get("/readyz")) == (503, "audit_unavailable")
+        assert "sammoe_audit_log_up 0.0" in (await http.get("/metrics")).text
+        assert (await http.get(f"/v1/volumes/{volume}")).status_code == 200
+        with pytest.raises(AuditUnavailable):
+            await asyncio.to_thread(AuditLog, log.folder)
+        answering = os.open(pipe, os.O_RDWR)
+        pipe.unlink()
+        os.close(answering)
+        await asyncio.to_thread(_until, lambda: log.works)
+        assert (await service.click(volume)).status_code == 201
+        assert (await http.get("/readyz")).status_code == 200
+    outcomes = [(line["action"], line["outcome"]) for line in lines(log)]
+    assert outcomes == [
+        ("volume.add", "success"),
+        ("segmentation.add", "success"),
+        ("segmentation.add", "failed"),
+        ("segmentation.add", "failed"),
+        ("volume.read", "success"),
+        ("segmentation.add", "success"),
+    ]
+    assert verify(log.folder, Sealer()).breaks == []
