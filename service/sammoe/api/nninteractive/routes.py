@@ -166,7 +166,8 @@ async def set_image(viewer: ViewerCall) -> Response:
             viewer.lease, lambda: _read_image(upload.path, spacing, axes, orientation, limits)
         )
         record = await viewer.call.while_wanted(setting)
-    viewer.call.note(volume=record.id)
+    before = viewer.lease.volume_id
+    viewer.call.note(volume=record.id, replaced=None if before == record.id else before)
     shape = record.shape[::-1] if axes == "kji" else record.shape
     return json_answer(schemas.ImageSet(original_image_shape=(1, *shape)))
 
