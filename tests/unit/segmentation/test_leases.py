@@ -77,7 +77,7 @@ async def test_a_clock_that_is_set_ends_no_lease(
 
     leases = Leases(workspace)
     token = await leases.claim(OWNER)
-    monkeypatch.setattr("sammoe.store.records.datetime", Set)
+    monkeypatch.setattr("sammoe.store.records.base.datetime", Set)
     record = await leases.find(OWNER, token)
     assert 500 < leases.remaining(record) <= leases.terms.idle
     assert await leases.sweep() == 1
