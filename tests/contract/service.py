@@ -74,9 +74,20 @@ class Service:
 
     async def leave(self, path: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
         """Ask for events, and go away after the first; what was sent until then."""
-        body = json.dumps(asked).encode()
+        headers = {"Accept": EVENTS, "Content-Type": "application/json"}
+        return await self.post_and_leave(path, json.dumps(asked).encode(), headers)
+
+    async def post_and_leave(
+        self,
+        target: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        when: asyncio.Event | None = None,
+    ) -> list[dict[str, Any]]:
+        """Post, and go away ``when``, or after the first piece of an answer; what was sent."""
         received = [{"type": "http.request", "body": body, "more_body": False}]
-        left = asyncio.Event()
+        left = when or asyncio.Event()
+        path, _, query = target.partition("?")
         sent: list[dict[str, Any]] = []
 
         async def receive() -> dict[str, Any]:
@@ -87,7 +98,7 @@ class Service:
 
         async def send(message: Any) -> None:
             sent.append(message)
-            if message["type"] == "http.response.body":
+            if message["type"] == "http.response.body" and when is None:
                 left.set()
                 await asyncio.sleep(0)
 
@@ -98,16 +109,15 @@ class Service:
             "method": "POST",
             "path": path,
             "raw_path": path.encode(),
-            "query_string": b"",
+            "query_string": query.encode(),
             "root_path": "",
             "scheme": "http",
             "server": ("127.0.0.1", 8000),
             "client": ("127.0.0.1", 9),
             "headers": [
                 (b"host", b"127.0.0.1:8000"),
-                (b"accept", EVENTS.encode()),
-                (b"content-type", b"application/json"),
                 (b"content-length", str(len(body)).encode()),
+                *((name.lower().encode(), value.encode()) for name, value in headers.items()),
             ],
         }
         await self.app(scope, receive, send)

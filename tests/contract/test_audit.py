@@ -11,15 +11,17 @@ from typing import Any
 
 import pytest
 
-from sammoe.audit import AuditLog, AuditOptions, Sealer
+from sammoe.audit import AuditLog, AuditOptions, Event, Sealer, verify
+from sammoe.errors import AuditUnavailable
 from sammoe.segmentation import Workspace
 from tests import scans
 from tests.contract.people import access_to, key_of
-from tests.contract.service import OCTETS, Service, point, refusal
+from tests.contract.service import EVENTS, OCTETS, Service, point, refusal
 from tests.contract.test_dicom import CT, zipped
 from tests.series import SERIES, STUDY, series
 
 PATIENT = "Doe^John"
+STEPS = {"Accept": EVENTS}
 
 
 @pytest.fixture
@@ -78,17 +80,52 @@ async def test_each_step_of_a_study_is_told_with_who_and_which(
     assert STUDY not in json.dumps(told)
 
 
-async def test_an_answer_in_steps_is_told_when_it_ends(workspace: Workspace, log: AuditLog) -> None:
+async def test_an_answer_in_steps_is_told_with_how_it_ends(
+    workspace: Workspace, log: AuditLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*given: object, **more: object) -> None:
+        raise RuntimeError
+
     async with Service.over(workspace, audit=log) as service:
         volume = await service.volume()
-        events = {"Accept": "text/event-stream"}
-        good = await service.click(volume, headers=events)
+        good = await service.click(volume, headers=STEPS)
         assert "event: segmentation" in good.text
-        bad = await service.click(volume, **point(1e6, 0, 0), headers=events)
+        bad = await service.click(volume, **point(1e6, 0, 0), headers=STEPS)
         assert "event: problem" in bad.text
-    _, done, failed = lines(log)
-    assert (done["outcome"], len(done["objects"]["segmentation"])) == ("success", 26)
-    assert (failed["outcome"], failed["request"]["code"]) == ("refused", "point_outside")
+        with monkeypatch.context() as patched:
+            patched.setattr(workspace, "segment", broken)
+            failed = await service.click(volume, headers=STEPS)
+        assert "internal_server_error" in failed.text
+        left = await service.leave(f"/v1/volumes/{volume}/embeddings", {"extent": "whole"})
+        assert left[0]["status"] == 202
+    told = lines(log)[1:]
+    assert [(line["action"], line["outcome"]) for line in told] == [
+        ("segmentation.add", "success"),
+        ("segmentation.add", "refused"),
+        ("segmentation.add", "failed"),
+        ("volume.warm", "abandoned"),
+    ]
+    assert [line["request"]["status"] for line in told] == [201, 422, 500, 499]
+    assert [line["request"].get("code") for line in told[:3]] == [
+        None,
+        "point_outside",
+        "internal_server_error",
+    ]
+    assert len(told[0]["objects"]["segmentation"]) == 26
+
+
+async def test_the_last_step_is_not_sent_before_the_log_has_its_line(
+    workspace: Workspace, log: AuditLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(event: Event) -> None:
+        raise RuntimeError
+
+    async with Service.over(workspace, audit=log) as service:
+        volume = await service.volume()
+        monkeypatch.setattr(log, "written", broken)
+        path = f"/v1/volumes/{volume}/segmentations"
+        (started,) = await service.leave(path, point(*scans.INSIDE))
+    assert started["type"] == "http.response.start"
 
 
 @pytest.mark.fault("S13")
@@ -127,6 +164,7 @@ async def test_strangers_can_not_fill_the_disk(
 
 
 @pytest.mark.parametrize("fails_open", [False, True])
+@pytest.mark.fault("F26")
 async def test_a_log_that_can_not_be_written_refuses_changes_alone(
     workspace: Workspace, tmp_path: Path, fails_open: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,6 +214,7 @@ def _until(holds: Any) -> None:
     raise AssertionError("it did not come to hold")
 
 
+@pytest.mark.fault("F26")
 async def test_a_disk_that_hangs_holds_up_no_reader(
     workspace: Workspace, log: AuditLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,3 +232,43 @@ async def test_a_disk_that_hangs_holds_up_no_reader(
         assert not adding.done()  # a change is told before it is answered
         go.set()
         assert (await adding).status_code == 201
+
+
+@pytest.mark.fault("F26")
+async def test_a_disk_that_hangs_is_one_that_fails(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sammoe.audit.log.HUNG_SECONDS", 0.3)
+    # Each file begins with what other chains say: one that is a pipe never answers.
+    log = AuditLog(tmp_path / "audit", AuditOptions(rotate_bytes=1))
+    pipe = log.folder / "other-1" / f"{1:012}.jsonl"
+    async with Service.over(workspace, audit=log) as service:
+        http = service.http
+        volume = await service.volume()
+        pipe.parent.mkdir()
+        os.mkfifo(pipe)
+        under_way = await service.click(volume)
+        assert under_way.status_code == 201  # as where the disk is full: its line is kept
+        for _ in range(2):
+            assert refusal(await service.click(volume)) == (503, "audit_unavailable")
+            assert refusal(await http.get("/readyz")) == (503, "audit_unavailable")
+        assert "sammoe_audit_log_up 0.0" in (await http.get("/metrics")).text
+        assert (await http.get(f"/v1/volumes/{volume}")).status_code == 200
+        with pytest.raises(AuditUnavailable):
+            await asyncio.to_thread(AuditLog, log.folder)
+        answering = os.open(pipe, os.O_RDWR)
+        pipe.unlink()
+        os.close(answering)
+        await asyncio.to_thread(_until, lambda: log.works)
+        assert (await service.click(volume)).status_code == 201
+        assert (await http.get("/readyz")).status_code == 200
+    outcomes = [(line["action"], line["outcome"]) for line in lines(log)]
+    assert outcomes == [
+        ("volume.add", "success"),
+        ("segmentation.add", "success"),
+        ("segmentation.add", "failed"),
+        ("segmentation.add", "failed"),
+        ("volume.read", "success"),
+        ("segmentation.add", "success"),
+    ]
+    assert verify(log.folder, Sealer()).breaks == []

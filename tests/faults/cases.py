@@ -117,6 +117,10 @@ CASES: Final = {
         "a record is of a newer version, or damaged",
         "503 `store_unavailable` for that record alone; never a guess",
     ),
+    "F26": Case(
+        "the audit log's disk is full, fails, or hangs",
+        "changes: 503 `audit_unavailable`; not ready; reads go on; no line is lost or torn",
+    ),
     "S01": Case("an upload says that it is too large", "413 before anything of it is read"),
     "S02": Case("an upload that does not say so is too large", "413 at the limit; closed"),
     "S03": Case(

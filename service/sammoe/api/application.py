@@ -34,7 +34,7 @@ from sammoe.api.idempotency import HEADER as IDEMPOTENCY_KEY
 from sammoe.api.idempotency import REPLAYED
 from sammoe.api.services import Services
 from sammoe.api.timing import HEADER as SERVER_TIMING
-from sammoe.audit import AuditLog
+from sammoe.audit import AuditLog, Deeds
 from sammoe.segmentation import Leases, LeaseTerms, Segmented, Sharing, Workspace
 from sammoe.settings import Settings
 from sammoe.telemetry import Routed, Telemetry, Tracer
@@ -80,7 +80,7 @@ def create_app(
         middleware=_layers(settings, telemetry, tracer, audit),
     )
     terms = LeaseTerms(leases=settings.viewer_leases, idle=settings.viewer_idle_seconds)
-    leases = Leases(workspace, terms)
+    leases = Leases(workspace, terms, Deeds(audit))
     sharing = Sharing(workspace.store)
     app.state.services = Services(
         workspace, settings, access, leases, sharing, telemetry, tracer, audit

@@ -1,11 +1,12 @@
 """The layer that writes the audit log: who asked for what, and what came of it.
 
 It lies around all others, so that it sees each answer as it is sent, refusals included. A change is
-in the log before its answer is sent.
+in the log before its answer is sent; of one that comes in steps, before the last.
 """
 
 import re
 import time
+from collections.abc import MutableMapping
 from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,6 +22,9 @@ CALLER: Final = "caller"
 
 OBJECTS: Final = "objects"
 """Name in a request's state of what it is about: kind -> id."""
+
+_ENDED: Final = "ended"
+"""Name in a request's state of the status with which its answer ends, once that is known."""
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REFUSED: Final = (401, 403, 421)
@@ -50,24 +54,25 @@ class Auditing:
         if self._log is None or scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope.setdefault("state", {})
-        written, status = False, CLIENT_CLOSED
+        state = scope.setdefault("state", {})
+        written = False
 
         async def noting(message: Message) -> None:
-            nonlocal written, status
+            nonlocal written
             if message["type"] == "http.response.start":
-                status = message["status"]
                 _note_location(scope, message)
                 if not _comes_in_steps(message):
-                    written = True
-                    await self._write(scope, status)
+                    end(state, message["status"])
+            if not written and _ENDED in state:
+                written = True
+                await self._write(scope, state[_ENDED])
             await send(message)
 
         try:
             await self._app(scope, receive, noting)
         finally:
             if not written:
-                await self._write(scope, status)
+                await self._write(scope, CLIENT_CLOSED)
 
     async def _write(self, scope: Scope, status: int) -> None:
         log = self._log
@@ -84,7 +89,7 @@ class Auditing:
         action = (rule.action if rule is not None else None) or "request"
         event = Event(
             action,
-            _outcome(status, scope["state"].get(PROBLEM)),
+            _outcome(status),
             _who(scope),
             _objects(scope) | ({"unlisted": count} if count else {}),
             _request(scope, status),
@@ -122,6 +127,11 @@ def note(state: dict[str, Any], **objects: str | None) -> None:
     told.update({kind: name for kind, name in objects.items() if name is not None})
 
 
+def end(state: MutableMapping[str, Any], status: int) -> None:
+    """Say with which status an answer ends, before the last of it is sent."""
+    state[_ENDED] = status
+
+
 def _rule(scope: Scope) -> Rule | None:
     endpoint = scope.get("endpoint")
     if endpoint is None:
@@ -142,12 +152,12 @@ def _comes_in_steps(message: Message) -> bool:
     return any(name.lower() == b"content-type" and _STEPS in value for name, value in headers)
 
 
-def _outcome(status: int, code: str | None) -> Outcome:
+def _outcome(status: int) -> Outcome:
     if status == CLIENT_CLOSED:
         return "abandoned"
     if status >= 500:
         return "failed"
-    return "refused" if status >= 400 or code is not None else "success"
+    return "refused" if status >= 400 else "success"
 
 
 def _who(scope: Scope) -> Who:

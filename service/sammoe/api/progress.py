@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from sammoe.api.answers import SegmentationOut
-from sammoe.api.events import Steps
+from sammoe.api.events import Step, Steps
 from sammoe.segmentation import Grown, Progress, Render, Segmented
 from sammoe.store import VolumeRecord
 from sammoe.volume.packed import pack
@@ -23,10 +23,11 @@ async def growing(volume: VolumeRecord, work: Work) -> Steps:
     task.add_done_callback(lambda _: levels.put_nowait(None))
     try:
         while (grown := await levels.get()) is not None:
-            yield "progress", await asyncio.to_thread(_progress, grown, volume)
+            yield Step("progress", await asyncio.to_thread(_progress, grown, volume))
         made = task.result()
         found = SegmentationOut.of(made.record, volume).model_dump(mode="json")
-        yield "segmentation", {"segmentation": found, "mask": _text(made.rendered or b"")}
+        data = {"segmentation": found, "mask": _text(made.rendered or b"")}
+        yield Step("segmentation", data, last=True)
     finally:
         task.cancel()
         await asyncio.wait([task])

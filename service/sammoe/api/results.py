@@ -126,7 +126,7 @@ async def delete_result(call: Caller, result_id: str) -> Response:
     "/v1/results/{result_id}/mask",
     operation_id="getResultMask",
     responses=file(200, "the label map on the volume's own grid, as Accept says", NIFTI, NRRD)
-    | refusals(404, 406, 409, 413, 429),
+    | refusals(404, 406, 409, 413, 429, 504),
 )
 async def get_result_mask(
     call: QueryCaller, result_id: str, query: Annotated[StructureQuery, Query()]
@@ -143,14 +143,15 @@ async def get_result_mask(
         return _RENDER[form](chosen, composed.volume.geometry)
 
     owner = await call.owner_of_result(result_id)
-    content = await call.workspace.results.render(owner, result_id, render)
+    rendering = call.workspace.results.render(owner, result_id, render)
+    content = await call.while_wanted(rendering)
     return file_answer(content, form, _FILE_NAMES[form])
 
 
 @router.get(
     "/v1/results/{result_id}/seg",
     operation_id="getResultSeg",
-    responses=file(200, "the DICOM SEG", DICOM) | refusals(404, 406, 409, 413, 429),
+    responses=file(200, "the DICOM SEG", DICOM) | refusals(404, 406, 409, 413, 429, 504),
 )
 async def get_result_seg(
     call: QueryCaller, result_id: str, query: Annotated[SegQuery, Query()]
@@ -162,14 +163,14 @@ async def get_result_seg(
     form = call.form(DICOM)
     kind: DicomForm = "seg" if query.form == "BINARY" else "labelmap"
     owner = await call.owner_of_result(result_id)
-    made = await call.workspace.results.dicom(owner, result_id, kind)
+    made = await call.while_wanted(call.workspace.results.dicom(owner, result_id, kind))
     return file_answer(made.content, form, "seg.dcm")
 
 
 @router.get(
     "/v1/results/{result_id}/rtstruct",
     operation_id="getResultRtstruct",
-    responses=file(200, "the DICOM RTSTRUCT", DICOM) | refusals(404, 406, 409, 413, 429),
+    responses=file(200, "the DICOM RTSTRUCT", DICOM) | refusals(404, 406, 409, 413, 429, 504),
 )
 async def get_result_rtstruct(call: Caller, result_id: str) -> Response:
     """DICOM RT Structure Set: outlines on each slice, as treatment planning takes them.
@@ -178,7 +179,7 @@ async def get_result_rtstruct(call: Caller, result_id: str) -> Response:
     """
     form = call.form(DICOM)
     owner = await call.owner_of_result(result_id)
-    made = await call.workspace.results.dicom(owner, result_id, "rtstruct")
+    made = await call.while_wanted(call.workspace.results.dicom(owner, result_id, "rtstruct"))
     return file_answer(made.content, form, "rtstruct.dcm")
 
 

@@ -9,7 +9,7 @@ from sammoe.api import examples
 from sammoe.api.answers import EmbeddingsOut, VolumeOut, VolumePage
 from sammoe.api.bodies import media_type_of, read_json
 from sammoe.api.documentation import answer, file, file_body, json_body, nothing, refusals, steps
-from sammoe.api.events import Steps, check_unkeyed, stream
+from sammoe.api.events import Step, Steps, check_unkeyed, stream
 from sammoe.api.idempotency import REPLAYED, Made
 from sammoe.api.negotiation import EVENTS, JSON, PLAIN_NIFTI, choose_steps
 from sammoe.api.schemas import EmbeddingsIn, UploadQuery, VolumeIn, VolumesQuery
@@ -202,9 +202,9 @@ async def _warming(
     call: Call, owner: str, volume_id: str, planned: WarmUp, told: EmbeddingsOut
 ) -> Steps:
     """An event ``plan``, then one ``progress`` for each window, and ``warmed`` after the last."""
-    yield "plan", told.model_dump(mode="json")
+    yield Step("plan", told.model_dump(mode="json"))
     done = 0
     async for _ in call.workspace.warmer.warm_whole(owner, volume_id, planned):
         done += 1
-        yield "progress", {"windows": done}
-    yield "warmed", {"windows": done}
+        yield Step("progress", {"windows": done})
+    yield Step("warmed", {"windows": done}, last=True)

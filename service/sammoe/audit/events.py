@@ -27,7 +27,8 @@ class Who:
     principal
         None where nobody was recognised.
     via
-        How: ``key:ID``, ``key``, ``token``, ``open`` (no key needed), ``command``.
+        How: ``key:ID``, ``key``, ``token``, ``open`` (no key needed), ``command``, ``service``
+        (of its own accord).
     role
         What that lets it do.
     """
@@ -50,7 +51,8 @@ class Event:
         ``abandoned``: who asked did not wait for an answer.
     objects
         To what: ids of ``volume``, ``segmentation``, ``result``, ``key``; ``study`` and ``series``
-        (UIDs); ``project``, ``bundle``.
+        (UIDs); ``project``, ``bundle``; ``owner`` where that is not who did it; ``replaced``
+        (a volume that went for another).
     request
         How it came: ``id``, ``method``, ``route`` (template), ``status``, ``code``, ``address``.
     time

@@ -14,6 +14,7 @@ from sammoe import __version__
 from sammoe.access import Access, StoredKeys, check_exposure
 from sammoe.api import create_app
 from sammoe.api.services import Services
+from sammoe.audit import Deeds
 from sammoe.bundle import Bundle, load_bundle
 from sammoe.cli import INTERRUPTED
 from sammoe.cli.assembly import (
@@ -116,9 +117,9 @@ async def _serve(
             servers,
             settings.encodes_per_minute,
         ) as workspace,
-        BundleWatch(workspace, start).running(),
-        traces(settings.tracing_url) as tracer,
         auditing(settings) as audit,
+        BundleWatch(workspace, start, Deeds(audit)).running(),
+        traces(settings.tracing_url) as tracer,
     ):
         await asyncio.to_thread(prepare)
         access.stored = StoredKeys(workspace.store.keys)
@@ -138,7 +139,7 @@ async def _answer(app: FastAPI, settings: Settings, listener: socket.socket) -> 
         services.leases.running(),
         monailabel_port(app, settings),
         ohif_port(app, settings),
-        Upkeep(services.workspace).running(),
+        Upkeep(services.workspace, Deeds(services.audit)).running(),
     ):
         await uvicorn.Server(config).serve(sockets=[listener])
 

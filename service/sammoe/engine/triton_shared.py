@@ -9,22 +9,20 @@ answers nobody.
 import asyncio
 import logging
 import math
-import mmap
-import os
-import secrets
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 from numpy.typing import NDArray
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+from sammoe.engine.triton_owners import Owner
+from sammoe.engine.triton_regions import CudaRegion, Region, SystemRegion
 from sammoe.errors import EngineError, SettingsInvalid
 
 SharedMemory = Literal["off", "system", "cuda"]
@@ -36,16 +34,11 @@ SMALL_BYTES: Final = 32 << 10
 REGIONS: Final = 8
 """As many calls of a kind have a region at once; further ones do without."""
 
-ASK_SECONDS: Final = 5.0
-"""Deadline for telling the server."""
-
 RETRY_SECONDS: Final = 60.0
 """Before a server that could not share is asked again."""
 
 QUIET_SECONDS: Final = 60.0
 """After this the server has done with a call that was given up, and its region may go."""
-
-_SYSTEM: Final = Path("/dev/shm")
 
 _log = logging.getLogger(__name__)
 
@@ -63,127 +56,19 @@ class Place:
     offset: int
 
 
-class Region(Protocol):
-    """Memory of this process that a server is told of by name.
-
-    Raises
-    ------
-    OSError
-        Where it is made: there is not so much of it.
-    """
-
-    @property
-    def name(self) -> str:
-        """What the server knows it by."""
-        ...
-
-    async def register(self, client: InferenceServerClient) -> None:
-        """Let the server map it."""
-        ...
-
-    async def unregister(self, client: InferenceServerClient) -> None:
-        """Let the server forget it."""
-        ...
-
-    def write(self, values: Sequence[NDArray[Any]]) -> None:
-        """Write contiguous arrays one after the other, from the beginning."""
-        ...
-
-    def close(self) -> None:
-        """Give the memory back."""
-        ...
-
-
-class SystemRegion:
-    """Of the system's memory; see `Region`.
-
-    Its file is gone as soon as the server has mapped it: nothing stays in ``/dev/shm``, however
-    this process ends. What the server has mapped stays with it until it is told, or ends.
-    """
-
-    def __init__(self, name: str, size: int) -> None:
-        self.name = name
-        self._size = size
-        self._file = _SYSTEM / name
-        handle = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            # All of it now, or else a full system would end this process when it writes.
-            os.posix_fallocate(handle, 0, size)
-            self._memory = mmap.mmap(handle, size)
-        except BaseException:
-            self._file.unlink()
-            raise
-        finally:
-            os.close(handle)
-
-    async def register(self, client: InferenceServerClient) -> None:
-        """See `Region.register`."""
-        try:
-            await client.register_system_shared_memory(
-                self.name, f"/{self.name}", self._size, client_timeout=ASK_SECONDS
-            )
-        finally:
-            self._file.unlink()
-
-    async def unregister(self, client: InferenceServerClient) -> None:
-        """See `Region.unregister`."""
-        await client.unregister_system_shared_memory(self.name, client_timeout=ASK_SECONDS)
-
-    def write(self, values: Sequence[NDArray[Any]]) -> None:
-        """See `Region.write`."""
-        start = 0
-        for value in values:
-            self._memory[start : start + value.nbytes] = value.data.cast("B")
-            start += value.nbytes
-
-    def close(self) -> None:
-        """See `Region.close`."""
-        self._memory.close()
-
-
-class CudaRegion:
-    """Of the first GPU's memory; see `Region`. The driver frees it when this process ends."""
-
-    def __init__(self, name: str, size: int) -> None:
-        self.name = name
-        self._size = size
-        self._cuda: Any = import_module("tritonclient.utils.cuda_shared_memory")
-        try:
-            self._handle = self._cuda.create_shared_memory_region(name, size, 0)
-        except self._cuda.CudaSharedMemoryException as error:
-            raise OSError(str(error)) from error
-
-    async def register(self, client: InferenceServerClient) -> None:
-        """See `Region.register`."""
-        raw = self._cuda.get_raw_handle(self._handle)
-        await client.register_cuda_shared_memory(
-            self.name, raw, 0, self._size, client_timeout=ASK_SECONDS
-        )
-
-    async def unregister(self, client: InferenceServerClient) -> None:
-        """See `Region.unregister`."""
-        await client.unregister_cuda_shared_memory(self.name, client_timeout=ASK_SECONDS)
-
-    def write(self, values: Sequence[NDArray[Any]]) -> None:
-        """See `Region.write`."""
-        self._cuda.set_shared_memory_region(self._handle, list(values))
-
-    def close(self) -> None:
-        """See `Region.close`."""
-        self._cuda.destroy_shared_memory_region(self._handle)
-
-
 class SharedInputs:
     """Regions for the large inputs of calls to one server; made when first needed, then kept.
 
     Parameters
     ----------
-    make
-        Makes a region of a name and a size in bytes.
+    kind
+        Of regions.
     """
 
-    def __init__(self, make: Callable[[str, int], Region]) -> None:
-        self._make = make
+    def __init__(self, kind: type[Region]) -> None:
+        self._kind = kind
+        self._owner: Owner | None = None
+        self._tidying: asyncio.Task[None] | None = None
         self._free: defaultdict[int, list[Region]] = defaultdict(list)
         self._count: defaultdict[int, int] = defaultdict(int)
         self._retry_at = -math.inf
@@ -229,16 +114,22 @@ class SharedInputs:
     async def close(self, client: InferenceServerClient) -> None:
         """Give all regions back; no call is under way.
 
-        A server that may still read for a call that was given up keeps them until it ends, for to
-        take them away then would end it.
+        A server that may still read for a call that was given up keeps them until another process
+        starts on it, for to take them away now would end it.
         """
+        if self._tidying is not None:
+            self._tidying.cancel()
+            await asyncio.gather(self._tidying, return_exceptions=True)
         regions = [region for free in self._free.values() for region in free]
         self._free.clear()
+        left = bool(regions)
         if time.monotonic() - self._given_up_at > QUIET_SECONDS:
-            told = (region.unregister(client) for region in regions)
-            await asyncio.gather(*told, return_exceptions=True)
+            told = (self._kind.unregister(client, region.name) for region in regions)
+            left = any(await asyncio.gather(*told, return_exceptions=True))
         for region in regions:
             region.close()
+        if self._owner is not None:
+            self._owner.end(left=left)
 
     async def _take(self, client: InferenceServerClient, size: int) -> Region | None:
         if free := self._free[size]:
@@ -248,7 +139,9 @@ class SharedInputs:
         self._count[size] += 1
         region: Region | None = None
         try:
-            region = self._make(f"sammoe-inputs-{os.getpid()}-{secrets.token_hex(6)}", size)
+            if self._owner is None:
+                self._owner = Owner.begin()
+            region = self._kind(self._owner.new_name(), size)
             await region.register(client)
         except (OSError, InferenceServerException) as error:
             self._drop(region, size)
@@ -259,7 +152,28 @@ class SharedInputs:
         except BaseException:
             self._drop(region, size)
             raise
+        if self._tidying is None:
+            self._tidying = asyncio.create_task(self._tidy(client))
         return region
+
+    async def _tidy(self, client: InferenceServerClient) -> None:
+        """Let the server forget what processes that were killed have left there."""
+        owners, done = Owner.dead(), set[Owner]()
+        try:
+            mapped = await self._kind.mapped(client) if owners else set()
+            left = {owner: names for owner in owners if (names := owner.names(mapped))}
+            if left:
+                # It may still be at work on what they asked for.
+                await asyncio.sleep(QUIET_SECONDS)
+            for owner, names in left.items():
+                for name in names:
+                    await self._kind.unregister(client, name)
+                done.add(owner)
+        except InferenceServerException as error:
+            _log.warning("what a killed process shared with Triton stays there: %s", error)
+        finally:
+            for owner in owners:
+                owner.end(left=owner not in done)
 
     def _drop(self, region: Region | None, size: int) -> None:
         self._count[size] -= 1

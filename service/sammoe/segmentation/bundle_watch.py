@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from sammoe.audit import UNTOLD, Deeds
 from sammoe.bundle import Bundle, load_bundle, manifest_digest
 from sammoe.bundle.releases import manifest_of
 from sammoe.engine import Engine
@@ -66,11 +67,20 @@ class BundleWatch:
         Its store and its bundle's folder are watched.
     start
         Makes the engine of a new bundle. The watch closes the engines that it takes out of use.
+    deeds
+        Told of bundles that answer from now on, and of those that are refused.
     """
 
-    def __init__(self, workspace: Workspace, start: Start, times: WatchTimes | None = None) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        start: Start,
+        deeds: Deeds = UNTOLD,
+        times: WatchTimes | None = None,
+    ) -> None:
         self._workspace = workspace
         self._start = start
+        self._deeds = deeds
         self._times = times or WatchTimes()
         self._blind = False
         self._missed: str | None = None
@@ -128,6 +138,7 @@ class BundleWatch:
             unused = old if self._workspace.engine is engine else engine
             self._retired[asyncio.create_task(self._retire(unused))] = unused
         self._workspace.swaps.awaited = None
+        self._deeds.tell("bundle.switch", bundle=bundle.digest)
         _log.warning("bundle %s answers in place of %s", bundle.digest[:12], active.digest[:12])
 
     async def _run(self) -> None:
@@ -169,6 +180,7 @@ class BundleWatch:
     def _refuse(self, digest: str, error: BundleInvalid | EngineError) -> None:
         if digest != self._refused:
             self._workspace.swaps.refused += 1
+            self._deeds.tell("bundle.switch", "failed", bundle=digest)
             _log.error("bundle %.12s is refused, nothing has changed: %s", digest, error)
         self._refused = digest
         self._retry_at = asyncio.get_running_loop().time() + self._times.retry

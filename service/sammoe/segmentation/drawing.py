@@ -56,12 +56,17 @@ class Drawing:
     async def set_image(self, lease: LeaseRecord, read: Callable[[], Volume]) -> VolumeRecord:
         """Segment another scan from now on; the one before is deleted.
 
+        Once begun it goes on to its end, even if who waits is cancelled: nobody would delete a scan
+        that no lease knows.
+
         Parameters
         ----------
         read
             Makes the scan, in a worker.
         """
+        return await asyncio.shield(self._set_image(lease, read))
 
+    async def _set_image(self, lease: LeaseRecord, read: Callable[[], Volume]) -> VolumeRecord:
         def named() -> tuple[Volume, str]:
             # A scan of its own for each lease: what ends one must not take it from another.
             volume = read()
@@ -169,9 +174,11 @@ class Drawing:
         )
         # Of a mask that was brought the viewer has its own, which lies within its corners.
         old = NOTHING if drawn.brought else await self._mask(lease, lease.drawn)
+        change = Change(ran=True, part=changed(old, made.pasted, drawn.brought))
+        # Last: who stops waiting before has the mask that the lease says.
         after = DrawnRecord(segmentation=made.record.id)
         await self._leases.use(lease, drawn=after, before=lease.drawn)
-        return Change(ran=True, part=changed(old, made.pasted, drawn.brought))
+        return change
 
     async def _keep_own(self, lease: LeaseRecord, segmentation: str, mask: Pasted) -> None:
         """Keep a viewer's own mask as long as answers are kept."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from sammoe.audit import UNTOLD, Deeds
 from sammoe.errors import LeaseGone, NoLeaseFree, NotFound, SammoeError, StoreUnavailable
 from sammoe.segmentation.workspace import Workspace
 from sammoe.store import LeaseRecord, now
@@ -51,6 +52,11 @@ class LeaseTerms:
 class Leases:
     """Claims, keeps and ends leases.
 
+    Parameters
+    ----------
+    deeds
+        Told of leases that end by themselves; while that can not be told, they wait.
+
     Raises
     ------
     LeaseGone
@@ -59,8 +65,11 @@ class Leases:
         From every method.
     """
 
-    def __init__(self, workspace: Workspace, terms: LeaseTerms | None = None) -> None:
+    def __init__(
+        self, workspace: Workspace, terms: LeaseTerms | None = None, deeds: Deeds = UNTOLD
+    ) -> None:
         self.terms = terms or LeaseTerms()
+        self._deeds = deeds
         self._workspace = workspace
         self._records = workspace.store.leases
 
@@ -124,18 +133,24 @@ class Leases:
             raise _gone() from None
         return record
 
-    async def end(self, record: LeaseRecord) -> None:
-        """End a lease and delete the scan that came under it."""
+    async def end(self, record: LeaseRecord) -> bool:
+        """End a lease and delete the scan that came under it; whether nobody else was faster."""
         # The scan first: as long as the record is there, somebody can try again.
-        await self.drop_volume(record)
+        ended = await self.drop_volume(record)
         with suppress(NotFound):  # it went with its scan, or another process was faster
             await asyncio.to_thread(self._records.delete, record.id)
+            ended = True
+        return ended
 
-    async def drop_volume(self, record: LeaseRecord) -> None:
-        """Delete the scan that came under a lease, if there is one."""
-        if record.volume_id is not None:
-            with suppress(NotFound):  # its owner may have deleted it
-                await self._workspace.delete_volume(record.owner, record.volume_id)
+    async def drop_volume(self, record: LeaseRecord) -> bool:
+        """Delete the scan that came under a lease, if there is one; whether there was."""
+        if record.volume_id is None:
+            return False
+        try:
+            await self._workspace.delete_volume(record.owner, record.volume_id)
+        except NotFound:  # its owner may have deleted it
+            return False
+        return True
 
     async def sweep(self) -> int:
         """End leases that nobody uses any more; the number of those left."""
@@ -149,7 +164,9 @@ class Leases:
                 _log.warning("a lease can not be read: %s", error.code)
                 continue
             if self._has_ended(record):
-                await self.end(record)
+                self._deeds.check()
+                if await self.end(record):
+                    self._deeds.tell("viewer.release", volume=record.volume_id, owner=record.owner)
             else:
                 left += 1
         return left

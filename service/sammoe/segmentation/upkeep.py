@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from sammoe.audit import UNTOLD, Deeds
 from sammoe.errors import SammoeError
 from sammoe.segmentation.workspace import Workspace
 from sammoe.telemetry import log_failure
@@ -27,10 +28,19 @@ class UpkeepTimes:
 
 
 class Upkeep:
-    """Runs beside a workspace."""
+    """Runs beside a workspace.
 
-    def __init__(self, workspace: Workspace, times: UpkeepTimes | None = None) -> None:
+    Parameters
+    ----------
+    deeds
+        Told of what is deleted because it is too old; while that can not be told, nothing is.
+    """
+
+    def __init__(
+        self, workspace: Workspace, deeds: Deeds = UNTOLD, times: UpkeepTimes | None = None
+    ) -> None:
         self._workspace = workspace
+        self._deeds = deeds
         self._times = times or UpkeepTimes()
 
     @asynccontextmanager
@@ -54,7 +64,8 @@ class Upkeep:
         await self._workspace.forgetting.look()
 
     async def _tidy(self) -> None:
-        await asyncio.to_thread(self._workspace.store.housekeeping.run_in_turn)
+        self._deeds.check()
+        await asyncio.to_thread(self._workspace.store.housekeeping.run_in_turn, self._deeds)
 
 
 async def _repeat(name: str, deed: Callable[[], Awaitable[None]], seconds: float) -> None:

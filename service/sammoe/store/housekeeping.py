@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
+from sammoe.audit import UNTOLD, Deeds
 from sammoe.errors import StoreUnavailable
 from sammoe.store.deletions import Deletions
 from sammoe.store.files import Entry, Files, storage_errors
@@ -34,21 +35,27 @@ class Housekeeping:
         self._limits = limits
         self._deletions = deletions
 
-    def run_in_turn(self) -> bool:
-        """Tidy up unless somebody did within the hour; return whether it was done."""
+    def run_in_turn(self, deeds: Deeds = UNTOLD) -> bool:
+        """Tidy up unless somebody did within the hour; return whether it was done.
+
+        Parameters
+        ----------
+        deeds
+            Told of each volume and segmentation that is deleted because it is too old.
+        """
         with storage_errors():
             if not self._take_turn():
                 return False
-        self.run()
+        self.run(deeds)
         return True
 
-    def run(self) -> None:
-        """Tidy up now."""
+    def run(self, deeds: Deeds = UNTOLD) -> None:
+        """Tidy up now; see `run_in_turn`."""
         moment = now()
         with storage_errors():
             volumes: set[str] = set()
             for owner in self._files.names(OWNERS):
-                volumes |= self._tidy(f"{OWNERS}/{owner}", moment)
+                volumes |= self._tidy(f"{OWNERS}/{owner}", moment, deeds)
             for folder in (CONTENTS, PROJECTS):
                 self._remove_left(list(self._files.entries(folder)), volumes, moment)
             self._deletions.finish()
@@ -64,7 +71,7 @@ class Housekeeping:
             return False
         return self._files.replace(_TURN, [later], turn.version)
 
-    def _tidy(self, owner: str, moment: datetime) -> set[str]:
+    def _tidy(self, owner: str, moment: datetime, deeds: Deeds) -> set[str]:
         """Tidy up after one principal; return the ids of volumes that are there, or may become."""
         volumes: dict[str, list[Entry]] = defaultdict(list)
         series: list[Entry] = []
@@ -76,7 +83,9 @@ class Housekeeping:
                 series.append(entry)
             elif kind == "responses" and _too_old(entry, moment, self._limits.responses):
                 self._files.remove(entry.path)
-        stale = {name for name, entries in volumes.items() if self._tidy_one(entries, moment)}
+        stale = {
+            name for name, entries in volumes.items() if self._tidy_one(entries, moment, deeds)
+        }
         there = volumes.keys() - stale
         self._remove_left(series, there, moment)
         return there
@@ -88,7 +97,7 @@ class Housekeeping:
             if gone and _older(entry, moment, _UNFINISHED_SECONDS):
                 self._files.remove(entry.path)
 
-    def _tidy_one(self, entries: list[Entry], moment: datetime) -> bool:
+    def _tidy_one(self, entries: list[Entry], moment: datetime, deeds: Deeds) -> bool:
         """Tidy up one volume; return whether it is gone."""
         folder = "/".join(entries[0].path.split("/")[:4])
         record = f"{folder}/volume.json"
@@ -100,7 +109,7 @@ class Housekeeping:
         if self._limits.volumes.is_over(folder.rpartition("/")[2], moment.timestamp()):
             try:
                 with suppress(FileNotFoundError):
-                    self._deletions.delete(VolumeRecord.parse(self._files.read(record)))
+                    self._delete(VolumeRecord.parse(self._files.read(record)), deeds)
             except StoreUnavailable as error:  # damaged, or of another version: on to the next
                 _log.warning("a volume that is too old can not be read: %s", error.code)
                 return False
@@ -116,10 +125,22 @@ class Housekeeping:
                 if self._limits.segmentations.is_over(name, moment.timestamp()):
                     over.append((name, entry.path))
         if over:
-            self._remove_over(folder, over)
+            self._remove_over(folder, over, deeds)
         return False
 
-    def _remove_over(self, folder: str, over: Iterable[tuple[str, str]]) -> None:
+    def _delete(self, record: VolumeRecord, deeds: Deeds) -> None:
+        if self._deletions.delete(record):
+            source = record.source
+            deeds.tell(
+                "volume.delete",
+                volume=record.id,
+                owner=record.owner,
+                project=record.project,
+                study=None if source is None else source.study,
+                series=None if source is None else source.series,
+            )
+
+    def _remove_over(self, folder: str, over: Iterable[tuple[str, str]], deeds: Deeds) -> None:
         """Remove those segmentations of a volume, each an id and a path, that no result holds."""
         try:
             held = held_segmentations(self._files, folder)
@@ -129,6 +150,8 @@ class Housekeeping:
         for name, path in over:
             if name not in held:
                 self._files.remove(path)
+                volume = folder.rpartition("/")[2]
+                deeds.tell("segmentation.delete", segmentation=name, volume=volume)
 
 
 def _older(entry: Entry, moment: datetime, seconds: float) -> bool:

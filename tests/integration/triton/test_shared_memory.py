@@ -1,15 +1,17 @@
 """Inputs in memory that is shared with a real Triton: the same answers, and nothing left behind."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from subprocess import PIPE, Popen
 
 import pytest
 from tritonclient.grpc.aio import InferenceServerClient
 
 from sammoe.bundle import Bundle
-from sammoe.engine import Choice
+from sammoe.engine import Choice, triton_regions
 from sammoe.engine import triton_shared as shared
 from sammoe.engine.triton import TritonEngine, TritonOptions
 from sammoe.errors import EngineError
@@ -106,7 +108,67 @@ async def test_a_region_that_may_still_be_read_is_not_taken_away(
     client = InferenceServerClient(triton.url)
     for region in left:
         await client.unregister_system_shared_memory(region)
+        owner(region).unlink(missing_ok=True)
     await client.close()
+
+
+KILLED = """
+import asyncio, sys, time
+import numpy as np
+from tritonclient.grpc.aio import InferenceServerClient
+from sammoe.engine.triton_regions import SystemRegion
+from sammoe.engine.triton_shared import SharedInputs
+
+async def share() -> None:
+    async with SharedInputs(SystemRegion).holding(
+        InferenceServerClient(sys.argv[1]), {"image": np.zeros(1 << 20, np.float32)}
+    ) as places:
+        print(places["image"].region, flush=True)
+        time.sleep(60)
+
+asyncio.run(share())
+"""
+
+
+@contextmanager
+def another(triton: TritonServer) -> Iterator[Popen[str]]:
+    """A process that shares memory with the server, and is killed at the end."""
+    with Popen([sys.executable, "-c", KILLED, triton.url], stdout=PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def owner(region: str) -> Path:
+    """The file of the process whose region it is."""
+    return Path("/dev/shm") / f"sammoe-owner-{region.split('-')[2]}"
+
+
+async def told(process: Popen[str]) -> str:
+    """The region that it shares."""
+    assert process.stdout is not None
+    return (await asyncio.to_thread(process.stdout.readline)).strip()
+
+
+async def test_what_a_killed_process_shared_is_forgotten(
+    triton: TritonServer, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "QUIET_SECONDS", 0.1)
+    with another(triton) as killed, another(triton) as living:
+        dead, alive = await told(killed), await told(living)
+        killed.kill()
+        killed.wait()
+        async with sharing(triton, bundle) as sharer, asyncio.timeout(PATIENCE):
+            await sharer.encode(image())
+            while owner(dead).exists():
+                await asyncio.sleep(0.01)
+        assert await regions(triton) == {alive}
+    async with sharing(triton, bundle) as sharer, asyncio.timeout(PATIENCE):
+        await sharer.encode(image())
+        while owner(alive).exists():
+            await asyncio.sleep(0.01)
+    assert await regions(triton) == set()
 
 
 async def test_a_server_on_another_machine_is_sent_everything(
@@ -117,7 +179,7 @@ async def test_a_server_on_another_machine_is_sent_everything(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(shared, "_SYSTEM", tmp_path)  # which the server does not look into
+    monkeypatch.setattr(triton_regions, "SYSTEM", tmp_path)  # which the server does not look into
     async with sharing(triton, bundle) as sharer:
         for kind in PROMPTS:
             inputs = prompt(kind, bundle, CORD)

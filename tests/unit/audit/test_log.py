@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from sammoe.audit import AuditLog, AuditOptions, Event, Sealer, Who, verify
-from sammoe.audit import log as log_module
+from sammoe.audit import AuditLog, AuditOptions, Event, Sealer, Who, verify, writing
 from sammoe.errors import AuditUnavailable
 
 ANN = Who("ann", "key", "segmenter")
@@ -154,7 +153,7 @@ async def test_a_fault_of_ours_leaves_nobody_waiting(
         raise RuntimeError
 
     with monkeypatch.context() as patched:
-        patched.setattr("sammoe.audit.log.write_line", broken)
+        patched.setattr("sammoe.audit.writing.write_line", broken)
         await log.written(event(1))
         assert not log.works
     await log.written(event(2))
@@ -180,6 +179,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return switch
 
 
+@pytest.mark.fault("F26")
 async def test_a_full_disk_refuses_changes_loses_nothing_and_tears_nothing(
     tmp_path: Path, full: list[bool]
 ) -> None:
@@ -236,6 +236,33 @@ async def test_what_can_not_be_kept_is_counted(
     assert verify(tmp_path, Sealer()).breaks == []
 
 
+async def test_what_waits_while_the_disk_hangs_is_bounded_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sammoe.audit.log.MOST_KEPT", 3)
+    monkeypatch.setattr("sammoe.audit.log.HUNG_SECONDS", 0.05)
+    go, write = threading.Event(), os.pwrite
+
+    def slow(handle: int, data: bytes, offset: int) -> int:
+        go.wait(10)
+        return write(handle, data, offset)
+
+    log = AuditLog(tmp_path)
+    monkeypatch.setattr(os, "pwrite", slow)
+    await log.written(event(1))
+    assert not log.works
+    for n in range(2, 10):
+        log.add(event(n))
+        await log.written(event(n))
+    go.set()
+    log.close()
+    lost = [line for line in said(tmp_path) if line["action"] == "audit.lost"]
+    kept = [line for line in said(tmp_path) if line["action"] == "volume.add"]
+    assert (len(lost), len(kept)) == (1, 4)
+    assert lost[0]["objects"]["lines"] == 13
+    assert verify(tmp_path, Sealer()).breaks == []
+
+
 async def test_a_log_whose_file_was_removed_goes_on_and_the_gap_is_seen(tmp_path: Path) -> None:
     log = AuditLog(tmp_path)
     await log.written(event(1))
@@ -249,7 +276,8 @@ async def test_a_log_whose_file_was_removed_goes_on_and_the_gap_is_seen(tmp_path
 async def test_what_can_not_be_flushed_is_not_written_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_module, "FLUSH_SECONDS", 0.01)
+    monkeypatch.setattr(writing, "FLUSH_SECONDS", 0.01)
+    monkeypatch.setattr("sammoe.audit.log.FLUSH_SECONDS", 0.01)
     log = AuditLog(tmp_path)
 
     def fail(handle: int) -> None:

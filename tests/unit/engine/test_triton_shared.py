@@ -1,8 +1,11 @@
 """Regions of CUDA's memory, in front of a module that stands for the driver; and who gets one."""
 
+import asyncio
+import os
 import sys
 from contextlib import suppress
-from types import ModuleType
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,8 +13,10 @@ import pytest
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
+from sammoe.engine import triton_owners
 from sammoe.engine import triton_shared as shared
-from sammoe.engine.triton_shared import CudaRegion, RegionUnknown, SharedInputs, shared_inputs
+from sammoe.engine.triton_regions import CudaRegion
+from sammoe.engine.triton_shared import RegionUnknown, SharedInputs, shared_inputs
 from sammoe.errors import SettingsInvalid
 
 CUDA = "tritonclient.utils.cuda_shared_memory"
@@ -66,9 +71,13 @@ class FakeClient:
     async def unregister_cuda_shared_memory(self, name: str, client_timeout: float) -> None:
         del self.known[name]
 
+    async def get_cuda_shared_memory_status(self, client_timeout: float) -> Any:
+        return SimpleNamespace(regions=self.known)
+
 
 @pytest.fixture
-def cuda(monkeypatch: pytest.MonkeyPatch) -> FakeCuda:
+def cuda(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCuda:
+    monkeypatch.setattr(triton_owners, "SYSTEM", tmp_path)
     cuda = FakeCuda()
     monkeypatch.setitem(sys.modules, CUDA, cuda)
     return cuda
@@ -167,6 +176,31 @@ async def test_what_may_still_be_read_stays_mapped_until_it_is_quiet(
         assert len(client.known) == left
         assert cuda.written == {}
         client.known.clear()
+
+
+async def test_what_dead_processes_left_is_forgotten_and_nothing_of_the_living(
+    cuda: FakeCuda, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed, stopped, living = (SharedInputs(CudaRegion) for _ in range(3))
+    regions = [await fail(inputs, client, TimeoutError()) for inputs in (killed, stopped, living)]
+    await asyncio.sleep(0)  # each has found nobody dead
+    assert killed._owner is not None
+    os.close(killed._owner.lock)  # as the system does
+    await stopped.close(client)
+    assert {*client.known} == {*regions}
+    monkeypatch.setattr(shared, "QUIET_SECONDS", 0.02)
+    inputs = SharedInputs(CudaRegion)
+    async with inputs.holding(client, INPUTS) as places:
+        mine = places["mask"].region
+        await asyncio.sleep(0)
+        assert {*client.known} == {*regions, mine}  # the server may be at work on what they asked
+        while len(client.known) > 2:
+            await asyncio.sleep(0.005)
+    assert {*client.known} == {regions[2], mine}
+    await inputs.close(client)
+    await living.close(client)
+    assert client.known == {}
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_cuda_needs_its_bindings(monkeypatch: pytest.MonkeyPatch) -> None:

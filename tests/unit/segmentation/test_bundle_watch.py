@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sammoe.audit import AuditLog, Deeds
 from sammoe.bundle import MANIFEST_NAME, Bundle, load_bundle, manifest_digest, releases
 from sammoe.engine import Engine
 from sammoe.engine.local import EngineOptions, LocalEngine
@@ -17,6 +18,7 @@ from sammoe.store import EmbeddingCache, LocalStore, ReleaseRecord, Store, Volum
 from sammoe.store.object_files import ObjectFiles
 from tests.bundles import with_self_test, write_test_bundle
 from tests.scans import INSIDE
+from tests.unit.audit.test_log import said
 from tests.unit.segmentation.conftest import OWNER
 from tests.unit.segmentation.engines import WatchedEngine
 
@@ -123,7 +125,7 @@ async def workspace(
 
 @pytest.fixture
 def watch(workspace: Workspace, engines: Engines) -> BundleWatch:
-    return BundleWatch(workspace, engines, TIMES)
+    return BundleWatch(workspace, engines, times=TIMES)
 
 
 async def test_a_published_bundle_answers_and_embeddings_still_hit(
@@ -222,7 +224,7 @@ async def test_only_what_no_bundle_needs_is_unloaded(
 async def test_engines_still_in_their_grace_are_closed_at_the_end(
     workspace: Workspace, publisher: Publisher, engines: Engines, grown: Bundle
 ) -> None:
-    watch = BundleWatch(workspace, engines, WatchTimes(look=0.01, grace=60.0))
+    watch = BundleWatch(workspace, engines, times=WatchTimes(look=0.01, grace=60.0))
     async with watch.running():
         publisher.publish(grown)
         while workspace.bundle.digest != grown.digest:
@@ -299,7 +301,7 @@ async def test_what_answers_first_is_what_the_record_names(
     releases.publish(grown, workspace.bundle.path)
     releases.rollback(workspace.bundle.path)
     activate(workspace.store, grown.digest)
-    async with BundleWatch(workspace, engines, WatchTimes(look=60.0)).running():
+    async with BundleWatch(workspace, engines, times=WatchTimes(look=60.0)).running():
         assert workspace.bundle.digest == grown.digest
 
 
@@ -346,13 +348,33 @@ async def test_a_record_that_can_not_be_read_changes_nothing(
 async def test_a_refused_bundle_is_left_alone_for_a_while(
     workspace: Workspace, publisher: Publisher, engines: Engines, grown: Bundle
 ) -> None:
-    watch = BundleWatch(workspace, engines, WatchTimes(retry=60.0))
+    watch = BundleWatch(workspace, engines, times=WatchTimes(retry=60.0))
     publisher.publish(grown)
     engines.fails = 1
     await watch.look()
     await watch.look()
     assert len(engines.made) == 1
     assert workspace.bundle.digest != grown.digest
+
+
+async def test_the_log_tells_which_bundles_answer_and_which_were_refused(
+    workspace: Workspace, publisher: Publisher, engines: Engines, grown: Bundle, tmp_path: Path
+) -> None:
+    log = AuditLog(tmp_path / "audit")
+    watch = BundleWatch(workspace, engines, Deeds(log), WatchTimes(retry=0.0, grace=0.0))
+    publisher.publish(grown)
+    engines.fails = 2
+    for _ in range(4):
+        await watch.look()
+    log.close()
+    told = said(log.folder)[1:]
+    assert [(line["action"], line["outcome"]) for line in told] == [
+        ("bundle.switch", "failed"),
+        ("bundle.switch", "success"),
+    ]
+    for line in told:
+        assert line["who"] == {"principal": "service", "via": "service"}
+        assert line["objects"] == {"bundle": grown.digest}
 
 
 async def test_a_switch_that_is_cut_short_leaves_no_engine_open(
@@ -367,7 +389,7 @@ async def test_a_switch_that_is_cut_short_leaves_no_engine_open(
     click = asyncio.create_task(workspace.segment(OWNER, volume.id, CLICK))
     while not old.encodes:
         await asyncio.sleep(0.01)
-    watch = BundleWatch(workspace, engines, WatchTimes(look=0.01, grace=60.0))
+    watch = BundleWatch(workspace, engines, times=WatchTimes(look=0.01, grace=60.0))
     async with watch.running():
         publisher.publish(grown)
         while workspace.bundle.digest != grown.digest:
@@ -384,7 +406,7 @@ async def test_a_fault_of_ours_does_not_end_the_watching(
     grown: Bundle,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    watch = BundleWatch(workspace, engines, TIMES)
+    watch = BundleWatch(workspace, engines, times=TIMES)
     looks = [RuntimeError("ours")]
     look = watch.look
 

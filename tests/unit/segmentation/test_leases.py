@@ -1,12 +1,15 @@
 """Leases: signs of life beside prompts, ends that stay ends, records that nobody can read."""
 
 from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
 
 import pytest
 
-from sammoe.errors import LeaseGone, NoLeaseFree, NotFound
+from sammoe.audit import AuditLog, Deeds
+from sammoe.errors import AuditUnavailable, LeaseGone, NoLeaseFree, NotFound
 from sammoe.segmentation import Leases, LeaseTerms, Workspace
 from sammoe.store import DrawnRecord, LocalStore, VolumeRecord
+from tests.unit.audit.test_log import said
 from tests.unit.segmentation.conftest import OWNER
 
 DRAWN = DrawnRecord(segmentation="x")
@@ -74,7 +77,28 @@ async def test_a_clock_that_is_set_ends_no_lease(
 
     leases = Leases(workspace)
     token = await leases.claim(OWNER)
-    monkeypatch.setattr("sammoe.store.records.datetime", Set)
+    monkeypatch.setattr("sammoe.store.records.base.datetime", Set)
     record = await leases.find(OWNER, token)
     assert 500 < leases.remaining(record) <= leases.terms.idle
     assert await leases.sweep() == 1
+
+
+async def test_the_log_tells_of_a_lease_that_nobody_used(
+    workspace: Workspace, volume: VolumeRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = AuditLog(tmp_path / "audit")
+    leases = Leases(workspace, LeaseTerms(idle=-1.0), Deeds(log))
+    token = await Leases(workspace).claim(OWNER)
+    await leases.use(workspace.store.leases.get(token[:26]), volume_id=volume.id)
+    with monkeypatch.context() as broken:
+        broken.setattr(AuditLog, "works", False)
+        with pytest.raises(AuditUnavailable):
+            await leases.sweep()
+    assert await workspace.get_volume(OWNER, volume.id) == volume
+    assert await leases.sweep() == 0
+    assert await leases.sweep() == 0
+    log.close()
+    (line,) = said(log.folder)[1:]
+    assert (line["action"], line["outcome"]) == ("viewer.release", "success")
+    assert line["who"] == {"principal": "service", "via": "service"}
+    assert line["objects"] == {"volume": volume.id, "owner": OWNER}

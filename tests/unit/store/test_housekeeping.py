@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sammoe.audit import AuditLog, AuditOptions, Deeds
 from sammoe.errors import NotFound
 from sammoe.store import (
     Keeping,
@@ -21,6 +22,7 @@ from sammoe.store import (
     upload_key,
 )
 from tests.records import OWNER, add_volume, fields, segmentation_record
+from tests.unit.audit.test_log import said
 from tests.unit.store.test_results import result
 
 DAY = 24 * 3600.0
@@ -115,6 +117,33 @@ def test_what_is_too_old_goes(store: LocalStore, root: Path, later: list[float])
     later[0] = 2.2 * DAY
     store.housekeeping.run()
     assert store.deletions.ids() == set()
+
+
+def test_the_log_tells_what_was_too_old(
+    store: LocalStore, tmp_path: Path, later: list[float]
+) -> None:
+    source = SourceRecord(study="1.2.3", series="1.2.3.4", frame_of_reference=None)
+    volume = add_volume(store, source=source)
+    record = segmentation_record(store, volume)
+    store.segmentations.put(record, fields())
+    log = AuditLog(tmp_path / "audit", AuditOptions(uids="plain"))
+    for days in (0.0, 1.1, 2.1, 2.2):
+        later[0] = days * DAY
+        store.housekeeping.run(Deeds(log))
+    log.close()
+    told = said(log.folder)[1:]
+    assert [(line["action"], line["outcome"]) for line in told] == [
+        ("segmentation.delete", "success"),
+        ("volume.delete", "success"),
+    ]
+    assert all(line["who"] == {"principal": "service", "via": "service"} for line in told)
+    assert told[0]["objects"] == {"segmentation": record.id, "volume": volume.id}
+    assert told[1]["objects"] == {
+        "volume": volume.id,
+        "owner": OWNER,
+        "study": "1.2.3",
+        "series": "1.2.3.4",
+    }
 
 
 def test_what_a_result_holds_stays_beyond_its_time(

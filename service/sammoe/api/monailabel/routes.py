@@ -167,8 +167,8 @@ async def infer(call: QueryCaller, model: str, query: Annotated[InferQuery, Quer
     began = time.perf_counter()
     bundle = call.workspace.bundle
     expert, labels = expert_of(bundle, model), labels_of(bundle, model)
-    async with _form(call) as (upload, fields):
-        params = Params.parse(fields.get(_PARAMS, ""), labels)
+
+    async def work(upload: Arrived, params: Params) -> Response:
         if upload.size:
             record, _ = await call.workspace.add_volume(
                 call.principal, upload.path, file_digest=upload.digest
@@ -176,26 +176,30 @@ async def infer(call: QueryCaller, model: str, query: Annotated[InferQuery, Quer
             _note(call, record)
         else:
             record = await _find_or_pull(call, query.session_id or query.image)
-    name, pasted = await segment_told(
-        call.workspace, record.owner, record.id, params.told(record.geometry), expert
-    )
-    call.note(segmentation=name)
-    told = {
-        "label_names": {params.label or labels[0]: 1},
-        "model": model,
-        "segmentation": name,
-        "latencies": {"total": round(time.perf_counter() - began, 3)},
-    }
-    if query.output == "json":
-        return JSONResponse({_PARAMS: told})
-    if query.output == "dicom_seg":
-        entry = params.entry(name, labels)
-        seg = await call.workspace.results.seg(record.owner, entry)
-        return file_answer(seg.content, DICOM, "seg.dcm")
-    content = await asyncio.to_thread(_render, pasted, record.geometry, params)
-    if query.output == "image":
-        return Response(content, media_type="application/octet-stream")
-    return _two_parts(told, f"mask{params.result_extension}", content)
+        name, pasted = await segment_told(
+            call.workspace, record.owner, record.id, params.told(record.geometry), expert
+        )
+        call.note(segmentation=name)
+        told = {
+            "label_names": {params.label or labels[0]: 1},
+            "model": model,
+            "segmentation": name,
+            "latencies": {"total": round(time.perf_counter() - began, 3)},
+        }
+        if query.output == "json":
+            return JSONResponse({_PARAMS: told})
+        if query.output == "dicom_seg":
+            entry = params.entry(name, labels)
+            seg = await call.workspace.results.seg(record.owner, entry)
+            return file_answer(seg.content, DICOM, "seg.dcm")
+        content = await asyncio.to_thread(_render, pasted, record.geometry, params)
+        if query.output == "image":
+            return Response(content, media_type="application/octet-stream")
+        return _two_parts(told, f"mask{params.result_extension}", content)
+
+    async with _form(call) as (upload, fields):
+        params = Params.parse(fields.get(_PARAMS, ""), labels)
+        return await call.while_wanted(work(upload, params))
 
 
 @slashed("/train", "GET")
@@ -234,7 +238,8 @@ async def _add(call: Call, session: str = "") -> VolumeRecord:
         digest = upload.digest
         if session:
             digest = hashlib.sha256(f"session {session} {digest}".encode()).hexdigest()
-        record, _ = await call.workspace.add_volume(call.principal, upload.path, file_digest=digest)
+        adding = call.workspace.add_volume(call.principal, upload.path, file_digest=digest)
+        record, _ = await call.while_wanted(adding)
     _note(call, record)
     return record
 

@@ -162,10 +162,12 @@ async def set_image(viewer: ViewerCall) -> Response:
     async with received(request, workspace.temporary_folder, *bounds) as upload:
         spacing, axes, limits = meta.image_properties.spacing, viewer.axes, workspace.read_limits
         orientation = viewer.call.services.settings.nninteractive_orientation
-        record = await viewer.drawing.set_image(
+        setting = viewer.drawing.set_image(
             viewer.lease, lambda: _read_image(upload.path, spacing, axes, orientation, limits)
         )
-    viewer.call.note(volume=record.id)
+        record = await viewer.call.while_wanted(setting)
+    before = viewer.lease.volume_id
+    viewer.call.note(volume=record.id, replaced=None if before == record.id else before)
     shape = record.shape[::-1] if axes == "kji" else record.shape
     return json_answer(schemas.ImageSet(original_image_shape=(1, *shape)))
 
@@ -241,31 +243,36 @@ async def add_initial_mask(viewer: ViewerCall) -> Response:
     settings, axes = viewer.call.services.settings, viewer.axes
     bounds = settings.upload_limit, settings.upload_seconds
     async with received(request, workspace.temporary_folder, *bounds) as upload:
-        await viewer.drawing.bring(
+        bringing = viewer.drawing.bring(
             viewer.lease, lambda: _read_mask(upload.path, axes, workspace.read_limits)
         )
-    return await _change(viewer, Change(ran=False))
+        await viewer.call.while_wanted(bringing)
+    return await _answer(viewer, Change(ran=False))
 
 
 @router.post("/predict")
 async def predict(viewer: ViewerCall) -> Response:
     """Answer the prompts that wait."""
     await viewer.body(schemas.PredictIn)
-    return await _change(viewer, await viewer.drawing.predict(viewer.lease))
+    return await _change(viewer, viewer.drawing.predict(viewer.lease))
 
 
 @router.post("/undo")
 async def undo(viewer: ViewerCall) -> Response:
     """Take the last prompt back, once."""
     await viewer.body(schemas.Empty)
-    return await _change(viewer, await viewer.drawing.undo(viewer.lease))
+    return await _change(viewer, viewer.drawing.undo(viewer.lease))
 
 
 async def _add(viewer: Viewer, prompt: Prompt, *, answer: bool) -> Response:
-    return await _change(viewer, await viewer.drawing.add(viewer.lease, prompt, answer=answer))
+    return await _change(viewer, viewer.drawing.add(viewer.lease, prompt, answer=answer))
 
 
-async def _change(viewer: Viewer, change: Change) -> Response:
+async def _change(viewer: Viewer, work: Coroutine[Any, Any, Change]) -> Response:
+    return await _answer(viewer, await viewer.call.while_wanted(work))
+
+
+async def _answer(viewer: Viewer, change: Change) -> Response:
     if change.part is None:
         meta, body = schemas.PredictionMeta(ran_prediction=change.ran), b""
     else:
