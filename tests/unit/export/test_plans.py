@@ -31,6 +31,9 @@ MOST_AXES = 8
 """Of a tensor of TensorRT."""
 
 
+MODEL_REPO = Path(__file__).resolve().parents[3] / "model_repo"
+
+
 def axes(graph: onnx.ModelProto) -> int:
     """How many the tensor with most of them has."""
     inferred = onnx.shape_inference.infer_shapes(graph, data_prop=True).graph.value_info
@@ -49,6 +52,12 @@ def test_no_tensor_has_more_axes_than_tensorrt_takes(config: SamMed3DConfig, hal
     for plain, part in parts.items():
         graph = onnx.load_model_from_string(graph_of(plain, part, half=half))
         assert axes(graph) <= MOST_AXES, plain
+
+
+def test_the_bundle_that_ships_runs_on_gpus() -> None:
+    """ONNX Runtime's CUDA provider, too, moves no more axes than these."""
+    for path in sorted(MODEL_REPO.glob("*/1/model.onnx")):
+        assert axes(onnx.load(path)) <= MOST_AXES, path.parts[-3]
 
 
 def test_the_longest_prompt_is_the_longest_that_is_served() -> None:
