@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from sammoe.model import SamMed3D
 from sammoe.model.mask_decoder import MaskDecoder
 from sammoe.training.frozen import weights_digest
 from sammoe.training.gates import paper
@@ -22,8 +21,8 @@ def experts() -> dict[str, MaskDecoder]:
     return {"bright": frozen(1).mask_decoder, "dark": frozen(2).mask_decoder}
 
 
-def lessons(model: SamMed3D, folder: Path, seed: int, *, general: bool = True) -> Lessons:
-    parts = []
+def lessons(folder: Path, seed: int, *, general: bool = True) -> Lessons:
+    model, parts = frozen(), []
     for number, brightness in enumerate(LOOKS[: 3 if general else 2]):
         windows = cubes(model, 10, seed + number, brightness=brightness)
         others = list(experts().values())
@@ -33,11 +32,25 @@ def lessons(model: SamMed3D, folder: Path, seed: int, *, general: bool = True) -
     return Lessons.of(parts, 2)
 
 
-def test_a_joint_gate_learns_whose_a_prompt_is_and_that_some_are_nobodys(tmp_path: Path) -> None:
-    model = frozen()
-    trained = train_gate(model, experts(), lessons(model, tmp_path, 0), RECIPE, none_of_them=True)
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Lessons:
+    """To learn from; nobody changes them."""
+    return lessons(tmp_path_factory.mktemp("own"), 0)
 
-    routed = route(trained.gate, model.prompt_encoder, lessons(model, tmp_path, 10))
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory: pytest.TempPathFactory) -> Lessons:
+    """To look at what was learnt."""
+    return lessons(tmp_path_factory.mktemp("others"), 10)
+
+
+def test_a_joint_gate_learns_whose_a_prompt_is_and_that_some_are_nobodys(
+    own: Lessons, others: Lessons
+) -> None:
+    model = frozen()
+    trained = train_gate(model, experts(), own, RECIPE, none_of_them=True)
+
+    routed = route(trained.gate, model.prompt_encoder, others)
 
     assert list(routed) == ["box", "click", "clicks"]
     for kind in routed.values():
@@ -46,24 +59,23 @@ def test_a_joint_gate_learns_whose_a_prompt_is_and_that_some_are_nobodys(tmp_pat
         assert kind.leaked < 0.2
 
 
-def test_the_papers_gate_must_pick_one(tmp_path: Path) -> None:
+def test_the_papers_gate_must_pick_one(others: Lessons, tmp_path: Path) -> None:
     model = frozen()
-    own = lessons(model, tmp_path, 0, general=False)
-    trained = train_gate(model, experts(), own, RECIPE, none_of_them=False)
+    theirs = lessons(tmp_path, 0, general=False)
+    trained = train_gate(model, experts(), theirs, RECIPE, none_of_them=False)
 
-    routed = route(trained.gate, model.prompt_encoder, lessons(model, tmp_path, 10))
+    routed = route(trained.gate, model.prompt_encoder, others)
 
     assert all(kind.right > 0.9 for kind in routed.values())
     assert all(kind.leaked > 0.8 for kind in routed.values())
 
 
 def test_what_must_not_learn_stays_bit_identical(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own: Lessons, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, decoders = frozen().requires_grad_(True), experts()
     parts = {"decoder_general": model.mask_decoder, "prompt_encoder": model.prompt_encoder}
     before = {name: weights_digest(part) for name, part in parts.items()}
-    own = lessons(model, tmp_path, 0)
     recipe = replace(RECIPE, steps=2)
 
     trained = train_gate(model, decoders, own, recipe, none_of_them=True)
@@ -85,12 +97,12 @@ def test_what_must_not_learn_stays_bit_identical(
         train_gate(model, decoders, own, recipe, none_of_them=True)
 
 
-def test_experts_learn_with_the_gate_where_that_is_asked(tmp_path: Path) -> None:
+def test_experts_learn_with_the_gate_where_that_is_asked(own: Lessons) -> None:
     model, decoders = frozen(), experts()
     before = {name: weights_digest(decoder) for name, decoder in decoders.items()}
     recipe = replace(RECIPE, steps=1, train_experts=True, decoder_lr=1e-2)
 
-    trained = train_gate(model, decoders, lessons(model, tmp_path, 0), recipe, none_of_them=True)
+    trained = train_gate(model, decoders, own, recipe, none_of_them=True)
 
     assert set(trained.frozen) == {"image_encoder", "prompt_encoder", "decoder_general"}
     # The first step is the first expert's turn; the given decoders never change.
@@ -99,10 +111,9 @@ def test_experts_learn_with_the_gate_where_that_is_asked(tmp_path: Path) -> None
     assert {name: weights_digest(decoder) for name, decoder in decoders.items()} == before
 
 
-def test_the_fused_mask_moves_the_gate_too(tmp_path: Path) -> None:
+def test_the_fused_mask_moves_the_gate_too(own: Lessons) -> None:
     """With the labels alone a gate would not care which of the masks is good."""
     model = frozen()
-    own = lessons(model, tmp_path, 0)
     good = torch.where(own.targets[own.bank.window] > 0.5, 8.0, -8.0).half()
     recipe = replace(RECIPE, steps=3)
 
@@ -115,9 +126,8 @@ def test_the_fused_mask_moves_the_gate_too(tmp_path: Path) -> None:
     assert weights(own) == weights(own)
 
 
-def test_a_gate_is_a_function_of_its_seed(tmp_path: Path) -> None:
+def test_a_gate_is_a_function_of_its_seed(own: Lessons) -> None:
     model = frozen()
-    own = lessons(model, tmp_path, 0)
 
     def weights(seed: int) -> str:
         recipe = replace(RECIPE, steps=2, seed=seed)
@@ -127,9 +137,7 @@ def test_a_gate_is_a_function_of_its_seed(tmp_path: Path) -> None:
     assert weights(0) == weights(0) != weights(1)
 
 
-def test_lessons_draw_experts_alike_and_nobodys_as_often_as_all_theirs(tmp_path: Path) -> None:
-    model = frozen()
-    own = lessons(model, tmp_path, 0)
+def test_lessons_draw_experts_alike_and_nobodys_as_often_as_all_theirs(own: Lessons) -> None:
     generator = torch.Generator().manual_seed(0)
 
     drawn = torch.cat([own.draw(40, generator).choice for _ in range(60)]).bincount() / 2400
@@ -140,10 +148,7 @@ def test_lessons_draw_experts_alike_and_nobodys_as_often_as_all_theirs(tmp_path:
     assert set(half.tolist()) == {0, 1, 2}
 
 
-def test_lessons_find_every_prompts_window_again(tmp_path: Path) -> None:
-    model = frozen()
-    own = lessons(model, tmp_path, 0)
-
+def test_lessons_find_every_prompts_window_again(own: Lessons) -> None:
     assert sorted(torch.cat(own.in_order(7)).tolist()) == list(range(120))
     for rows in own.in_order(7):
         lesson = own.take(rows)
