@@ -243,38 +243,36 @@ def test_a_service_that_is_away_is_told_and_waited_for(shown: ViewerPage, tmp_pa
 def test_scans_changed_quickly_end_with_the_last_and_its_masks(
     shown: ViewerPage, tmp_path: Path
 ) -> None:
-    page, sample = shown.page, SAMPLE.read_bytes()
-    part = nibabel.Nifti1Image.from_bytes(gzip.decompress(sample)).slicer[28:124, 30:150, 57:97]
+    page, first_shape, last_shape = shown.page, (80, 100, 40), (96, 120, 40)
+    sample = nibabel.Nifti1Image.from_bytes(gzip.decompress(SAMPLE.read_bytes()))
+    parts = sample.slicer[28:108, 40:140, 57:97], sample.slicer[28:124, 30:150, 57:97]
     with serving(BUNDLE, tmp_path / "state") as server, server.client() as http:
-        whole, small = (
-            http.post("/v1/volumes", files={"file": content}).raise_for_status().json()["id"]
-            for content in (sample, part.to_bytes())
-        )
+        files = ({"file": part.to_bytes()} for part in parts)
+        answers = (http.post("/v1/volumes", files=file).raise_for_status() for file in files)
+        first, last = (answer.json()["id"] for answer in answers)
         click = {"space": "voxel", "points": [{"position": [54, 56, 20], "label": 1}]}
-        answer = http.post(f"/v1/volumes/{small}/segmentations", json=click).json()
-        entry = {"segmentation": answer["id"], "label": "Theirs"}
-        http.post(f"/v1/volumes/{small}/results", json={"entries": [entry]}).raise_for_status()
-        page.goto(f"{server.url}/viewer/#volume={whole}")
+        answer = http.post(f"/v1/volumes/{last}/segmentations", json=click).json()
+        entry = {"segmentation": answer["id"], "label": "Kept"}
+        http.post(f"/v1/volumes/{last}/results", json={"entries": [entry]}).raise_for_status()
+        page.goto(f"{server.url}/viewer/#volume={first}")
         shown.wait_for_scan()
         # A click, and away before its answer; then to and fro while scans and masks are fetched.
-        page.mouse.click(*shown.plane(SHAPE).spot(*THALAMUS))
-        for volume, pause_ms in ((small, 0), (whole, 60), (small, 250), (whole, 10), (small, 0)):
+        page.mouse.click(*shown.plane(first_shape).spot(54, 46))
+        for volume, pause_ms in ((last, 0), (first, 100), (last, 0)):
             page.evaluate("hash => { location.hash = hash; }", f"volume={volume}")
             page.wait_for_timeout(pause_ms)
             page.locator(".marks").press("Enter")
         expect(page.locator(".scan")).to_contain_text("96 × 120 × 40")
-        expect(page.get_by_label("Name of Theirs")).to_be_visible()
-        axial = shown.plane((96, 120, 40))
-        plane = mask(http, answer["id"], shape=(96, 120, 40))[:, :, 20].astype(bool)
-        shown.expect_coloured(spot_of(plane, axial, (54, 56)), coloured=True)
-        assert shown.address()["volume"] == small
-        # The other scan has what was clicked on it, and nothing of this one.
-        page.evaluate("hash => { location.hash = hash; }", f"volume={whole}")
-        expect(page.locator(".scan")).to_contain_text("145 × 181 × 155")
-        expect(page.get_by_label("Name of Theirs")).to_have_count(0)
-        page.mouse.click(*shown.plane(SHAPE).spot(60, 60))
-        shown.wait_for_answer(1)
-        assert shown.address()["volume"] == whole
+        expect(page.get_by_label("Name of Kept")).to_be_visible()
+        plane = mask(http, answer["id"], shape=last_shape)[:, :, 20].astype(bool)
+        spot = spot_of(plane, shown.plane(last_shape), (54, 56))
+        shown.expect_coloured(spot, coloured=True)
+        assert shown.address()["volume"] == last
+        # The other one has nothing of it.
+        page.go_back()
+        expect(page.locator(".scan")).to_contain_text("80 × 100 × 40")
+        expect(page.get_by_label("Name of Kept")).to_have_count(0)
+        assert shown.address()["volume"] == first
 
 
 def test_a_key_is_asked_for_and_kept_in_the_tab_alone(shown: ViewerPage, tmp_path: Path) -> None:

@@ -1,27 +1,26 @@
-/** What happens when: opening volumes, passing on what the user does, showing what came of it. */
+/** What happens when: passing on what the user does, and showing what came of it. */
 
-import { type Address, readAddress, writeAddress } from "./address.ts";
+import { readAddress } from "./address.ts";
 import { Client } from "./api/client.ts";
-import { isCancelled } from "./api/errors.ts";
-import type { Box, Capabilities, Colour, Measured, Triple, Volume } from "./api/types.ts";
-import { h, icon } from "./dom.ts";
-import { ICONS } from "./icons.ts";
-import { Layers } from "./mask/layers.ts";
-import type { Mask } from "./mask/packed.ts";
+import type { Box, Capabilities, Measured, Triple } from "./api/types.ts";
+import { h } from "./dom.ts";
+import { listenForKeys } from "./keys.ts";
 import { AnswerPanel } from "./panels/answer.ts";
 import { askKey, editStructure, showHelp } from "./panels/dialogs.ts";
 import { FilesPanel } from "./panels/files.ts";
 import { Notices } from "./panels/notices.ts";
-import { OpenDialog, describe } from "./panels/open.ts";
+import { OpenDialog } from "./panels/open.ts";
 import { StructuresPanel } from "./panels/structures.ts";
 import { ToolBar } from "./panels/tools.ts";
+import { TopBar } from "./panels/top.ts";
 import { WorkBar } from "./panels/work.ts";
+import { Scans, dropped } from "./scans.ts";
 import type { Click } from "./state/clicks.ts";
-import { Session, type Watcher, candidatesOf } from "./state/session.ts";
+import { type Session, type Watcher, candidatesOf } from "./state/session.ts";
 import { type Structure, cleanLabel } from "./state/structures.ts";
+import { Display } from "./view/display.ts";
 import { VIEWS } from "./view/layout.ts";
 import { type Acts, Stage, type Tool } from "./view/stage.ts";
-import { WINDOWS } from "./windows.ts";
 
 const ZOOM_STEP = 1.25;
 const MEASURE_MS = 600;
@@ -30,36 +29,41 @@ export class App {
   readonly #client: Client;
   readonly #notices: Notices;
   readonly #open: OpenDialog;
+  readonly #scans: Scans;
+  readonly #top: TopBar;
   readonly #tools: ToolBar;
   readonly #structures: StructuresPanel;
   readonly #answer: AnswerPanel;
   readonly #files: FilesPanel;
   readonly #work = new WorkBar(() => this.#cancel());
-  readonly #title = h("span", { class: "scan" });
-  readonly #windows = h("select", { "aria-label": "Grey values", hidden: true });
   readonly #notice = h("p", { class: "hint" });
   readonly #doubts = h("ul", { class: "doubts" });
   readonly #holder = h("main", { class: "main" });
   #stage: Stage | null = null;
-  #session: Session | null = null;
-  #layers: Layers | null = null;
+  #display: Display | null = null;
   #capabilities: Capabilities | null = null;
   #measured: Measured | null = null;
   #measuring = 0;
-  #hidden = false;
-  /** What the masks were coloured with, to tell whether that changes. */
-  #colours = "";
-  /** What the addresses of scans said when they were left, so that they are found as they were. */
-  readonly #left = new Map<string, Address>();
-  #stop = new AbortController();
-  /** What is being put into the display, and all that was before. */
-  #displaying: Promise<unknown> = Promise.resolve();
 
   constructor(base: URL) {
     this.#client = new Client(base);
     this.#notices = new Notices(this.#client);
     this.#notices.askKey = askOnce();
-    this.#open = new OpenDialog(this.#client, this.#notices, ({ id }) => this.#go(this.#left.get(id) ?? { volume: id, result: null }));
+    this.#open = new OpenDialog(this.#client, this.#notices, ({ id }) => this.#scans.open(id));
+    this.#scans = new Scans(this.#client, this.#notices, {
+      load: async (nifti, volume) => this.#display?.load(nifti, volume),
+      loading: (share) => this.#work.loading("Loading the scan", share),
+      opened: (session) => this.#opened(session),
+      watcher: (isShown) => this.#watcher(isShown),
+      offer: () => void this.#offer(),
+    });
+    this.#top = new TopBar({
+      open: () => void this.#offer(),
+      window: (range) => {
+        if (this.#stage && range) this.#stage.slices.window = range;
+        else this.#stage?.slices.resetWindow();
+      },
+    });
     this.#tools = new ToolBar({
       tool: (tool) => this.#choose(tool),
       undo: () => this.#session?.undo(),
@@ -88,6 +92,10 @@ export class App {
     this.#build();
   }
 
+  get #session(): Session | null {
+    return this.#scans.session;
+  }
+
   /** Once, when the page is there. */
   async start(): Promise<void> {
     try {
@@ -96,13 +104,14 @@ export class App {
       this.#notices.tell("This browser can not draw scans: it has no WebGL 2.", null, "error");
       return;
     }
+    this.#display = new Display(this.#stage);
     this.#holder.append(this.#work.element);
     this.#choose("inside");
-    addEventListener("keydown", (event) => this.#key(event));
+    listenForKeys(this.#keys);
     addEventListener("beforeunload", (event) => {
       if (this.#session?.isKept === false) event.preventDefault();
     });
-    addEventListener("popstate", () => void this.#show(readAddress(location.hash)));
+    addEventListener("popstate", () => void this.#scans.show(readAddress(location.hash)));
     await this.#begin();
   }
 
@@ -114,7 +123,7 @@ export class App {
       this.#files.servers = capabilities.dicomweb;
       this.#notice.textContent = `${capabilities.notice} ${capabilities.bundle.name}, version ${capabilities.version}.`;
       const address = readAddress(location.hash);
-      if (address.volume !== null) await this.#show(address);
+      if (address.volume !== null) await this.#scans.show(address);
       else if ((await this.#client.volumes()).items.length === 0) await this.#open.sample();
       else await this.#offer();
     } catch (error) {
@@ -123,21 +132,6 @@ export class App {
   }
 
   #build(): void {
-    const open = h("button", { class: "primary", onclick: () => void this.#offer() });
-    open.append(icon(ICONS.open), "Open");
-    this.#windows.onchange = () => {
-      const range = WINDOWS[this.#windows.value];
-      if (this.#stage && range) this.#stage.slices.window = [...range];
-      else this.#stage?.slices.resetWindow();
-    };
-    const top = h(
-      "header",
-      { class: "top" },
-      h("h1", {}, "SAM-Med3D-MoE"),
-      open,
-      this.#title,
-      this.#windows,
-    );
     const side = h(
       "aside",
       { class: "side", "aria-label": "Structures and answers" },
@@ -153,156 +147,45 @@ export class App {
       "Arrow keys move the cross hairs, Enter clicks there. Tab shows the next candidate, Shift and Tab or Escape leave.",
     );
     const host = document.getElementById("app") as HTMLElement;
-    host.append(top, this.#tools.element, this.#holder, side, this.#notices.element, hint);
+    host.append(this.#top.element, this.#tools.element, this.#holder, side, this.#notices.element, hint);
   }
 
   async #offer(): Promise<void> {
     await this.#open.show(this.#capabilities?.dicomweb ?? []);
   }
 
-  #go(address: Address): void {
-    history.pushState(null, "", writeAddress(address));
-    void this.#show(address);
-  }
-
-  /** Show what an address names. */
-  async #show({ volume: id, result }: Address): Promise<void> {
-    if (id === null) return this.#offer();
-    this.#stop.abort();
-    const stop = new AbortController();
-    this.#stop = stop;
-    if (id === this.#session?.volume.id) return this.#work.loading("", null);
-    try {
-      const volume = await this.#client.volume(id);
-      const share = (part: number): void => this.#work.loading("Loading the scan", part);
-      share(0);
-      const nifti = await this.#client.voxels(id, share, stop.signal);
-      if (stop.signal.aborted) return;
-      await this.#load(volume, nifti, result, stop.signal);
-    } catch (error) {
-      if (isCancelled(error) || stop.signal.aborted) return;
-      const again = () => readAddress(location.hash).volume === id && void this.#show({ volume: id, result });
-      this.#notices.fail(error, again);
-    } finally {
-      if (this.#stop === stop) this.#work.loading("", null);
-    }
-  }
-
-  async #load(
-    volume: Volume,
-    nifti: ArrayBuffer,
-    result: string | null,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const stage = this.#stage as Stage;
-    const dropped = this.#session?.cancel() ?? 0;
-    if (dropped > 0) this.#notices.tell(`${clicks(dropped)} on the scan before dropped.`);
-    // From here on the display is no longer of the scan before; scans come into it one by one.
-    this.#session = null;
-    const before = this.#displaying;
-    const displaying = before.then(() =>
-      signal.aborted ? null : stage.slices.load(nifti, volume.shape),
-    );
-    this.#displaying = displaying.catch(() => null);
-    const axes = await displaying;
-    if (axes === null || signal.aborted) return;
-    this.#layers = new Layers(axes);
-    stage.solid.clear(volume.affine);
-    stage.arrange();
+  #opened(session: Session): void {
+    const { volume } = session;
     this.#measured = null;
-    const session = new Session(
-      this.#client,
-      volume,
-      result,
-      this.#watcher(() => this.#session === session),
-    );
-    this.#session = session;
-    this.#describe(volume);
-    this.#update();
-    stage.focus();
-    void this.#warm(null);
-    await this.#restore(session);
-    if (!signal.aborted) this.#notices.say(`${document.title} is shown`);
-  }
-
-  /** Find what was kept; clicks wait for it, so a failure is tried again. */
-  async #restore(session: Session): Promise<void> {
-    if (this.#session !== session) return;
-    try {
-      await session.restore();
-    } catch (error) {
-      this.#notices.fail(error, () => void this.#restore(session));
-    }
-  }
-
-  #describe(volume: Volume): void {
-    const name = this.#open.nameOf(volume.id);
-    const kind = volume.modality === "unknown" ? "Scan" : volume.modality;
-    this.#title.textContent = `${name ?? kind}: ${describe(volume)}`;
-    document.title = `${kind}, ${volume.shape.join(" × ")}: SAM-Med3D-MoE`;
+    this.#top.describe(volume, this.#open.nameOf(volume.id));
     this.#doubts.replaceChildren(...volume.warnings.map(({ detail }) => h("li", {}, detail)));
-    this.#windows.hidden = volume.modality !== "CT";
-    const names = ["Grey values: automatic", ...Object.keys(WINDOWS)];
-    this.#windows.replaceChildren(...names.map((each) => h("option", { value: each }, each)));
-    if (volume.modality === "CT" && this.#stage) {
-      this.#windows.value = "Soft tissue";
-      this.#stage.slices.window = [...WINDOWS["Soft tissue"]];
-    }
+    this.#update();
+    this.#stage?.focus();
+    void this.#warm(null);
   }
 
-  #watcher(isCurrent: () => boolean): Watcher {
+  #watcher(isShown: () => boolean): Watcher {
     return {
       mask: (structure, mask) => {
-        if (isCurrent()) this.#showMask(structure, mask);
+        const session = this.#session;
+        if (session !== null && isShown()) this.#display?.show(session, structure, mask);
       },
       changed: () => {
-        if (isCurrent()) this.#update();
+        if (isShown()) this.#update();
       },
       say: (text) => {
-        if (isCurrent()) this.#notices.say(text);
+        if (isShown()) this.#notices.say(text);
       },
       tell: (text) => this.#notices.tell(text),
       failed: (error, retry) => this.#notices.fail(error, retry),
     };
   }
 
-  #showMask(structure: Structure, mask: Mask | null): void {
-    const stage = this.#stage as Stage;
-    // Before the mask, so that one drawing does for both.
-    const below = this.#layers?.arrange(this.#order()) ?? null;
-    const changed = this.#layers?.show(structure.number, mask) ?? null;
-    if (below !== null) stage.slices.paint(below);
-    if (changed !== null) stage.slices.paint(changed);
-    const { work } = this.#session as Session;
-    if (work?.growing == null) stage.solid.show(structure.number, mask);
-  }
-
-  #order(): number[] {
-    const { structures, active } = this.#session as Session;
-    if (this.#hidden) return [];
-    const seen = structures.filter(({ visible }) => visible);
-    const top = seen.filter((structure) => structure === active);
-    return [...seen.filter((structure) => structure !== active), ...top].map(({ number }) => number);
-  }
-
   /** Show everything that is not a mask. */
   #update(): void {
     const session = this.#session;
-    const stage = this.#stage;
-    if (session === null || stage === null) return;
-    const colours = new Map<number, Colour>(
-      session.structures.map(({ number, colour }) => [number, colour]),
-    );
-    if (JSON.stringify([...colours]) !== this.#colours) {
-      this.#colours = JSON.stringify([...colours]);
-      stage.slices.colour(colours);
-      stage.solid.colour(colours);
-    }
-    const order = this.#order();
-    const changed = this.#layers?.arrange(order) ?? null;
-    if (changed !== null) stage.slices.paint(changed);
-    else stage.redraw();
-    stage.solid.see(order);
+    if (session === null) return;
+    this.#display?.update(session);
     this.#structures.update(session.structures, session.active, session.history);
     this.#answer.update(session, this.#measured);
     this.#files.update(session, this.#open.serverOf(session.volume.id));
@@ -311,11 +194,7 @@ export class App {
     this.#work.update(session.work, waiting);
     this.#notices.waiting = waiting;
     this.#measure(session);
-    const address = { volume: session.volume.id, result: session.resultName };
-    this.#left.set(address.volume, address);
-    if (readAddress(location.hash).volume === address.volume) {
-      history.replaceState(null, "", writeAddress(address));
-    }
+    this.#scans.update();
   }
 
   /** Diameters take the service a moment: they are asked for once nobody clicks. */
@@ -401,18 +280,16 @@ export class App {
 
   #fit(): void {
     this.#stage?.slices.resetView();
-    this.#stage?.slices.resetWindow();
-    this.#windows.selectedIndex = 0;
+    this.#top.reset();
   }
 
   #cancel(): boolean {
     const drawing = this.#stage?.dropBox() ?? false;
     const working = this.#session?.work != null;
-    const dropped = this.#session?.cancel() ?? 0;
-    if (dropped > (working ? 1 : 0)) this.#notices.tell(`${clicks(dropped)} dropped.`);
-    this.#stop.abort();
-    this.#work.loading("", null);
-    return drawing || dropped > 0;
+    const clicks = this.#session?.cancel() ?? 0;
+    if (clicks > (working ? 1 : 0)) this.#notices.tell(dropped(clicks));
+    this.#scans.cancel();
+    return drawing || clicks > 0;
   }
 
   #rename(structure: Structure, label: string): void {
@@ -433,17 +310,6 @@ export class App {
     this.#notices.tell(`${structure.label} was removed.`, ["Bring it back", () => void session.bringBack(structure, at)]);
   }
 
-  #key(event: KeyboardEvent): void {
-    const target = event.target as HTMLElement;
-    if (event.defaultPrevented || target.closest("dialog, input, select, textarea")) return;
-    const control = event.ctrlKey || event.metaKey;
-    const name = control ? `Ctrl+${event.shiftKey ? "Shift+" : ""}${event.key.toLowerCase()}` : event.key;
-    const act = this.#keys[name.length === 1 ? name.toLowerCase() : name];
-    if (act === undefined || event.altKey) return;
-    event.preventDefault();
-    act();
-  }
-
   readonly #keys: Record<string, () => void> = {
     "Ctrl+z": () => this.#session?.undo(),
     "Ctrl+y": () => this.#session?.redo(),
@@ -456,7 +322,7 @@ export class App {
     k: () => this.#session?.keepCandidate(),
     n: () => this.#session?.addStructure(),
     h: () => {
-      this.#hidden = !this.#hidden;
+      if (this.#display) this.#display.hidden = !this.#display.hidden;
       this.#update();
     },
     m: () => this.#enlargeNext(),
@@ -481,10 +347,6 @@ export class App {
     const at = slices.project(slices.cross, large);
     if (at) slices.zoom(factor, ...at);
   }
-}
-
-function clicks(count: number): string {
-  return count === 1 ? "1 click was" : `${count} clicks were`;
 }
 
 /** One dialog for a key, however many requests need it. */

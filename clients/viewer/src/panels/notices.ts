@@ -33,6 +33,8 @@ export class Notices {
       again,
     );
     this.element = h("div", { class: "notices" }, this.#away, this.#list, this.#spoken);
+    // Before the dialog itself hears of it, and goes.
+    document.addEventListener("close", () => this.#bringUp(), true);
   }
 
   /** How many clicks wait for the service. */
@@ -45,6 +47,12 @@ export class Notices {
   /** For screen readers alone. */
   say(text: string): void {
     this.#spoken.textContent = text;
+  }
+
+  /** While a dialog is open nothing beside it can be read or used. */
+  #bringUp(): void {
+    const host = [...document.querySelectorAll("dialog:modal")].at(-1) ?? document.getElementById("app");
+    if (this.element.parentElement !== host) host?.append(this.element);
   }
 
   /** A message that goes by itself; with something that can be done about it. */
@@ -68,6 +76,7 @@ export class Notices {
       );
     }
     message.append(h("button", { class: "close", "aria-label": "Close message", onclick: close }, "×"));
+    this.#bringUp();
     this.#list.append(message);
     while (this.#list.children.length > 3) this.#list.firstElementChild?.remove();
     if (kind !== "error") setTimeout(close, STAY_MS);
@@ -77,6 +86,7 @@ export class Notices {
   fail(error: unknown, retry: (() => void) | null): void {
     if (error instanceof Away) {
       if (retry !== null) this.#pending.add(retry);
+      this.#bringUp();
       this.#away.hidden = false;
       clearTimeout(this.#looking);
       this.#looking = window.setTimeout(() => void this.#look(), LOOK_AGAIN_MS);

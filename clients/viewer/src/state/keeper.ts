@@ -114,20 +114,16 @@ export class Keeper {
 
   /** Whether a result is as we left it: what somebody else put into it must not be written over. */
   async #isOurs(result: Result): Promise<boolean> {
+    const now = await this.#client.result(result.id).catch(unlessMissing);
     const sent = this.#replaced;
     this.#replaced = null;
-    try {
-      const now = await this.#client.result(result.id);
-      if (now.revision === result.revision) return true;
-      if (sent !== null && holds(now, sent)) {
-        this.result = now;
-        return true;
-      }
-      this.#watcher.tell("The result was changed elsewhere: what you do is kept as another one.");
-    } catch (error) {
-      this.#replaced = sent;
-      unlessMissing(error);
+    if (now === undefined) return false;
+    if (now.revision === result.revision) return true;
+    if (sent !== null && holds(now, sent)) {
+      this.result = now;
+      return true;
     }
+    this.#watcher.tell("The result was changed elsewhere: what you do is kept as another one.");
     return false;
   }
 }
@@ -149,7 +145,7 @@ function isWithin(said: unknown, found: unknown): boolean {
   return Object.entries(said).every(([name, value]) => isWithin(value, members[name]));
 }
 
-function unlessMissing(error: unknown): void {
+function unlessMissing(error: unknown): undefined {
   if (!(error instanceof Refused && error.status === 404)) throw error;
 }
 
