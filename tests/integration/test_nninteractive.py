@@ -211,13 +211,21 @@ def test_a_mask_that_the_viewer_brings_is_refined(server: Server) -> None:
             )
 
 
-def test_a_structure_does_not_begin_with_what_it_is_not(server: Server) -> None:
+def test_what_a_structure_is_not_waits_for_what_it_is(server: Server) -> None:
+    beside = (15, 25, 37)
     session, mask = opened(server)
     with session:
-        with pytest.raises(httpx.HTTPStatusError, match="400"):
-            session.add_point_interaction(INSIDE, include_interaction=False)
+        session.add_point_interaction(beside, include_interaction=False)
+        assert session._predict() is None
+        assert not mask.any()
         session.add_point_interaction(INSIDE, include_interaction=True)
         assert mask[INSIDE] == 1
+        assert mask[beside] == 0
+        session.reset_interactions()
+        session.add_point_interaction(beside, include_interaction=False)
+        assert session.undo()
+        session.add_point_interaction(INSIDE, include_interaction=True)
+        assert mask[beside] == 1
 
 
 @pytest.mark.parametrize(

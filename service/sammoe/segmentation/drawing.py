@@ -130,6 +130,8 @@ class Drawing:
     async def add(self, lease: LeaseRecord, prompt: Prompt, *, answer: bool) -> Change:
         """Add a point or a box, and answer all that waits, unless more is to come.
 
+        What a structure is not waits for what it is.
+
         Raises
         ------
         PromptInvalid
@@ -143,14 +145,14 @@ class Drawing:
             box=new.box or drawn.prompt.box,
         )
         after = drawn.model_copy(update={"prompt": waiting})
-        if not answer:
+        if not (answer and _says_where(after)):
             await self._leases.use(lease, drawn=after, before=drawn)
             return Change(ran=False)
         return await self._answer(lease, after)
 
     async def predict(self, lease: LeaseRecord) -> Change:
         """Answer what waits."""
-        if lease.drawn.prompt == PromptRecord():
+        if lease.drawn.prompt == PromptRecord() or not _says_where(lease.drawn):
             await self._leases.use(lease)
             return Change(ran=False)
         return await self._answer(lease, lease.drawn)
@@ -207,6 +209,12 @@ def _volume(lease: LeaseRecord) -> str:
     if lease.volume_id is None:
         raise InvalidInput("No image was sent under this lease: send one first.")
     return lease.volume_id
+
+
+def _says_where(drawn: DrawnRecord) -> bool:
+    """Whether anything says where the structure is."""
+    prompt = drawn.prompt
+    return drawn.segmentation is not None or prompt.box is not None or any(prompt.labels)
 
 
 def _prompt(record: PromptRecord) -> Prompt:
