@@ -16,6 +16,9 @@ FOLDER: Final = ROOT / "secrets"
 PRINCIPAL: Final = "admin"
 """Whose the API key is."""
 
+SCRAPER: Final = "metrics"
+"""Whose the key is with which Prometheus asks; it owns nothing."""
+
 _BYTES: Final = 24
 _PACS: Final = """[orthanc]
 url = "http://orthanc:8042/dicom-web"
@@ -35,6 +38,9 @@ def make(folder: Path) -> None:
     """Write every secret that ``folder`` lacks."""
     folder.mkdir(mode=0o700, exist_ok=True)
     put(folder / "api-keys", f"{PRINCIPAL}:{secrets.token_hex(_BYTES)}\n")
+    put(folder / "metrics-key", f"{secrets.token_hex(_BYTES)}\n")
+    let_in(folder / "api-keys", SCRAPER, (folder / "metrics-key").read_text().strip())
+    put(folder / "grafana-password", f"{secrets.token_hex(_BYTES)}\n")
     # Redis and its client must agree: one without the other is made again.
     if not all((folder / name).exists() for name in ("redis.conf", "redis-url")):
         password = secrets.token_hex(_BYTES)
@@ -50,6 +56,13 @@ def make(folder: Path) -> None:
     user, password = next(iter(json.loads(orthanc.read_text())["RegisteredUsers"].items()))
     text = _PACS.format(user=json.dumps(user), password=json.dumps(password))
     put(folder / "dicomweb.toml", text)
+
+
+def let_in(keys: Path, principal: str, key: str) -> None:
+    """Add a key to a file of them that does not have it."""
+    lines = keys.read_text().splitlines()
+    if f"{principal}:{key}" not in lines:
+        keys.write_text("\n".join([*lines, f"{principal}:{key}"]) + "\n")
 
 
 def put(path: Path, text: str) -> None:

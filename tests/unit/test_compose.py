@@ -2,9 +2,11 @@
 
 import re
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from sammoe.settings import Settings, env_name
 from scripts import make_secrets
@@ -60,8 +62,13 @@ def test_the_service_alone_reaches_triton_and_redis() -> None:
     assert compose()["networks"]["inside"] == {"internal": True}
     within = {name for name, service in SERVICES.items() if "inside" in service["networks"]}
     assert within == {"sammoe", "triton", "redis"}
+    # Prometheus reads Triton's numbers.
+    assert compose()["networks"]["measured"] == {"internal": True}
+    measured = {name for name, service in SERVICES.items() if "measured" in service["networks"]}
+    assert measured == {"triton", "prometheus"}
+    assert per_service("triton")["networks"] == ["inside", "measured"]
+    assert per_service("redis")["networks"] == ["inside"]
     for name in ("triton", "redis"):
-        assert per_service(name)["networks"] == ["inside"]
         assert "ports" not in per_service(name)
 
 
@@ -100,6 +107,42 @@ def test_profiles_are_what_is_asked_for() -> None:
         "redis": [],
         "orthanc": ["orthanc", "ohif"],
         "ohif": ["ohif"],
+        "prometheus": ["observe"],
+        "grafana": ["observe"],
+    }
+
+
+def mounted(name: str) -> dict[str, Path]:
+    """Path in a container -> what lies there, of this folder."""
+    pairs = (volume.split(":")[:2] for volume in per_service(name)["volumes"])
+    return {there: ROOT / here for here, there in pairs if here.startswith("./")}
+
+
+def test_prometheus_finds_its_rules_its_key_and_whom_to_ask() -> None:
+    folder = "/etc/prometheus"
+    told = yaml.safe_load(mounted("prometheus")[f"{folder}/prometheus.yml"].read_text())
+    assert {f"{folder}/{name}" for name in told["rule_files"]} <= mounted("prometheus").keys()
+    for job in told["scrape_configs"]:
+        (asked,) = job["dns_sd_configs"]
+        networks = [set(per_service(name)["networks"]) for name in (*asked["names"], "prometheus")]
+        assert set.intersection(*networks)
+    keys = {job["authorization"]["credentials_file"] for job in told["scrape_configs"][:1]}
+    assert keys == {f"/run/secrets/{name}" for name in per_service("prometheus")["secrets"]}
+
+
+def test_grafana_finds_the_dashboard_and_prometheus() -> None:
+    there = mounted("grafana")
+    beneath = there["/etc/grafana/provisioning"]
+    (source,) = yaml.safe_load((beneath / "datasources" / "prometheus.yml").read_text())[
+        "datasources"
+    ]
+    assert source["url"] == "http://prometheus:9090"
+    assert set(per_service("grafana")["networks"]) & set(per_service("prometheus")["networks"])
+    (provider,) = yaml.safe_load((beneath / "dashboards" / "sammoe.yml").read_text())["providers"]
+    shown = [path for path in there if path.startswith(provider["options"]["path"])]
+    assert [there[path].name for path in shown] == ["sammoe.json"]
+    assert per_service("grafana")["environment"]["GF_SECURITY_ADMIN_PASSWORD__FILE"] in {
+        f"/run/secrets/{name}" for name in per_service("grafana")["secrets"]
     }
 
 

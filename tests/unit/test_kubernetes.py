@@ -109,12 +109,33 @@ def test_requests_in_flight_have_time_to_finish() -> None:
     assert spec["terminationGracePeriodSeconds"] > int(given["SAMMOE_SHUTDOWN_SECONDS"]) + 5
 
 
-def test_front_ends_keep_nothing() -> None:
-    volumes = pod("front-end")["spec"]["volumes"]
-    kinds = {kind for volume in volumes for kind in volume if kind != "name"}
+def test_front_ends_keep_nothing_but_the_audit_log() -> None:
+    volumes = {volume["name"]: volume for volume in pod("front-end")["spec"]["volumes"]}
+    kinds = {kind for volume in volumes.values() for kind in volume if kind != "name"}
     assert kinds == {"persistentVolumeClaim", "emptyDir", "secret"}
-    models = next(v for v in volumes if "persistentVolumeClaim" in v)
-    assert models["persistentVolumeClaim"]["readOnly"] is True
+    claims = {
+        name: volume["persistentVolumeClaim"]
+        for name, volume in volumes.items()
+        if "persistentVolumeClaim" in volume
+    }
+    assert claims == {
+        "models": {"claimName": "models", "readOnly": True},
+        "audit": {"claimName": "audit"},
+    }
+    assert of_kind("PersistentVolumeClaim").keys() == claims.keys()
+
+
+def test_the_audit_log_lies_where_it_lasts_and_is_sealed_with_a_secret() -> None:
+    one = container("front-end")
+    given = {entry["name"]: entry.get("value") for entry in one["env"]}
+    places = {mount["mountPath"]: mount for mount in one["volumeMounts"]}
+    assert places[given["SAMMOE_AUDIT_FOLDER"]]["name"] == "audit"
+    assert "readOnly" not in places[given["SAMMOE_AUDIT_FOLDER"]]
+    assert places[str(Path(given["SAMMOE_AUDIT_KEY_FILE"]).parent)]["name"] == "secrets"
+    (claim,) = (
+        c for c in of_kind("PersistentVolumeClaim").values() if c["metadata"]["name"] == "audit"
+    )
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
 
 
 def test_secrets_come_from_elsewhere() -> None:

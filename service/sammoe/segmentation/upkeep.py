@@ -1,5 +1,6 @@
-"""What a front end does on its own: forget what others deleted, tidy up the store in turn, and look
-whether it is fit for clicks, so that metrics tell it although nobody asks.
+"""What a front end does on its own: forget what others deleted, tidy up the store in turn, prepare
+studies that wait, and look whether it is fit for clicks, so that metrics tell it although nobody
+asks.
 """
 
 import asyncio
@@ -46,6 +47,7 @@ class Upkeep:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Keep up while the context lasts."""
+        self._workspace.warmer.start()
         tasks = [
             asyncio.create_task(_repeat("look", self._look, self._times.look)),
             asyncio.create_task(_repeat("tidy", self._tidy, self._times.tidy)),

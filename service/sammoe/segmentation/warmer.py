@@ -60,10 +60,10 @@ class Warmer:
         self._pool = pool
         self._most_waiting = most_waiting
         self._background: set[asyncio.Task[None]] = set()
-        self._prefetcher = Prefetcher(scans, self, budget_bytes)
+        self._prefetcher = Prefetcher(scans, self, store.waiting, store.new_id, budget_bytes)
 
     async def close(self) -> None:
-        """Stop; what waits is forgotten."""
+        """Stop; windows and scans that wait are forgotten, studies are kept."""
         await self._prefetcher.close()
         for task in self._background:
             task.cancel()
@@ -110,10 +110,14 @@ class Warmer:
         self, principal: str, study: str, limit: int, server: str | None = None
     ) -> int:
         """Pull in the background the scans of a study, and warm each; see `Prefetcher.add`."""
-        return self._prefetcher.add(principal, study, limit, server)
+        return await self._prefetcher.add(principal, study, limit, server)
+
+    def start(self) -> None:
+        """Take studies that wait in the store, whoever was told of them, from now on."""
+        self._prefetcher.start()
 
     def warm_later(self, principal: str, volume_id: str, planned: WarmUp) -> None:
-        """`warm_whole` in the background, after the scans and studies that wait."""
+        """`warm_whole` in the background, after the scans that wait."""
         self._prefetcher.add_scan(principal, volume_id, planned)
 
     async def plan(self, principal: str, volume_id: str, budget_bytes: int | None = None) -> WarmUp:

@@ -27,6 +27,7 @@ from sammoe.store.records import (
     SegmentationRecord,
     SourceRecord,
     VolumeRecord,
+    WaitingRecord,
     WindowRecord,
     content_key,
     files_digest,
@@ -36,6 +37,7 @@ from sammoe.store.records import (
 from sammoe.store.responses import StoredResponse
 from sammoe.store.shared import SharedCounters, SharedEmbeddings
 from sammoe.store.store import LocalStore, Store
+from sammoe.store.waiting import Waiting
 
 __all__ = [
     "GIVEN",
@@ -69,6 +71,8 @@ __all__ = [
     "StoreLimits",
     "StoredResponse",
     "VolumeRecord",
+    "Waiting",
+    "WaitingRecord",
     "WindowRecord",
     "content_key",
     "embedding_key",

@@ -3,7 +3,8 @@
 Each volume is copied with what belongs to it, its record last, as it is written; one that is
 deleted meanwhile is left out. What refers to other records is copied so that those are in the copy:
 kept answers before what they tell of, and a result again where a segmentation of it is not there.
-API keys are copied, and that they are revoked. Leases, deletions and what is made anew are not.
+API keys are copied, and that they are revoked. Leases, deletions, studies that wait to be prepared,
+and what is made anew are not.
 """
 
 import shutil

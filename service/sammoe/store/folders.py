@@ -11,6 +11,7 @@
     contents/<content key>/<id>                 a volume of that content, empty
     keys/<id>.json, keys/<id>.revoked           API keys; see sammoe.store.keys
     leases/<id>.json                            viewers that are connected
+    waiting/<id>.json                           studies to prepare; see sammoe.store.waiting
     projects/<SHA-256 of the project>/<id>      a volume that its members share: who owns it
     owners/<SHA-256 of the principal>/
         uploads/<upload key>                    id of the volume made from that upload

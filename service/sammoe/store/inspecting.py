@@ -23,11 +23,20 @@ from sammoe.store.records import (
     ResultRecord,
     SegmentationRecord,
     VolumeRecord,
+    WaitingRecord,
 )
+from sammoe.store.waiting import WAITING
 from sammoe.volume.dicom.source import DicomSource
 from sammoe.volume.volume import Volume
 
 _QUARANTINE: Final = "quarantine"
+
+_BESIDE: Final[dict[str, type[LeaseRecord | KeyRecord | WaitingRecord]]] = {
+    "leases": LeaseRecord,
+    KEYS: KeyRecord,
+    WAITING: WaitingRecord,
+}
+"""Records that are not below an owner, by their folder."""
 
 _VOLUME: Final = re.compile(rf"{OWNERS}/[0-9a-f]{{64}}/volumes/([0-9a-v]{{26}})/")
 _ARRAY_HEAD: Final = 4096
@@ -68,7 +77,7 @@ class Inspection:
         self._deep = deep
         with storage_errors():
             self._entries = {entry.path: entry for entry in files.entries(OWNERS)}
-            beside = [*files.entries("leases"), *files.entries(KEYS)]
+            beside = [entry for folder in _BESIDE for entry in files.entries(folder)]
             self._beside = [entry.path for entry in beside]
 
     def paths(self) -> list[str]:
@@ -130,10 +139,9 @@ class Inspection:
 
     def _read(self, path: str) -> None:
         name = path.rpartition("/")[2].partition(".")[0]
-        if path.startswith("leases/"):
-            _check(LeaseRecord.parse(self._files.read(path)).id == name)
-        elif path.startswith(f"{KEYS}/"):
-            _check(KeyRecord.parse(self._files.read(path)).id == name)
+        beside = _BESIDE.get(path.partition("/")[0])
+        if beside is not None:
+            _check(beside.parse(self._files.read(path)).id == name)
         elif path.endswith("/volume.json"):
             self._volume(path)
         elif path.endswith(".seg"):

@@ -21,6 +21,7 @@ from sammoe.store.segmentations import Segmentations
 from sammoe.store.studies import Studies
 from sammoe.store.usage import Usage
 from sammoe.store.volumes import Volumes
+from sammoe.store.waiting import Waiting
 
 _VERSION = "store.json"
 
@@ -34,6 +35,8 @@ class Store:
         The records.
     deletions, housekeeping, studies
         What is going, what should go, and what belongs to a patient's study.
+    waiting
+        Studies that wait to be prepared.
     published
         Which bundle is active.
 
@@ -58,7 +61,8 @@ class Store:
         self.results = Results(files, self.volumes)
         self.responses = Responses(files, self.volumes, limits, usage)
         self.published = Published(files)
-        self.studies = Studies(files, self.deletions)
+        self.waiting = Waiting(files)
+        self.studies = Studies(files, self.deletions, self.waiting)
         self.housekeeping = Housekeeping(files, limits, self.deletions)
 
     def new_id(self, within: str = "") -> str:

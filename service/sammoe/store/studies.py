@@ -7,6 +7,7 @@ from sammoe.store.deletions import Deletions
 from sammoe.store.files import Files, storage_errors
 from sammoe.store.folders import OWNERS, ids_in
 from sammoe.store.records import VolumeRecord
+from sammoe.store.waiting import Waiting
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,10 @@ class Purged:
 class Studies:
     """Blocking; raises `StoreUnavailable`."""
 
-    def __init__(self, files: Files, deletions: Deletions) -> None:
+    def __init__(self, files: Files, deletions: Deletions, waiting: Waiting) -> None:
         self._files = files
         self._deletions = deletions
+        self._waiting = waiting
 
     def purge(self, study: str) -> "Purged":
         """Delete every volume of a study, with all that belongs to it.
@@ -33,6 +35,7 @@ class Studies:
         study
             StudyInstanceUID.
         """
+        self._waiting.purge(study)  # first: nobody shall fetch it again
         count, unread = 0, []
         with storage_errors():
             for owner in self._files.names(OWNERS):

@@ -15,7 +15,12 @@ def test_keys_are_long_fit_each_other_and_are_taken_by_the_service(tmp_path: Pat
 
     given = {"api_keys_file": folder / "api-keys", "redis_url_file": folder / "redis-url"}
     settings = Settings.load(given)
-    assert [principal for principal, _ in KeyRing.from_settings(settings).entries] == ["admin"]
+    assert [principal for principal, _ in KeyRing.from_settings(settings).entries] == [
+        "admin",
+        "metrics",
+    ]
+    scraper = (folder / "metrics-key").read_text().strip()
+    assert f"metrics:{scraper}" in (folder / "api-keys").read_text().splitlines()
     password = re.fullmatch(r"requirepass (\w{48})\n", (folder / "redis.conf").read_text())
     assert password is not None
     assert settings.redis() == f"redis://:{password[1]}@redis:6379/0"
@@ -36,8 +41,15 @@ def test_the_folder_is_its_owners_and_what_is_there_stays(tmp_path: Path) -> Non
     assert {path.name: path.read_text() for path in folder.iterdir()} == before
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
+    (folder / "metrics-key").unlink()
     (folder / "redis.conf").unlink()
     make_secrets.make(folder)
 
     after = {path.name: path.read_text() for path in folder.iterdir()}
-    assert {name for name in after if after[name] != before[name]} == {"redis.conf", "redis-url"}
+    assert {name for name in after if after[name] != before[name]} == {
+        "redis.conf",
+        "redis-url",
+        "metrics-key",
+        "api-keys",
+    }
+    assert after["api-keys"].startswith(before["api-keys"])  # nobody is shut out

@@ -29,6 +29,7 @@ from sammoe.store.records.volumes import (
     series_key,
     upload_key,
 )
+from sammoe.store.records.waiting import WaitingRecord
 
 __all__ = [
     "GIVEN",
@@ -60,6 +61,7 @@ __all__ = [
     "Triple",
     "Versioned",
     "VolumeRecord",
+    "WaitingRecord",
     "WindowRecord",
     "content_key",
     "files_digest",
