@@ -30,10 +30,14 @@ class Steps:
 
 @contextmanager
 def steps(total: int, *, patience: float = PATIENCE_SECONDS) -> Iterator[Steps]:
-    """Show a bar on stderr while the context lasts, once it has lasted ``patience`` seconds."""
+    """Show a bar on stderr while the context lasts, once it has lasted ``patience`` seconds.
+
+    Nothing is drawn where stderr is no terminal: a log would get five lines a second.
+    """
     bar: tqdm[Never] = tqdm(
         total=total,
         file=sys.stderr,
+        disable=None,
         delay=patience,
         leave=False,
         bar_format="{desc}: {bar:20} step {n_fmt} of {total_fmt} done, {elapsed}",

@@ -1,3 +1,4 @@
+import sys
 import time
 
 import pytest
@@ -13,8 +14,9 @@ def test_what_is_quick_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_what_takes_longer_shows_its_step_and_cleans_up(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with steps(2, patience=0.01) as progress:
         progress.begin("reading")
         progress.begin("thinking")
@@ -25,6 +27,13 @@ def test_what_takes_longer_shows_its_step_and_cleans_up(
     assert "step 1 of 2 done" in shown.err
     assert shown.err.endswith("\r")
     assert shown.err.split("\r")[-2].strip() == ""
+
+
+def test_nothing_is_drawn_in_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    with steps(2, patience=0.01) as progress:
+        progress.begin("reading")
+        time.sleep(0.1)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_an_error_passes_through(capsys: pytest.CaptureFixture[str]) -> None:
