@@ -130,7 +130,7 @@ def test_the_composed_service_answers_with_triton_and_redis(
     secrets: Path, repository: Path, redis_port: int, triton_port: int, tmp_path: Path
 ) -> None:
     stage, port = stages()["service"], free_port()
-    key = (secrets / "api-keys").read_text().strip().partition(":")[2]
+    key = (secrets / "api-keys").read_text().splitlines()[0].partition(":")[2]
     (tmp_path / "secrets").mkdir()
     for path in secrets.iterdir():
         # As the names of containers: where on loopback they are.
