@@ -18,8 +18,8 @@ SERVING = --extra triton --extra s3 --extra viewers --extra oidc --extra tracing
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help demo viewer ohif triton secrets test reliability fuzz check check-tensorrt \
-	bench-gpu lock environment check-kubernetes load soak ratios sbom soup audit
+.PHONY: help demo viewer ohif triton secrets test reliability fuzz check types style \
+	check-tensorrt bench-gpu lock environment check-kubernetes load soak ratios sbom soup audit
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,9 +60,14 @@ reliability: environment ## run what may go wrong, and write docs/reliability.md
 	$(BIN)/python -m pytest -m fault --reliability --numprocesses $(WORKERS) --dist worksteal
 
 check: environment ## linters and types only
+	@$(MAKE) --no-print-directory --jobs 2 types style
+
+types:
+	$(BIN)/mypy
+
+style:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/viewer.py test
 	$(BIN)/hadolint Dockerfile
