@@ -96,15 +96,15 @@ def next_click(
     target
         The mask wanted.
     reach
-        Where a click is taken; some of the target must lie there.
+        Where a click is taken.
     spacing
         Of the grid, mm.
     careful
-        See `User`. Without any error left, the click goes into the target.
+        See `User`. Without any error left, the click goes into the target; where none of that is
+        in reach, into what is rightly left out.
     """
-    error = (shown ^ target) & reach
-    if not error.any():
-        error = target & reach
+    regions = (shown ^ target) & reach, target & reach, reach
+    error = next(region for region in regions if region.any())
     index = _deepest(error, target, spacing) if careful else anywhere(error, rng)
     return index, bool(target[tuple(int(i) for i in index)])
 

@@ -11,6 +11,7 @@ from sammoe.training.evaluation.users import (
     draw_box,
     filled_box_score,
     interact,
+    next_click,
     rng_of,
 )
 
@@ -132,3 +133,14 @@ def test_anywhere_reaches_every_voxel() -> None:
     places[3:5, 7, 9:11] = True
     found = {anywhere(places, rng_of(number)) for number in range(60)}
     assert found == {(x, 7.0, z) for x in (3.0, 4.0) for z in (9.0, 10.0)}
+
+
+@pytest.mark.parametrize("careful", [True, False])
+def test_a_user_who_reaches_none_of_the_target_says_what_is_rightly_left_out(careful: bool) -> None:
+    reach = np.zeros(SHAPE, bool)
+    reach[0:2, 0:2, 0:2] = True
+    index, positive = next_click(
+        target(), target(), reach, (1.0, 1.0, 1.0), rng_of("none in reach"), careful=careful
+    )
+    assert reach[tuple(int(i) for i in index)]
+    assert not positive
