@@ -15,6 +15,7 @@ from sammoe.bundle.features import load_reference
 from sammoe.engine.choice import AUTO, GENERAL, Choice, check_choice
 from sammoe.engine.familiarity import Familiarity
 from sammoe.engine.inputs import DecoderInputs, decoder_inputs
+from sammoe.engine.memory import give_back_freed
 from sammoe.engine.protocol import Decoded
 from sammoe.engine.route import Route
 from sammoe.engine.runtime import Graph, OutputSpec
@@ -97,6 +98,7 @@ class LocalEngine:
         self._load(options.encoder_threads or _cores(), options.decoder_threads or _cores())
         self._warm_up()
         self._loaded = {}
+        give_back_freed()
         self._encoders = WorkerPool(
             "encoder", workers=options.encode_workers, waiting=options.encode_waiting
         )
