@@ -96,14 +96,15 @@ def next_click(
     target
         The mask wanted.
     reach
-        Where a click is taken.
+        What the window shows. A mask that was followed may have led it away from the target.
     spacing
         Of the grid, mm.
     careful
-        See `User`. Without any error left, the click goes into the target; where none of that is
-        in reach, into what is rightly left out.
+        See `User`. Without any error left in reach, the click goes into the target; where none of
+        that is in reach, to the error elsewhere, or the target: another window opens there.
     """
-    regions = (shown ^ target) & reach, target & reach, reach
+    wrong = shown ^ target
+    regions = wrong & reach, target & reach, wrong, target
     error = next(region for region in regions if region.any())
     index = _deepest(error, target, spacing) if careful else anywhere(error, rng)
     return index, bool(target[tuple(int(i) for i in index)])

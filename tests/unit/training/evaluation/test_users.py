@@ -136,11 +136,14 @@ def test_anywhere_reaches_every_voxel() -> None:
 
 
 @pytest.mark.parametrize("careful", [True, False])
-def test_a_user_who_reaches_none_of_the_target_says_what_is_rightly_left_out(careful: bool) -> None:
+@pytest.mark.parametrize("shown", [np.zeros(SHAPE, bool), target()])
+def test_a_user_whose_window_was_led_away_clicks_the_target_elsewhere(
+    careful: bool, shown: Mask
+) -> None:
     reach = np.zeros(SHAPE, bool)
     reach[0:2, 0:2, 0:2] = True
     index, positive = next_click(
-        target(), target(), reach, (1.0, 1.0, 1.0), rng_of("none in reach"), careful=careful
+        shown, target(), reach, (1.0, 1.0, 1.0), rng_of("none in reach"), careful=careful
     )
-    assert reach[tuple(int(i) for i in index)]
-    assert not positive
+    assert target()[tuple(int(i) for i in index)]
+    assert positive
