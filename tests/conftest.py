@@ -5,6 +5,8 @@ import os
 # Before numpy and torch are imported: spinning OpenMP threads steal the time of tests beside them.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Before tests import ONNX Runtime by itself: as sammoe does.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 from collections.abc import Callable
 from pathlib import Path
