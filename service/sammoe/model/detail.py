@@ -155,8 +155,13 @@ def _contrast(detail: Tensor, weight: Tensor) -> Tensor:
 
 
 def _double(x: Tensor) -> Tensor:
-    """[B, c, n, n, n] -> [B, c, 2n, 2n, 2n], nearest."""
-    return F.interpolate(x, scale_factor=2.0, mode="nearest")
+    """[B, c, n, n, n] -> [B, c, 2n, 2n, 2n], nearest.
+
+    ONNX Runtime's own resizing of three axes takes ten times as long.
+    """
+    for axis in (4, 3, 2):
+        x = torch.stack([x, x], axis + 1).flatten(axis, axis + 1)
+    return x
 
 
 def prompt_maps(coords: Tensor, labels: Tensor, mask: Tensor, image_size: int) -> Tensor:
