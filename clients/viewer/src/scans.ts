@@ -83,8 +83,10 @@ export class Scans {
     if (this.session === null) return;
     const address = { volume: this.session.volume.id, result: this.session.resultName };
     this.#left.set(address.volume, address);
-    if (readAddress(location.hash).volume === address.volume) {
-      history.replaceState(null, "", writeAddress(address));
+    const hash = writeAddress(address);
+    // Said again, the browser draws its address bar anew, beside a click that is being answered.
+    if (readAddress(location.hash).volume === address.volume && location.hash !== hash) {
+      history.replaceState(null, "", hash);
     }
   }
 
