@@ -180,7 +180,7 @@ export class App {
       say: (text) => {
         if (isShown()) this.#notices.say(text);
       },
-      tell: (text) => this.#notices.tell(text),
+      tell: (text, action) => this.#notices.tell(text, action),
       failed: (error, retry) => this.#notices.fail(error, retry),
     };
   }

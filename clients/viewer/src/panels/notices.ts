@@ -56,11 +56,11 @@ export class Notices {
   }
 
   /** A message that goes by itself; with something that can be done about it. */
-  tell(text: string, action: [string, () => void] | null = null, kind = "info"): void {
+  tell(text: string, action?: [string, () => void] | null, kind = "info"): void {
     const message = h("div", { class: `message ${kind}`, role: kind === "error" ? "alert" : "status" });
     const close = (): void => message.remove();
     message.append(h("span", {}, text));
-    if (action !== null) {
+    if (action) {
       const [name, act] = action;
       message.append(
         h(
