@@ -24,6 +24,9 @@ import { type Acts, Stage, type Tool } from "./view/stage.ts";
 
 const ZOOM_STEP = 1.25;
 const MEASURE_MS = 600;
+/** How old a click is when it is marked as waiting. Most are answered before, and a picture between click
+ * and mask has a browser without a GPU draw for longer than the answer takes. */
+const MARK_MS = 150;
 
 export class App {
   readonly #client: Client;
@@ -44,6 +47,7 @@ export class App {
   #capabilities: Capabilities | null = null;
   #measured: Measured | null = null;
   #measuring = 0;
+  #marking = 0;
 
   constructor(base: URL) {
     this.#client = new Client(base);
@@ -176,7 +180,7 @@ export class App {
       say: (text) => {
         if (isShown()) this.#notices.say(text);
       },
-      tell: (text) => this.#notices.tell(text),
+      tell: (text, action) => this.#notices.tell(text, action),
       failed: (error, retry) => this.#notices.fail(error, retry),
     };
   }
@@ -193,6 +197,8 @@ export class App {
     const waiting = session.unanswered.length;
     this.#work.update(session.work, waiting);
     this.#notices.waiting = waiting;
+    clearTimeout(this.#marking);
+    if (waiting > 0) this.#marking = window.setTimeout(() => this.#stage?.redraw(), MARK_MS);
     this.#measure(session);
     this.#scans.update();
   }
@@ -223,12 +229,18 @@ export class App {
         if (many) void this.#session?.nextCandidate();
         return many;
       },
-      shown: () => ({
-        points: this.#session?.segmentation?.points ?? [],
-        box: this.#session?.segmentation?.box ?? null,
-        waiting: this.#waiting().flatMap(({ points }) => points),
-        waitingBox: this.#waiting().findLast(({ box }) => box !== null)?.box ?? null,
-      }),
+      shown: () => {
+        const { segmentation = null } = this.#session ?? {};
+        const waiting = this.#waiting();
+        const old = waiting.filter(({ began }) => performance.now() - began >= MARK_MS);
+        return {
+          points: segmentation?.points ?? [],
+          box: segmentation?.box ?? null,
+          waiting: old.flatMap(({ points }) => points),
+          // In place of the one that was drawn, which goes now.
+          waitingBox: waiting.findLast(({ box }) => box !== null)?.box ?? null,
+        };
+      },
     };
   }
 

@@ -36,6 +36,16 @@ export function icon(path: string): SVGSVGElement {
   );
 }
 
+/** Have an element say something. Said again it stays as it is, for the browser draws what is set. */
+export function setText(element: Element, text: string): void {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** The same of what a control holds. */
+export function setValue(control: HTMLInputElement | HTMLSelectElement, value: string): void {
+  if (control.value !== value) control.value = value;
+}
+
 function apply(element: Element, properties: Properties): void {
   for (const [name, value] of Object.entries(properties)) {
     if (value === null || value === undefined || value === false) continue;

@@ -1,6 +1,6 @@
 /** Which scan is shown: what the address names is fetched and put into the display, one by one. */
 
-import { type Address, readAddress, writeAddress } from "./address.ts";
+import { ANYTHING, type Address, type Found, readAddress, writeAddress } from "./address.ts";
 import type { Client } from "./api/client.ts";
 import { isCancelled } from "./api/errors.ts";
 import type { Volume } from "./api/types.ts";
@@ -42,13 +42,14 @@ export class Scans {
 
   /** Show a scan, and have the address name it. */
   open(id: string): void {
-    const address = this.#left.get(id) ?? { volume: id, result: null };
+    const address = this.#left.get(id) ?? { volume: id, ...ANYTHING };
     history.pushState(null, "", writeAddress(address));
     void this.show(address);
   }
 
   /** Show what an address names. */
-  async show({ volume: id, result }: Address): Promise<void> {
+  async show(address: Address): Promise<void> {
+    const { volume: id, ...wanted } = address;
     if (id === null) return this.#acts.offer();
     this.#stop.abort();
     const stop = new AbortController();
@@ -60,12 +61,12 @@ export class Scans {
       share(0);
       const nifti = await this.#client.voxels(id, share, stop.signal);
       if (stop.signal.aborted) return;
-      await this.#load(volume, nifti, result, stop);
+      await this.#load(volume, nifti, wanted, stop);
     } catch (error) {
       if (isCancelled(error) || stop.signal.aborted) return;
       this.#notices.fail(error, () => {
         // The address may name another by now.
-        if (readAddress(location.hash).volume === id) void this.show({ volume: id, result });
+        if (readAddress(location.hash).volume === id) void this.show(address);
       });
     } finally {
       if (this.#stop === stop) this.#acts.loading(null);
@@ -81,17 +82,19 @@ export class Scans {
   /** Have the address say what its session does. */
   update(): void {
     if (this.session === null) return;
-    const address = { volume: this.session.volume.id, result: this.session.resultName };
+    const address = { volume: this.session.volume.id, ...this.session.found };
     this.#left.set(address.volume, address);
-    if (readAddress(location.hash).volume === address.volume) {
-      history.replaceState(null, "", writeAddress(address));
+    const hash = writeAddress(address);
+    // Said again, the browser draws its address bar anew, beside a click that is being answered.
+    if (readAddress(location.hash).volume === address.volume && location.hash !== hash) {
+      history.replaceState(null, "", hash);
     }
   }
 
   async #load(
     volume: Volume,
     nifti: ArrayBuffer,
-    result: string | null,
+    wanted: Found,
     stop: AbortController,
   ): Promise<void> {
     const { signal } = stop;
@@ -108,7 +111,7 @@ export class Scans {
     await displaying;
     signal.throwIfAborted();
     const watcher = this.#acts.watcher(() => this.session === session);
-    const session = new Session(this.#client, volume, result, watcher);
+    const session = new Session(this.#client, volume, wanted, watcher);
     this.session = session;
     this.#acts.opened(session);
     await this.#restore(session);

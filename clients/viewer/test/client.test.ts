@@ -23,6 +23,30 @@ test("a result goes with its key", async (context) => {
   assert.equal(asked[0].headers.get("Content-Type"), "application/json");
 });
 
+test("a scan goes with its key, as files and from the PACS", async (context) => {
+  const headers = new Map<string, string>();
+  class Sending {
+    upload = {};
+    status = 201;
+    responseText = '{"id": "v"}';
+    onload = (): void => undefined;
+    open(): void {}
+    setRequestHeader(name: string, value: string): void {
+      headers.set(name, value);
+    }
+    send(): void {
+      this.onload();
+    }
+  }
+  Object.assign(globalThis, { XMLHttpRequest: Sending });
+  const { signal } = new AbortController();
+  await client.add([new Blob(["scan"])], "a-key", () => undefined, signal);
+  assert.equal(headers.get("Idempotency-Key"), "a-key");
+  const asked = answering(context, Response.json({ id: "v" }));
+  await client.pull({ server: "main", study: "1", series: "2" }, "b-key", signal);
+  assert.equal(asked[0].headers.get("Idempotency-Key"), "b-key");
+});
+
 test("an answer that breaks off is none", async (context) => {
   answering(context, new Response('{"id": "r'));
   await assert.rejects(client.result("r"), Away);

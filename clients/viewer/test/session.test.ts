@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { NOTHING } from "../src/address.ts";
+import { ANYTHING, type Found, NOTHING } from "../src/address.ts";
 import { Away, Refused } from "../src/api/errors.ts";
 import type { Point } from "../src/api/types.ts";
 import { Session, type Watcher } from "../src/state/session.ts";
@@ -10,11 +10,13 @@ class Seen implements Watcher {
   readonly told: string[] = [];
   readonly errors: unknown[] = [];
   retries: (() => void)[] = [];
+  offers: (() => void)[] = [];
   mask(): void {}
   changed(): void {}
   say(): void {}
-  tell(text: string): void {
+  tell(text: string, action?: [string, () => void]): void {
     this.told.push(text);
+    if (action !== undefined) this.offers.push(action[1]);
   }
   failed(error: unknown, retry: (() => void) | null): void {
     this.errors.push(error);
@@ -37,9 +39,9 @@ async function settled(session: Session): Promise<void> {
   await session.keptResult();
 }
 
-async function begin(service = new Answering(), named: string | null = null) {
+async function begin(service = new Answering(), named: Partial<Found> = {}) {
   const seen = new Seen();
-  const session = new Session(service.client, VOLUME, named, seen);
+  const session = new Session(service.client, VOLUME, { ...ANYTHING, ...named }, seen);
   await session.restore();
   return { service, seen, session };
 }
@@ -128,7 +130,7 @@ test("a click that is made before the kept structures are here changes none of t
   const service = new Answering();
   service.segmentations = [answered("s1", {})];
   service.results.set("r", kept("r", [{ segmentation: "s1", label: "Structure 1" }], "overlap", 1));
-  const session = new Session(service.client, VOLUME, null, new Seen());
+  const session = new Session(service.client, VOLUME, ANYTHING, new Seen());
   const restoring = session.restore();
   session.prompt(at(3), null);
   assert.equal(session.unanswered.length, 1);
@@ -144,30 +146,87 @@ test("a click that is made before the kept structures are here changes none of t
 test("until what was kept is here, the address says what it said", async () => {
   const service = new Answering();
   service.failures = [{ before: new Away() }];
-  const session = new Session(service.client, VOLUME, "r7", new Seen());
+  const named = { result: "r7", changes: { since: 2, heads: ["s1"] } };
+  const session = new Session(service.client, VOLUME, named, new Seen());
   await assert.rejects(session.restore(), Away);
-  assert.equal(session.resultName, "r7");
+  assert.deepEqual(session.found, named);
 });
+
+const heads = (session: Session): (string | null)[] => session.structures.map(({ head }) => head);
 
 test("what was undone to nothing does not come back", async () => {
   const { service, session } = await begin();
-  assert.equal(session.resultName, null);
+  assert.deepEqual(session.found, ANYTHING);
   session.prompt(at(1), null);
   await settled(session);
-  assert.equal(session.resultName, "r1");
+  assert.deepEqual(session.found, { result: "r1", changes: null });
   session.undo();
   await settled(session);
   assert.equal(service.results.size, 0);
-  assert.equal(session.resultName, NOTHING);
-  const later = (await begin(service, NOTHING)).session;
-  assert.deepEqual(later.structures.map(({ head }) => head), [null]);
-  assert.equal(later.resultName, NOTHING);
+  assert.deepEqual(session.found, { result: NOTHING, changes: null });
+  const later = await begin(service, { result: NOTHING });
+  assert.deepEqual(heads(later.session), [null]);
+  assert.deepEqual(later.session.found, { result: NOTHING, changes: null });
   // Nor where the answer to the removal was lost, so that the address still names the result.
-  const gone = (await begin(service, "r1")).session;
-  assert.deepEqual(gone.structures.map(({ head }) => head), [null]);
-  // Who asks for the volume alone gets all that there is.
-  const all = (await begin(service)).session;
-  assert.deepEqual(all.structures.map(({ head }) => head), ["s1"]);
+  const gone = await begin(service, { result: "r1" });
+  assert.deepEqual(heads(gone.session), [null]);
+  assert.deepEqual([later.seen.told, gone.seen.told], [[], []]);
+});
+
+test("who asks for a volume alone is offered what no result holds", async () => {
+  const { service, session } = await begin();
+  session.prompt(at(1), null);
+  session.prompt(at(2), null);
+  await settled(session);
+  session.remove(session.active);
+  await settled(session);
+  const fresh = await begin(service);
+  assert.deepEqual(heads(fresh.session), [null]);
+  assert.equal(fresh.seen.told.length, 1);
+  assert.deepEqual(fresh.session.found, ANYTHING, "a reload offers it again");
+  fresh.seen.offers[0]();
+  await until(() => fresh.session.active.head !== null);
+  await settled(fresh.session);
+  assert.deepEqual(heads(fresh.session), ["s2"]);
+  assert.deepEqual([...service.results.values()].map(({ entries }) => entries[0].segmentation), ["s2"]);
+});
+
+test("what was answered and not kept yet is found by the address, and kept", async () => {
+  const { service, seen, session } = await begin();
+  const away = { before: new Away() };
+  // A click is answered, and its save is not: of a new result, and of one that is there.
+  service.failures = [null, away];
+  session.prompt(at(1), null);
+  await until(() => seen.errors.length === 1);
+  assert.deepEqual(session.found, { result: null, changes: { since: 0, heads: ["s1"] } });
+  assert.deepEqual(heads((await begin(service, session.found)).session), ["s1"]);
+  await until(() => service.results.size === 1);
+
+  const second = await begin(service);
+  service.failures = [null, null, away];
+  second.session.prompt(at(2), null);
+  await until(() => second.seen.errors.length === 1);
+  const { found } = second.session;
+  assert.deepEqual(found, { result: "r1", changes: { since: 1, heads: ["s2"] } });
+  const third = (await begin(service, found)).session;
+  assert.deepEqual(heads(third), ["s2"]);
+  await settled(third);
+  assert.equal(service.results.get("r1")?.entries[0].segmentation, "s2");
+  third.undo();
+  await settled(third);
+  assert.deepEqual(heads((await begin(service, found)).session), ["s1"], "by now the address is an old one");
+});
+
+test("an answer that was undone before it was kept does not come back", async () => {
+  const { service, session } = await begin();
+  session.prompt(at(1), null);
+  await settled(session);
+  const before = session.found;
+  // The click on its way back is answered in the service, and nobody waits for it.
+  service.segmentations.push(answered("s2", { parent: "s1" }));
+  const later = (await begin(service, before)).session;
+  assert.deepEqual(heads(later), ["s1"]);
+  assert.deepEqual(later.active.future, ["s2"]);
 });
 
 test("a structure that is removed takes its clicks along", async () => {

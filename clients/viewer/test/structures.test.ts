@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readAddress, writeAddress } from "../src/address.ts";
+import { ANYTHING, readAddress, writeAddress } from "../src/address.ts";
 import type { Result, Segmentation } from "../src/api/types.ts";
 import { History, added } from "../src/state/history.ts";
-import { cleanLabel, entriesOf, foundStructures, freshStructure } from "../src/state/structures.ts";
+import { cleanLabel, entriesOf, freshStructure, looseHeads, structuresAt } from "../src/state/structures.ts";
 
 function made(id: string, parent: string | null, minute: number): Segmentation {
   const created = `2026-01-01T00:${String(minute).padStart(2, "0")}:00Z`;
@@ -27,30 +27,26 @@ function kept(heads: string[], minute: number): Result {
   return { changed: `2026-01-01T00:${minute}:00Z`, entries } as unknown as Result;
 }
 
-test("structures are where the result says, with what can be undone and redone", () => {
+test("structures are where they are said to be, with what can be undone and redone", () => {
   const history = known(made("a", null, 1), made("b", "a", 2), made("c", "b", 3));
-  const [structure] = foundStructures(kept(["b"], 30), history);
+  const [structure] = structuresAt(["b"], kept(["b"], 30), history);
   assert.equal(structure.head, "b");
   assert.equal(structure.label, "Part 0");
   assert.deepEqual(structure.past, ["a"]);
   assert.deepEqual(structure.future, ["c"]);
 });
 
-test("what was answered after the result was kept is not lost", () => {
-  const history = known(made("a", null, 1), made("b", "a", 40), made("x", null, 41), made("y", "x", 42));
-  const found = foundStructures(kept(["a"], 30), history);
-  assert.deepEqual(found.map(({ head }) => head), ["b", "y"]);
-  assert.deepEqual(found[1].past, ["x"]);
+test("structures that went on have the names that they had", () => {
+  const history = known(made("a", null, 1), made("b", "a", 40), made("x", null, 2), made("y", null, 42));
+  const found = structuresAt(["x", "b", "y"], kept(["a", "x"], 30), history);
+  assert.deepEqual(found.map(({ head }) => head), ["x", "b", "y"]);
+  assert.deepEqual(found.map(({ label }) => label), ["Part 1", "Part 0", "Structure 3"]);
+  assert.deepEqual(found.map(({ number }) => number), [1, 2, 3]);
 });
 
-test("what was taken out of the result stays out", () => {
-  const history = known(made("a", null, 1), made("x", null, 2));
-  assert.deepEqual(foundStructures(kept(["a"], 30), history).map(({ head }) => head), ["a"]);
-});
-
-test("without a result everything is found", () => {
+test("without a result the newest answer of each structure is offered", () => {
   const history = known(made("a", null, 1), made("b", "a", 2), made("x", null, 3));
-  assert.deepEqual(foundStructures(null, history).map(({ head }) => head), ["b", "x"]);
+  assert.deepEqual(looseHeads(history), ["b", "x"]);
 });
 
 test("a structure without a click is in no result", () => {
@@ -80,9 +76,11 @@ test("a click is what a segmentation has and its parent has not", () => {
 
 test("an address is read as it was written", () => {
   for (const address of [
-    { volume: "06dt2k", result: "07aa" },
-    { volume: "06dt2k", result: null },
-    { volume: null, result: null },
+    { volume: "06dt2k", result: "07aa", changes: null },
+    { volume: "06dt2k", result: "07aa", changes: { since: 3, heads: ["b", "y"] } },
+    { volume: "06dt2k", result: null, changes: { since: 0, heads: [] } },
+    { volume: "06dt2k", ...ANYTHING },
+    { volume: null, ...ANYTHING },
   ]) {
     assert.deepEqual(readAddress(writeAddress(address)), address);
   }

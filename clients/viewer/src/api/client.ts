@@ -3,6 +3,7 @@
 import { Away, Refused, isCancelled } from "./errors.ts";
 import { readEvents } from "./events.ts";
 import { storedKey } from "./key.ts";
+import { once } from "./once.ts";
 import type {
   Ask,
   CandidateName,
@@ -100,11 +101,14 @@ export class Client {
     return whole.buffer;
   }
 
-  /** Send a scan: one file, or the files of a DICOM series. By XMLHttpRequest, which tells how far it is. */
-  add(files: readonly Blob[], share: Share, signal: AbortSignal): Promise<Volume> {
+  /**
+   * Send a scan: one file, or the files of a DICOM series; sent again under the same key, it is added
+   * once. By XMLHttpRequest, which tells how far it is.
+   */
+  add(files: readonly Blob[], key: string, share: Share, signal: AbortSignal): Promise<Volume> {
     const request = new XMLHttpRequest();
     request.open("POST", this.url("v1/volumes"));
-    for (const [name, value] of Object.entries(this.#headers(JSON_TYPE))) {
+    for (const [name, value] of Object.entries({ ...this.#headers(JSON_TYPE), ...once(key) })) {
       request.setRequestHeader(name, value);
     }
     return new Promise((resolve, reject) => {
@@ -132,9 +136,9 @@ export class Client {
     });
   }
 
-  /** Have the service read a series from the PACS. */
-  pull(series: PacsSeries, signal: AbortSignal): Promise<Volume> {
-    return this.#json("v1/volumes", { ...body({ dicomweb: series }), signal });
+  /** Have the service read a series from the PACS; under the same key, once. */
+  pull(series: PacsSeries, key: string, signal: AbortSignal): Promise<Volume> {
+    return this.#json("v1/volumes", { ...body({ dicomweb: series }, key), signal });
   }
 
   /** Have the region around a place prepared. */
@@ -207,9 +211,7 @@ export class Client {
 
   /** Keep a result; sent again under the same key, it is made once. */
   addResult(volume: string, entries: Entry[], merge: Merge, key: string): Promise<Result> {
-    const { headers, ...init } = body({ entries, merge });
-    const once = { ...headers, "Idempotency-Key": key };
-    return this.#json(`v1/volumes/${volume}/results`, { ...init, headers: once });
+    return this.#json(`v1/volumes/${volume}/results`, body({ entries, merge }, key));
   }
 
   replaceResult(id: string, entries: Entry[], merge: Merge): Promise<Result> {
@@ -278,8 +280,10 @@ export class Client {
   }
 }
 
-function body(value: unknown): { method: string; body: string; headers: Record<string, string> } {
-  return { method: "POST", body: JSON.stringify(value), headers: { "Content-Type": JSON_TYPE } };
+/** To be sent; with a key, what it makes is made once. */
+function body(value: unknown, key?: string): { method: string; body: string; headers: Record<string, string> } {
+  const headers = { "Content-Type": JSON_TYPE, ...(key === undefined ? {} : once(key)) };
+  return { method: "POST", body: JSON.stringify(value), headers };
 }
 
 function decoded(base64: string): Uint8Array {

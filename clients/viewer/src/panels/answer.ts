@@ -1,7 +1,7 @@
 /** What came of the last click: who answered, how sure the gate was, what is doubtful, how long it took. */
 
 import type { CandidateName, Expert, Measured, Segmentation, Volume } from "../api/types.ts";
-import { h } from "../dom.ts";
+import { h, setValue } from "../dom.ts";
 import { type Session, type Timing, candidatesOf } from "../state/session.ts";
 import { millilitres } from "./structures.ts";
 
@@ -43,7 +43,7 @@ export class AnswerPanel {
   }
 
   update(session: Session, measured: Measured | null): void {
-    this.#expert.value = session.expert;
+    setValue(this.#expert, session.expert);
     const { segmentation, timing } = session;
     const { candidate } = session.active;
     const state = JSON.stringify([segmentation?.id, candidate, timing, measured?.id]);

@@ -2,7 +2,7 @@
 
 import type { Client } from "../api/client.ts";
 import type { Merge } from "../api/types.ts";
-import { h, icon } from "../dom.ts";
+import { h, icon, setText, setValue } from "../dom.ts";
 import { save } from "../files.ts";
 import { ICONS } from "../icons.ts";
 import type { Session } from "../state/session.ts";
@@ -80,9 +80,9 @@ export class FilesPanel {
     }
     this.#store.disabled = this.#server.disabled = filled === 0 || !dicom;
     this.#why.hidden = dicom;
-    this.#why.textContent = "DICOM files need a scan that came as DICOM.";
+    setText(this.#why, "DICOM files need a scan that came as DICOM.");
     (this.#merge.parentElement as HTMLElement).hidden = filled < 2;
-    this.#merge.value = session.merge;
+    setValue(this.#merge, session.merge);
   }
 
   async #download(form: Form, name: string): Promise<void> {

@@ -2,7 +2,7 @@
 
 import type { Client } from "../api/client.ts";
 import { Away, Refused, isPassing } from "../api/errors.ts";
-import { h } from "../dom.ts";
+import { h, setText } from "../dom.ts";
 
 const LOOK_AGAIN_MS = 2000;
 const STAY_MS = 9000;
@@ -41,7 +41,7 @@ export class Notices {
   set waiting(count: number) {
     const them = count === 1 ? "1 click waits" : `${count} clicks wait`;
     const text = count === 0 ? "" : ` ${them}, and will be sent in order; undo takes the last one back.`;
-    if (this.#waits.textContent !== text) this.#waits.textContent = text;
+    setText(this.#waits, text);
   }
 
   /** For screen readers alone. */
@@ -56,11 +56,11 @@ export class Notices {
   }
 
   /** A message that goes by itself; with something that can be done about it. */
-  tell(text: string, action: [string, () => void] | null = null, kind = "info"): void {
+  tell(text: string, action?: [string, () => void] | null, kind = "info"): void {
     const message = h("div", { class: `message ${kind}`, role: kind === "error" ? "alert" : "status" });
     const close = (): void => message.remove();
     message.append(h("span", {}, text));
-    if (action !== null) {
+    if (action) {
       const [name, act] = action;
       message.append(
         h(

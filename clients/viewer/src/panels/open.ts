@@ -2,6 +2,7 @@
 
 import type { Client } from "../api/client.ts";
 import { isCancelled } from "../api/errors.ts";
+import { newKey } from "../api/once.ts";
 import type { PacsSeries, Volume } from "../api/types.ts";
 import { h } from "../dom.ts";
 import { chooseScan, droppedFiles } from "../files.ts";
@@ -92,8 +93,9 @@ export class OpenDialog {
   }
 
   async #pull(series: PacsSeries): Promise<void> {
+    const key = newKey();
     const get = async (signal: AbortSignal): Promise<Volume> => {
-      const volume = await this.#client.pull(series, signal);
+      const volume = await this.#client.pull(series, key, signal);
       this.#servers.set(volume.id, series.server);
       return volume;
     };
@@ -107,7 +109,8 @@ export class OpenDialog {
     try {
       const scan = await chooseScan(files);
       const name = scan.length === 1 ? scan[0].name : (scan[0].webkitRelativePath.split("/")[0] ?? "");
-      await this.#bring("Sending", (signal) => this.#send(scan, signal), name || null);
+      const key = newKey();
+      await this.#bring("Sending", (signal) => this.#send(scan, key, signal), name || null);
     } catch (error) {
       this.#notices.fail(error, null);
     }
@@ -115,22 +118,23 @@ export class OpenDialog {
 
   /** Open the scan that the page brings along. */
   async sample(): Promise<void> {
+    const key = newKey();
     await this.#bring(
       "Loading the sample",
       async (signal) => {
         const answer = await fetch(new URL("sample.nii.gz", document.baseURI), { signal });
-        return this.#send([await answer.blob()], signal);
+        return this.#send([await answer.blob()], key, signal);
       },
       "Sample: MNI152 average of brains, T1",
     );
   }
 
-  #send(files: readonly Blob[], signal: AbortSignal): Promise<Volume> {
+  #send(files: readonly Blob[], key: string, signal: AbortSignal): Promise<Volume> {
     const share = (fraction: number): void => {
       this.#progress.set(fraction);
       if (fraction === 1) this.#progress.name("The service reads the scan");
     };
-    return this.#client.add(files, share, signal);
+    return this.#client.add(files, key, share, signal);
   }
 
   async #bring(

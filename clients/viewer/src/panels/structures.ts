@@ -2,7 +2,7 @@
 
 import type { History } from "../state/history.ts";
 import type { Structure } from "../state/structures.ts";
-import { h, icon } from "../dom.ts";
+import { h, icon, setText, setValue } from "../dom.ts";
 import { ICONS } from "../icons.ts";
 
 export interface StructureActs {
@@ -85,10 +85,12 @@ export class StructuresPanel {
         swatch.style.backgroundColor = `rgb(${now.colour.join(" ")})`;
         swatch.setAttribute("aria-label", `Colour and code of ${now.label}`);
         swatch.title = now.code === null ? "Colour and code" : `${now.code.meaning} (${now.code.value})`;
-        if (document.activeElement !== label) label.value = now.label;
+        if (document.activeElement !== label) setValue(label, now.label);
         label.setAttribute("aria-label", `Name of ${now.label}`);
-        size.textContent = text;
-        see.replaceChildren(icon(now.visible ? ICONS.eye : ICONS.hidden));
+        setText(size, text);
+        if (see.ariaPressed !== String(now.visible)) {
+          see.replaceChildren(icon(now.visible ? ICONS.eye : ICONS.hidden));
+        }
         see.setAttribute("aria-label", `Show ${now.label}`);
         see.setAttribute("aria-pressed", String(now.visible));
         remove.setAttribute("aria-label", `Remove ${now.label}`);

@@ -2,6 +2,7 @@
 
 import type { Client } from "../api/client.ts";
 import { Refused, isPassing } from "../api/errors.ts";
+import { newKey } from "../api/once.ts";
 import type { Entry, Merge, Result } from "../api/types.ts";
 import { entriesIn } from "./structures.ts";
 
@@ -147,10 +148,4 @@ function isWithin(said: unknown, found: unknown): boolean {
 
 function unlessMissing(error: unknown): undefined {
   if (!(error instanceof Refused && error.status === 404)) throw error;
-}
-
-/** Not by `crypto.randomUUID`, which is there for TLS and loopback alone. */
-function newKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,6 +1,6 @@
 /** One volume at work: clicks, one after the other; undo and redo; structures; and keeping all of it. */
 
-import { NOTHING } from "../address.ts";
+import { type Found, NOTHING } from "../address.ts";
 import type { Answer, Client, Growing } from "../api/client.ts";
 import { Refused, isCancelled } from "../api/errors.ts";
 import type { Box, CandidateName, Merge, Point, Result, Segmentation, Volume } from "../api/types.ts";
@@ -12,9 +12,11 @@ import {
   MOST_STRUCTURES,
   type Structure,
   entriesOf,
-  foundStructures,
   freshStructure,
+  headsIn,
+  looseHeads,
   renumber,
+  structuresAt,
 } from "./structures.ts";
 
 /** What is being waited for. */
@@ -41,8 +43,8 @@ export interface Watcher {
   changed(): void;
   /** For screen readers. */
   say(text: string): void;
-  /** For everybody. */
-  tell(text: string): void;
+  /** For everybody; with what can be done about it. */
+  tell(text: string, action?: [string, () => void]): void;
   failed(error: unknown, retry: (() => void) | null): void;
 }
 
@@ -57,17 +59,19 @@ export class Session {
   timing: Timing | null = null;
 
   readonly #client: Client;
-  /** The result that the address named. */
-  readonly #named: string | null;
+  /** What the address named. */
+  readonly #named: Found;
   readonly #watcher: Watcher;
   readonly #masks = new Map<string, Mask>();
   readonly #clicks: Clicks;
   readonly #keeper: Keeper;
   /** Whether what was kept is here; clicks wait for it. */
   #isRestored = false;
+  /** Whether there was anything to undo or to remove. */
+  #isBegun = false;
 
-  /** `named`: of the volume's results, as an address names it; none: the newest. */
-  constructor(client: Client, volume: Volume, named: string | null, watcher: Watcher) {
+  /** `named`: what an address says of the volume. */
+  constructor(client: Client, volume: Volume, named: Found, watcher: Watcher) {
     this.#client = client;
     this.volume = volume;
     this.#named = named;
@@ -82,22 +86,21 @@ export class Session {
     this.#keeper = new Keeper(client, volume.id, wanted, watcher);
   }
 
-  /** Find again what the service knows of the volume. */
+  /** Find again what was shown, or else what the newest result holds. */
   async restore(): Promise<void> {
     const { id } = this.volume;
-    const [all, result] = await Promise.all([this.#client.segmentations(id), this.#resultOf(this.#named)]);
+    const { result: name, changes } = this.#named;
+    const [all, result] = await Promise.all([this.#client.segmentations(id), this.#resultOf(name)]);
     for (const segmentation of all) this.history.add(segmentation);
     this.merge = result?.merge ?? "overlap";
     this.#keeper.found(result);
-    // Where a result was named and there is none, all was removed: old answers do not come back.
-    const isRemoved = result === null && this.#named !== null;
-    const found = isRemoved ? [] : foundStructures(result, this.history);
-    if (found.length > 0) this.#put(found);
+    const isUnkept = changes !== null && changes.since === (result?.revision ?? 0);
+    const heads = isUnkept ? changes.heads.filter((head) => this.history.get(head)) : headsIn(result);
     this.#isRestored = true;
-    this.#watcher.changed();
-    const shown = await Promise.allSettled(found.map((structure) => this.#showHead(structure)));
-    for (const one of shown) if (one.status === "rejected") this.#watcher.failed(one.reason, null);
-    if (found.length > 0) this.#keeper.keep();
+    await this.#bring(structuresAt(heads, result, this.history));
+    if (isUnkept) this.#keeper.keep();
+    // Among them may be what was undone or removed, so that it is for the user to say.
+    else if (result === null && name === null) this.#offer(looseHeads(this.history));
     this.resume();
   }
 
@@ -106,13 +109,16 @@ export class Session {
     if (this.#isRestored) void this.#clicks.go();
   };
 
-  /** What an address says of the result. */
-  get resultName(): string | null {
+  /** What an address says of what is shown. */
+  get found(): Found {
     if (!this.#isRestored) return this.#named;
-    const { result } = this.#keeper;
-    if (result !== null) return result.id;
-    const isRemoved = !this.history.isEmpty && this.structures.every(({ head }) => head === null);
-    return isRemoved ? NOTHING : null;
+    const { result, isDone } = this.#keeper;
+    const heads = entriesOf(this.structures).map(({ segmentation }) => segmentation);
+    const isNothing = heads.length === 0 && (this.#isBegun || this.#named.result !== null);
+    return {
+      result: result?.id ?? (isNothing ? NOTHING : null),
+      changes: isDone ? null : { since: result?.revision ?? 0, heads },
+    };
   }
 
   /** Clicks that are not answered, of all structures. */
@@ -285,8 +291,30 @@ export class Session {
     return this.#keeper.result;
   }
 
-  /** Show what was found, and behind it what was clicked on meanwhile. */
+  #offer(heads: readonly string[]): void {
+    if (heads.length === 0) return;
+    const many = heads.length === 1 ? "1 structure" : `${heads.length} structures`;
+    const show = async (): Promise<void> => {
+      await this.#bring(structuresAt(heads, null, this.history));
+      this.#keeper.keep();
+    };
+    this.#watcher.tell(`Earlier answers show ${many} here, and no result holds them.`, [
+      "Show them",
+      () => void show(),
+    ]);
+  }
+
+  /** Show what was found. */
+  async #bring(found: Structure[]): Promise<void> {
+    if (found.length > 0) this.#put(found);
+    this.#watcher.changed();
+    const shown = await Promise.allSettled(found.map((structure) => this.#showHead(structure)));
+    for (const one of shown) if (one.status === "rejected") this.#watcher.failed(one.reason, null);
+  }
+
+  /** Put what was found before what was clicked on meanwhile. */
   #put(found: Structure[]): void {
+    this.#isBegun = true;
     const clicked = this.structures.filter((structure) => !this.isBlank(structure));
     const wasClicked = clicked.includes(this.active);
     this.structures = found;
@@ -338,6 +366,7 @@ export class Session {
   }
 
   #answered(structure: Structure, { segmentation, bytes }: Answer, mask: Mask, began: number): void {
+    this.#isBegun = true;
     this.history.add(segmentation);
     this.#masks.set(`${segmentation.id} fused`, mask);
     if (structure.head !== null) structure.past.push(structure.head);

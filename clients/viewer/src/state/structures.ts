@@ -1,6 +1,6 @@
 /** The named structures of a volume, and where in its history each one stands. */
 
-import type { CandidateName, Code, Colour, Entry, Result, Segmentation } from "../api/types.ts";
+import type { CandidateName, Code, Colour, Entry, Result } from "../api/types.ts";
 import type { History } from "./history.ts";
 
 export interface Structure {
@@ -35,7 +35,7 @@ const COLOURS: readonly Colour[] = [
 /** The service takes as many; and a voxel of the display is a byte. */
 export const MOST_STRUCTURES = 255;
 
-const MOST_ADOPTED = 20;
+const MOST_OFFERED = 20;
 
 /** A structure that has no segmentation yet. */
 export function freshStructure(others: readonly Structure[]): Structure {
@@ -71,29 +71,46 @@ export function cleanLabel(text: string): string {
   return text.replace(/[\\\p{Cc}]+/gu, " ").trim().slice(0, 64).trim();
 }
 
-/** What the service's records say, after a reload or from another viewer. */
-export function foundStructures(result: Result | null, history: History): Structure[] {
+/** The segmentations of a result's structures. */
+export function headsIn(result: Result | null): string[] {
+  return (result?.entries ?? []).map(({ segmentation }) => segmentation);
+}
+
+/** Structures at segmentations; names are those that the result has for them. */
+export function structuresAt(
+  heads: readonly string[],
+  result: Result | null,
+  history: History,
+): Structure[] {
   const found: Structure[] = [];
-  for (const entry of result?.entries ?? []) {
-    const head = newer(entry.segmentation, result, history);
+  const left = [...(result?.entries ?? [])];
+  for (const head of heads) {
+    const isOf = (test: (id: string) => boolean): number =>
+      left.findIndex(({ segmentation }) => test(segmentation));
+    const same = isOf((id) => id === head);
+    const at = same >= 0 ? same : isOf((id) => history.rootOf(id) === history.rootOf(head));
+    const entry = at < 0 ? null : left.splice(at, 1)[0];
     found.push({
       ...freshStructure(found),
-      ...placed(head, history),
-      candidate: head === entry.segmentation ? entry.candidate : "fused",
-      label: entry.label,
-      colour: entry.colour,
-      code: entry.code,
-      category: entry.category,
+      head,
+      past: history.before(head),
+      future: history.after(head).reverse(),
+      ...(entry && {
+        candidate: entry.segmentation === head ? entry.candidate : "fused",
+        label: entry.label,
+        colour: entry.colour,
+        code: entry.code,
+        category: entry.category,
+      }),
     });
   }
-  // Answered, and then the page was closed before it could keep the result.
-  const known = new Set(found.map(({ head }) => history.rootOf(head as string)));
-  const roots = history.roots().filter((root) => !known.has(root.id) && isUnkept(root, result));
-  for (const root of roots.slice(-MOST_ADOPTED)) {
-    const head = history.after(root.id).at(-1) ?? root.id;
-    found.push({ ...freshStructure(found), ...placed(head, history) });
-  }
   return found;
+}
+
+/** The last answers on a volume that has no result: the newest of each structure. */
+export function looseHeads(history: History): string[] {
+  const newest = history.roots().slice(-MOST_OFFERED);
+  return newest.map(({ id }) => history.after(id).at(-1) ?? id);
 }
 
 /** Structures as a result holds them: those that have a segmentation. */
@@ -118,20 +135,4 @@ export function entriesOf(structures: readonly Structure[]): Entry[] {
 export function entriesIn(result: Result | null): Entry[] {
   const entries = result?.entries ?? [];
   return entriesOf(entries.map((entry) => ({ ...freshStructure([]), ...entry, head: entry.segmentation })));
-}
-
-function placed(head: string, history: History): Pick<Structure, "head" | "past" | "future"> {
-  return { head, past: history.before(head), future: history.after(head).reverse() };
-}
-
-function newer(head: string, result: Result | null, history: History): string {
-  const unkept = history.after(head).filter((id) => {
-    const segmentation = history.get(id);
-    return segmentation !== undefined && isUnkept(segmentation, result);
-  });
-  return unkept.at(-1) ?? head;
-}
-
-function isUnkept(segmentation: Segmentation, result: Result | null): boolean {
-  return result === null || segmentation.created > result.changed;
 }

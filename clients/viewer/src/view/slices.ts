@@ -146,6 +146,11 @@ export class Slices {
     return voxelAt([...this.#niivue.scene.crosshairPos], this.axes?.display ?? [1, 1, 1]);
   }
 
+  /** The same of the planes that are seen: they go elsewhere soon, or are there. */
+  get seen(): Triple {
+    return voxelAt(this.#drawnAt, this.axes?.display ?? [1, 1, 1]);
+  }
+
   goTo(voxel: Triple): void {
     if (this.axes === null) return;
     this.#niivue.scene.crosshairPos = middleOf(voxel, this.axes.display);
@@ -170,7 +175,7 @@ export class Slices {
     const voxel = voxelAt(fraction, axes.display);
     const { depth } = PLANES[plane];
     // What is seen counts, not what is about to be.
-    voxel[depth] = voxelAt(this.#drawnAt, axes.display)[depth];
+    voxel[depth] = this.seen[depth];
     const inside = fraction.every((part, axis) => axis === depth || (part >= 0 && part < 1));
     return { plane, voxel, inside };
   }

@@ -1,7 +1,7 @@
 /** The scan's part of the page: three planes and the surface, and what mouse and keys do there. */
 
 import type { Box, Triple } from "../api/types.ts";
-import { h, icon, svg } from "../dom.ts";
+import { h, icon, setText, svg } from "../dom.ts";
 import { ICONS } from "../icons.ts";
 import { type Rectangle, VIEWS, type View, arrange } from "./layout.ts";
 import { type Frame, Marks, type Shown } from "./marks.ts";
@@ -145,11 +145,11 @@ export class Stage {
   /** Draw marks and slice numbers again; the scan itself stays. */
   redraw(): void {
     this.#marks.draw(this.#frames, { ...this.#acts.shown(), drawing: this.#drawing });
-    const { axes, cross } = this.slices;
+    const { axes, seen } = this.slices;
     for (const plane of Object.keys(PLANES) as Plane[]) {
       const { depth } = PLANES[plane];
-      const text = axes ? `${cross[depth] + 1} / ${axes.display[depth]}` : "";
-      (this.#bars[plane].querySelector(".number") as HTMLElement).textContent = text;
+      const text = axes ? `${seen[depth] + 1} / ${axes.display[depth]}` : "";
+      setText(this.#bars[plane].querySelector(".number") as HTMLElement, text);
     }
   }
 
