@@ -29,6 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
     in_ci = bool(os.environ.get("CI"))
     config.pluginmanager.register(SkipPolicy(strict=in_ci), "sammoe-skips")
     config.pluginmanager.register(Budgets(), "sammoe-budgets")
+    _trace_less()
     write = bool(config.getoption("reliability"))
     config.pluginmanager.register(Reliability(write=write), "sammoe-reliability")
     # Times vary on a busy machine; and in CI the same code must give the same answer.
@@ -39,6 +40,16 @@ def pytest_configure(config: pytest.Config) -> None:
         suppress_health_check=[hypothesis.HealthCheck.too_slow],
     )
     hypothesis.settings.load_profile("sammoe")
+
+
+def _trace_less() -> None:
+    """Where coverage is counted, start processes with ``support/startup``, workers as well."""
+    if "COVERAGE_PROCESS_CONFIG" not in os.environ:
+        return
+    folder = str(Path(__file__).parent / "support" / "startup")
+    others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    if folder not in others:
+        os.environ["PYTHONPATH"] = os.pathsep.join([folder, *others])
 
 
 @pytest.fixture(scope="session")

@@ -5,19 +5,26 @@ Every field is a flag of ``sammoe serve`` (``--upload-limit-mib``) and an enviro
 commas.
 """
 
-import ipaddress
 import itertools
 import os
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from sammoe.addresses import (
+    COLLECTOR,
+    HOST_AND_PORT,
+    ORIGIN,
+    REDIS_FORM,
+    STORE,
+    is_loopback_name,
+    is_redis,
+    is_safe_url,
+)
 from sammoe.errors import SettingsInvalid
 
 ENV_PREFIX = "SAMMOE_"
@@ -28,17 +35,6 @@ _ORIENTATIONS = frozenset(
     for axes in itertools.permutations(("LR", "PA", "SI"))
     for letters in itertools.product(*axes)
 )
-_ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
-_REDIS_OPTION = re.compile("db|ssl_[a-z_]+")
-_REDIS_FORM = (
-    "it is redis://[user:password@]host[:port][/database], rediss:// for TLS with options"
-    " ?ssl_..., or unix:///path"
-)
-_STORE = re.compile(
-    r"(s3|s3a|gs|az|abfs)://[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?"
-)
-_COLLECTOR = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~/-]*)?")
-_HOST_AND_PORT = re.compile(r"[A-Za-z0-9.:\[\]_-]+:[0-9]+")
 
 
 def _split(value: object) -> object:
@@ -277,7 +273,7 @@ class Settings(BaseSettings):
     @classmethod
     def _no_wildcard(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         for origin in origins:
-            if not _ORIGIN.fullmatch(origin):
+            if not ORIGIN.fullmatch(origin):
                 raise ValueError("each is scheme://host or scheme://host:port, without *")
         return origins
 
@@ -298,14 +294,14 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _redis(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and not _is_redis(url.get_secret_value()):
-            raise ValueError(_REDIS_FORM)
+        if url is not None and not is_redis(url.get_secret_value()):
+            raise ValueError(REDIS_FORM)
         return url
 
     @field_validator("store")
     @classmethod
     def _store(cls, url: str | None) -> str | None:
-        if url is not None and not _STORE.fullmatch(url):
+        if url is not None and not STORE.fullmatch(url):
             raise ValueError(
                 "it is s3://BUCKET or s3://BUCKET/PREFIX (also gs:// and az://); keys and endpoint"
                 " come from the environment"
@@ -315,14 +311,14 @@ class Settings(BaseSettings):
     @field_validator("triton_url")
     @classmethod
     def _triton(cls, url: str | None) -> str | None:
-        if url is not None and not _HOST_AND_PORT.fullmatch(url):
+        if url is not None and not HOST_AND_PORT.fullmatch(url):
             raise ValueError("it is HOST:PORT, the server's gRPC port, as in triton.internal:8001")
         return url
 
     @field_validator("tracing_url")
     @classmethod
     def _collector(cls, url: str | None) -> str | None:
-        if url is not None and not _COLLECTOR.fullmatch(url):
+        if url is not None and not COLLECTOR.fullmatch(url):
             raise ValueError("it is http://HOST:PORT or https://HOST:PORT, perhaps with a path")
         return url
 
@@ -345,8 +341,8 @@ class Settings(BaseSettings):
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is no text"
             raise SettingsInvalid(f"{name}: {self.redis_url_file}: {reason}") from None
-        if not _is_redis(url):
-            raise SettingsInvalid(f"{name}: {self.redis_url_file}: {_REDIS_FORM}")
+        if not is_redis(url):
+            raise SettingsInvalid(f"{name}: {self.redis_url_file}: {REDIS_FORM}")
         return url
 
     @property
@@ -390,44 +386,6 @@ class Settings(BaseSettings):
             name = str(first["loc"][0])
             message = first["msg"].removeprefix("Value error, ")
             raise SettingsInvalid(f"{flag(name)} ({env_name(name)}): {message}") from None
-
-
-def _is_redis(url: str) -> bool:
-    """Whether a URL names a Redis, and no options of the client that the service sets itself."""
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises when it is no port
-        options = [name for name, _ in parse_qsl(parts.query, strict_parsing=bool(parts.query))]
-    except ValueError:
-        return False
-    if parts.scheme == "unix":
-        named = bool(parts.path)
-    else:
-        named = parts.scheme in ("redis", "rediss") and bool(parts.hostname)
-        named = named and re.fullmatch(r"(/\d*)?", parts.path) is not None
-    return named and all(_REDIS_OPTION.fullmatch(name) for name in options)
-
-
-def is_loopback_name(name: str) -> bool:
-    """Whether a host name or IP address (no port, no brackets) means this machine alone."""
-    if name.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
-def is_safe_url(url: str) -> bool:
-    """Whether an address is https, or http on this machine's loopback; without credentials."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        parts.port  # noqa: B018 - raises when it is no port
-    except ValueError:
-        return False
-    safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback_name(host))
-    return safe and bool(host) and parts.username is None and not parts.fragment
 
 
 def env_name(field: str) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sammoe.segmentation import results
+from sammoe.segmentation import composing
 from tests import scans
 from tests.contract.service import EXPERT, NIFTI, NRRD, Service, point, pointers, refusal
 
@@ -179,7 +179,7 @@ async def test_more_than_memory_should_hold_is_refused(
 ) -> None:
     volume, first, second = await two(service)
     made = await add(service, volume, entry(first), entry(second, "other"))
-    monkeypatch.setattr(results, "_MOST_VOLUMES", 0)
+    monkeypatch.setattr(composing, "_MOST_VOLUMES", 0)
     answer = await service.http.get(f"/v1/results/{made['id']}/mask", headers={"Accept": NRRD})
     assert refusal(answer) == (413, "too_large")
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from sammoe.errors import SettingsInvalid
-from sammoe.settings import Settings, default_state_dir, env_name, flag, is_loopback_name
+from sammoe.settings import Settings, default_state_dir, env_name, flag
 
 
 @pytest.fixture(autouse=True)
@@ -141,27 +141,6 @@ def test_a_redis_is_not_named_twice(tmp_path: Path) -> None:
     given = {"redis_url_file": tmp_path / "url", "redis_url": "redis://:s3cret@redis"}
     with pytest.raises(SettingsInvalid, match="give it or --redis-url, not both"):
         Settings.load(given).redis()
-
-
-@pytest.mark.parametrize(
-    ("name", "loopback"),
-    [
-        ("localhost", True),
-        ("LOCALHOST", True),
-        ("127.0.0.1", True),
-        ("127.8.9.1", True),
-        ("::1", True),
-        ("0.0.0.0", False),
-        ("::", False),
-        ("192.168.1.5", False),
-        ("example.com", False),
-        ("localhost.example.com", False),
-        ("127.0.0.1.example.com", False),
-        ("", False),
-    ],
-)
-def test_loopback_names(name: str, loopback: bool) -> None:
-    assert is_loopback_name(name) is loopback
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,9 @@ import httpx
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from sammoe.addresses import is_safe_url
 from sammoe.errors import IdentityUnavailable, SettingsInvalid
-from sammoe.settings import Settings, env_name, flag, is_safe_url
+from sammoe.settings import Settings, env_name, flag
 
 FRESH_SECONDS: Final = 300.0
 """After which keys are fetched again, behind the requests that use them."""

@@ -3,8 +3,9 @@
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from sammoe.addresses import is_loopback_name
 from sammoe.errors import HostRefused, OriginRefused
-from sammoe.settings import Settings, env_name, flag, is_loopback_name
+from sammoe.settings import Settings, env_name, flag
 
 
 class Doorkeeper:

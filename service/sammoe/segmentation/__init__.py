@@ -3,12 +3,14 @@
 from sammoe.segmentation.answers import Segmented, Timings
 from sammoe.segmentation.bundle_watch import BundleWatch, WatchTimes
 from sammoe.segmentation.clicking import Render
+from sammoe.segmentation.composing import Composed, DicomForm
+from sammoe.segmentation.entries import Entry
 from sammoe.segmentation.grown import MOST_WINDOWS, Extent, Grown, Progress
 from sammoe.segmentation.leases import Leases, LeaseTerms
 from sammoe.segmentation.parents import Candidate
 from sammoe.segmentation.prompt import MAX_POINTS, Point, Prompt, Space
 from sammoe.segmentation.pulling import Pull
-from sammoe.segmentation.results import MAX_ENTRIES, Composed, DicomForm, Entry, Results
+from sammoe.segmentation.results import MAX_ENTRIES, Results
 from sammoe.segmentation.sharing import Reached, Sharing
 from sammoe.segmentation.storing import StoredFile, send_result
 from sammoe.segmentation.upkeep import Upkeep, UpkeepTimes

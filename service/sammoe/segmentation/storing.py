@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from sammoe.errors import NotStored, PacsError, PacsUnavailable
 from sammoe.pacs import Connection
 from sammoe.pacs.storing import store_instance
-from sammoe.segmentation.results import DicomFile, DicomForm, Results
+from sammoe.segmentation.composing import DicomFile, DicomForm
+from sammoe.segmentation.results import Results
 
 
 @dataclass(frozen=True)
