@@ -38,6 +38,7 @@ def make(folder: Path) -> None:
     """Write every secret that ``folder`` lacks."""
     folder.mkdir(mode=0o700, exist_ok=True)
     put(folder / "api-keys", f"{PRINCIPAL}:{secrets.token_hex(_BYTES)}\n")
+    put(folder / "audit-key", f"{secrets.token_hex(32)}\n")
     put(folder / "metrics-key", f"{secrets.token_hex(_BYTES)}\n")
     let_in(folder / "api-keys", SCRAPER, (folder / "metrics-key").read_text().strip())
     put(folder / "grafana-password", f"{secrets.token_hex(_BYTES)}\n")

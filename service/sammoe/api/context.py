@@ -113,6 +113,8 @@ class RequestContext:
             exchange.place.take()
             self._telemetry.in_flight.set(self._admission.requests)
             await self._app(scope, exchange.receive, exchange.send)
+            if exchange.answering and not exchange.answered:
+                exchange.status = CLIENT_CLOSED  # A stream that nobody reads to its end.
             return
         except ClientDisconnect:
             exchange.status = CLIENT_CLOSED
@@ -138,7 +140,7 @@ class _Exchange:
         self._send = send
         self.request_id = _request_id(scope)
         self.status = CLIENT_CLOSED
-        self.answering = False
+        self.answering = self.answered = False
         self._body_pending = _has_body(scope)
 
     async def receive(self) -> Message:
@@ -164,6 +166,8 @@ class _Exchange:
         try:
             async with asyncio.timeout(_UNREAD_SECONDS):
                 await self._send(message)
+            if message["type"] == "http.response.body":
+                self.answered = not message.get("more_body", False)
         except TimeoutError:
             # The server breaks the connection; a client that hangs shall not hold a place.
             raise ClientDisconnect from None

@@ -7,7 +7,7 @@ import pytest
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 
 from sammoe.api.context import CLIENT_CLOSED
 from sammoe.api.doorkeeper import Doorkeeper
@@ -197,3 +197,21 @@ async def test_a_chunked_body_counts_as_one_too() -> None:
 
     async with client(application(refusing)) as http:
         assert (await http.post("/", content=pieces())).headers["Connection"] == "close"
+
+
+async def test_a_stream_that_nobody_reads_to_its_end_counts_as_left() -> None:
+    class Left(Response):
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await send({"type": "http.response.start", "status": 201, "headers": []})
+            await send({"type": "http.response.body", "body": b"some", "more_body": True})
+
+    async def streaming(request: Request) -> Response:
+        return Left()
+
+    telemetry = Telemetry()
+    app = application(streaming, telemetry=telemetry)
+    with pytest.raises(AssertionError):  # httpx's transport: the answer has no end
+        async with client(app) as http:
+            await http.get("/")
+    assert counted(telemetry, "/{rest:path}", CLIENT_CLOSED) == 1
+    assert counted(telemetry, "/{rest:path}", 201) is None

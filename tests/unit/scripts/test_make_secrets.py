@@ -4,6 +4,7 @@ import stat
 from pathlib import Path
 
 from sammoe.access import KeyRing
+from sammoe.audit.seals import Sealer
 from sammoe.pacs import servers_from
 from sammoe.settings import Settings
 from scripts import make_secrets
@@ -13,8 +14,13 @@ def test_keys_are_long_fit_each_other_and_are_taken_by_the_service(tmp_path: Pat
     folder = tmp_path / "secrets"
     make_secrets.make(folder)
 
-    given = {"api_keys_file": folder / "api-keys", "redis_url_file": folder / "redis-url"}
+    given = {
+        "api_keys_file": folder / "api-keys",
+        "redis_url_file": folder / "redis-url",
+        "audit_key_file": folder / "audit-key",
+    }
     settings = Settings.load(given)
+    Sealer.from_file(settings.audit_key_file)
     assert [principal for principal, _ in KeyRing.from_settings(settings).entries] == [
         "admin",
         "metrics",
