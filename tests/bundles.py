@@ -72,6 +72,7 @@ def write_test_bundle(
     modalities: Mapping[str, tuple[Literal["CT", "MR"], ...]] | None = None,
     reference: bool = False,
     boxes: bool = True,
+    radii: Mapping[str, float] | None = None,
 ) -> Bundle:
     """Write a bundle into the empty folder ``root`` and load it.
 
@@ -94,11 +95,14 @@ def write_test_bundle(
         Whether reference features ship: those of prompts whose x is within the middle half.
     boxes
         As in the manifest.
+    radii
+        Of the balls of the experts named, voxels, in place of `EXPERT_BALL_VOXELS`.
     """
+    balls = dict.fromkeys(experts, EXPERT_BALL_VOXELS) | dict(radii or {})
     graphs = {
         "image_encoder": _encoder(),
         "decoder_general": _decoder(BALL_VOXELS, gate_features=True),
-        **{f"decoder_{name}": _decoder(EXPERT_BALL_VOXELS) for name in experts},
+        **{f"decoder_{name}": _decoder(balls[name]) for name in experts},
     }
     if experts:
         graphs["gate"] = _gate(len(experts), reads_features=gate == "heads")

@@ -134,8 +134,11 @@ class RouteOut(BaseModel):
     used: str = Field(description="`general` or an expert's name")
     fused: bool = Field(description="whether the general mask was mixed in")
     scores: dict[str, float] = Field(description="the gate's score for each expert")
-    top: str | None = Field(description="best expert among those for the scan's modality")
-    s_top: float | None
+    top: str | None = Field(
+        description="expert that may answer: best by score among those for the scan's modality,"
+        " or of two that are close the one whose mask fits the box better"
+    )
+    s_top: float | None = Field(description="best score among those")
     tau: float | None = Field(description="what s_top had to exceed")
     check: str | None = Field(
         description="whether the expert's mask fits the prompt: `accepted`, `rejected`, or `failed`"

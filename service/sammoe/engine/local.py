@@ -19,7 +19,7 @@ from sammoe.engine.memory import give_back_freed
 from sammoe.engine.protocol import Decoded
 from sammoe.engine.route import Route
 from sammoe.engine.runtime import Graph, OutputSpec
-from sammoe.engine.selector import decide, prompt_kind, select
+from sammoe.engine.selector import decide, prompt_kind, rival, select, wins
 from sammoe.engine.workers import Load, WorkerPool
 from sammoe.errors import EngineError
 from sammoe.volume.volume import Modality
@@ -211,7 +211,8 @@ class LocalEngine:
         route = replace(
             route, scores=dict(zip(self._experts, scores.tolist(), strict=True)), tau=tau
         )
-        best = select(scores, tau, self._allowed(modality))
+        allowed = self._allowed(modality)
+        best = select(scores, tau, allowed)
         if best is None:
             return {"general": general}, route
         top = self._experts[best.index]
@@ -224,6 +225,12 @@ class LocalEngine:
             _log.warning("the general mask answers: expert %s failed: %s", top, error)
             return {"general": general}, replace(route, check="failed")
         side, tokens = self._bundle.manifest.window.side, (inputs.coords, inputs.labels)
+        second = rival(scores, best, allowed, kind, routing)
+        if second is not None:
+            name = self._experts[second.index]
+            other = self._try_expert(name, feed)
+            if other is not None and wins(second, expert, other, *tokens, side):
+                top, expert, route = name, other, replace(route, top=name)
         decision = decide(general, expert, best.s_top, kind, *tokens, side, routing, tau)
         route = replace(route, check=decision.check, agreement=decision.agreement)
         candidates = {"general": general, "expert": expert}
@@ -239,6 +246,13 @@ class LocalEngine:
     def _run_expert(self, name: str, feed: Feed) -> Logits:
         logits: Logits = self._expert[name].run(feed)[0][0, 0]
         return logits
+
+    def _try_expert(self, name: str, feed: Feed) -> Logits | None:
+        try:
+            return self._run_expert(name, feed)
+        except EngineError as error:
+            _log.warning("the best expert by score answers: expert %s failed: %s", name, error)
+            return None
 
     def _distance(self, features: NDArray[np.float32] | None) -> float | None:
         if self._familiarity is None or features is None:

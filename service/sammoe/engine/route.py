@@ -20,16 +20,19 @@ class Route:
     scores
         The gate's score per expert, in the manifest's order, each in [0, 1]; empty where no gate
         was asked.
-    top, s_top
-        Name and score of the best expert that segments the volume's modality, or None.
+    top
+        The best expert that segments the volume's modality, or the second-best where that scores
+        about alike and its mask fits the box better; or None.
+    s_top
+        The best score of those, which says how sure the gate is that an expert is meant; or None.
     tau
         The threshold that ``s_top`` had to exceed, or None where no gate was asked.
     check
-        Verdict on the best expert's mask: ``"accepted"``; ``"rejected"``, because it fits the
+        Verdict on the top expert's mask: ``"accepted"``; ``"rejected"``, because it fits the
         prompt worse than the general mask, which is then the answer while the expert's stays a
         candidate; ``"failed"``, because its decoder gave none; None where none was made.
     agreement
-        Dice of the best expert's mask and the general one, or None where not both were made.
+        Dice of the top expert's mask and the general one, or None where not both were made.
     distance
         Of the gate features from the nearest of those that ship with the general decoder (see
         `sammoe.engine.familiarity`); None where it did not run, or none ship.

@@ -1,7 +1,8 @@
 """The selector: which expert, whether its mask fits the prompt, and what the answer is.
 
-The paper's section 2.3 (score, threshold, weighted sum), and a check that it has not: an expert's
-mask counts only if it fits the prompt about as well as the general one. Arrays and numbers alone:
+The paper's section 2.3 (score, threshold, weighted sum), and two looks at masks that it has not: of
+two experts that score alike, that one counts whose mask fits a box better, and it counts only if it
+fits about as well as the general one. Arrays and numbers alone:
 training, calibration, evaluation and serving all decide by this module.
 
 It needs numpy and nothing of ours, for a copy of it runs within Triton, in an interpreter where
@@ -35,6 +36,13 @@ Check = Literal["accepted", "rejected", "failed"]
 LOGIT_LIMIT = 32.0
 """Logits are clipped to +-32 (a probability of 1e-14) before they are fused or fed back."""
 
+RIVAL_GAP = 3.0
+"""The second-best expert is asked, too, where its score's logit is at most this much below the
+best's: odds of 20 to 1."""
+
+RIVAL_MARGIN = 0.025
+"""By how much better a rival's mask must fit the box, for each unit between the logits."""
+
 FLAT_VOXELS = 1.0
 """A box whose corners are nearer than this on an axis is a drawing in one plane."""
 
@@ -65,6 +73,22 @@ class Selection:
     index: int
     s_top: float
     passes: bool
+
+
+@dataclass(frozen=True)
+class Rival:
+    """The second-best expert, where its mask may decide.
+
+    Attributes
+    ----------
+    index
+        Of the expert.
+    margin
+        By how much its mask must fit the prompt better than that of the best expert by the gate.
+    """
+
+    index: int
+    margin: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +142,59 @@ def select(
     index = int(np.argmax(ranked))
     s_top = float(ranked[index])
     return Selection(index, s_top, s_top > tau)
+
+
+def rival(
+    scores: NDArray[np.float32] | Sequence[float],
+    best: Selection,
+    allowed: Sequence[bool] | NDArray[np.bool_],
+    kind: PromptKind,
+    routing: Thresholds,
+) -> Rival | None:
+    """The second-best expert, if it comes close and the prompt is a box.
+
+    Experts of neighbouring structures (two parts of one organ) are both sure. A box says where the
+    structure ends, and so which of their masks is meant. Clicks do not: they lie within what either
+    would paint, and with clicks that correct, two tries at the check let through more that harms
+    general classes than they find.
+
+    Parameters
+    ----------
+    scores, allowed
+        As for `select`.
+    best
+        What that found.
+    kind
+        `prompt_kind` of the labels.
+    routing
+        Where it has no slack for boxes, masks are not checked, and there is no rival.
+    """
+    if kind != "box" or routing.slack[kind] is None:
+        return None
+    ranked = np.where(allowed, np.asarray(scores, dtype=np.float64), -np.inf)
+    ranked[best.index] = -np.inf
+    index = int(np.argmax(ranked))
+    if not np.isfinite(ranked[index]):
+        return None
+    gap = _logit(best.s_top) - _logit(float(ranked[index]))
+    return Rival(index, gap * RIVAL_MARGIN) if gap <= RIVAL_GAP else None
+
+
+def wins(
+    second: Rival,
+    best: NDArray[np.float32],
+    other: NDArray[np.float32],
+    coords: NDArray[Any],
+    labels: NDArray[Any],
+    side: int,
+) -> bool:
+    """Whether the rival's mask ``other`` fits the box by its margin better than ``best``.
+
+    Masks are logits float32 [L, L, L]; ``coords``, ``labels`` and ``side`` are those of `misfit`.
+    An empty mask never wins over another.
+    """
+    of_best, of_other = (misfit(logits, coords, labels, side) for logits in (best, other))
+    return bool(np.isfinite(of_other)) and of_best - of_other > second.margin
 
 
 def fuse(
@@ -276,6 +353,11 @@ def decide(
     if check == "rejected":
         return Decision(general, check=check, agreement=agreed)
     return Decision(fuse(general, expert, s_top, routing.fusion), True, check, agreed)
+
+
+def _logit(score: float) -> float:
+    share = min(max(score, 1e-6), 1 - 1e-6)
+    return float(np.log(share / (1 - share)))
 
 
 def library(array: Any) -> Any:

@@ -26,7 +26,7 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
 # Relative, because here and in a bundle it lies beside this file, under different package names.
-from .selector import Check, decide, library, prompt_kind, select
+from .selector import Check, decide, library, prompt_kind, rival, select, wins
 
 AUTO, GENERAL = "auto", "general"
 UNKNOWN_MODALITY = "unknown"
@@ -114,31 +114,39 @@ class TritonPythonModel:
         else:
             scores = await self._scores(feed)
         route |= {"scores": dict(zip(self._experts, scores.tolist(), strict=True)), "tau": tau}
-        best = select(scores, tau, self._allowed(asked["modality"]))
-        top = None if best is None else list(self._experts)[best.index]
-        wanted = best is not None and best.passes
-        expert: Logits | Failed | None = None
+        allowed, names = self._allowed(asked["modality"]), list(self._experts)
+        best = select(scores, tau, allowed)
+        wanted, second = [], None
+        if best is not None and best.passes:
+            second = rival(scores, best, allowed, kind, self._routing)
+            wanted = [names[found.index] for found in (best, second) if found is not None]
         if self._heads:
-            expert = await self._tried(top, feed, asked) if wanted else None
+            experts = await self._tried(wanted, feed, asked)
         else:
-            # Both at once: this gate does not wait for the general decoder.
-            (general, features), expert = await asyncio.gather(
-                self._general(feed), self._tried(top if wanted else None, feed, asked)
+            # All at once: this gate does not wait for the general decoder.
+            (general, features), experts = await asyncio.gather(
+                self._general(feed), self._tried(wanted, feed, asked)
             )
         masks: dict[str, Logits] = {"general": general}
         if best is None:
             return masks, route, features
+        top = names[best.index]
         route |= {"top": top, "s_top": best.s_top}
-        if expert is None:
+        if not experts:
             return masks, route, features
+        expert = experts[0]
         if isinstance(expert, Failed):
             failed: Check = "failed"
             return masks, route | {"check": failed, "failure": str(expert)}, features
-        tokens = (host(self._values(inputs["coords"])), labels)
-        if type(general) is not type(expert):  # one has come to the host though it was asked not to
-            general, expert = host(general), host(expert)
-            masks["general"] = general
-        side, routing = self._side, self._routing
+        tokens, side = (host(self._values(inputs["coords"])), labels), self._side
+        if second is not None and not isinstance(other := experts[1], Failed):
+            expert, other = together(expert, other)
+            if wins(second, expert, other, *tokens, side):
+                top, expert = names[second.index], other
+                route["top"] = top
+        general, expert = together(general, expert)
+        masks["general"] = general
+        routing = self._routing
         decision = decide(general, expert, best.s_top, kind, *tokens, side, routing, tau)
         route |= {"check": decision.check, "agreement": decision.agreement}
         masks["expert"] = expert
@@ -163,15 +171,17 @@ class TritonPythonModel:
         return self._values(logits)[0, 0]
 
     async def _tried(
-        self, name: str | None, feed: Sequence[Any], asked: Mapping[str, Any]
-    ) -> Logits | Failed | None:
-        """An expert's mask, or why there is none: then the general mask is the answer."""
-        if name is None:
-            return None
-        try:
-            return await self._expert(name, feed, asked)
-        except Failed as error:
-            return error
+        self, names: Sequence[str], feed: Sequence[Any], asked: Mapping[str, Any]
+    ) -> list[Logits | Failed]:
+        """Experts' masks, or why there is none: then another mask is the answer."""
+
+        async def one(name: str) -> Logits | Failed:
+            try:
+                return await self._expert(name, feed, asked)
+            except Failed as error:
+                return error
+
+        return list(await asyncio.gather(*map(one, names)))
 
     async def _ask(self, plain: str, inputs: Sequence[Any], outputs: Sequence[str]) -> list[Any]:
         """Outputs of another model, in the memory that is worked in, finite."""
@@ -223,6 +233,13 @@ def host(values: Any) -> NDArray[Any]:
     if isinstance(values, np.ndarray):
         return values
     return np.array(values.tolist(), np.float32)
+
+
+def together(one: Logits, other: Logits) -> tuple[Logits, Logits]:
+    """Two masks in one memory: one may have come to the host though it was asked not to."""
+    if type(one) is type(other):
+        return one, other
+    return host(one), host(other)
 
 
 def stacked(name: str, arrays: Sequence[Any]) -> Any:

@@ -26,7 +26,8 @@ def digest(path: Path) -> str:
         coords[0, 2:] = np.sort(coords[0, 2:], axis=0)
         scores = random.uniform(0, 1, 3).astype(np.float32)
         kind = selector.prompt_kind(labels)
-        best = selector.select(scores, 0.1, [True, case % 2 == 0, True])
+        allowed = [True, case % 2 == 0, True]
+        best = selector.select(scores, 0.1, allowed)
         routing = SimpleNamespace(
             tau={kind: 0.2}, slack={kind: 9.0}, fusion=("probability", "logit")[case // 3 % 2]
         )
@@ -34,7 +35,19 @@ def digest(path: Path) -> str:
             general, expert, best.s_top, kind, coords, labels, SIDE, routing, None
         )
         misfits = [selector.misfit(mask, coords, labels, SIDE) for mask in (general, expert)]
-        said = [best.index, best.s_top, made.fused, made.check, made.agreement, misfits]
+        close = selector.rival(scores, best, allowed, kind, routing)
+        second = close and [close.index, close.margin]
+        won = close and selector.wins(close, general, expert, coords, labels, SIDE)
+        said = [
+            second,
+            won,
+            best.index,
+            best.s_top,
+            made.fused,
+            made.check,
+            made.agreement,
+            misfits,
+        ]
         sha.update(json.dumps(said).encode())
         sha.update(made.logits.astype(np.float32, casting="no").tobytes())
     return sha.hexdigest()

@@ -200,6 +200,45 @@ async def test_check_has_the_last_word(tmp_path: Path, slack: float, check: str)
         )
 
 
+@pytest.mark.parametrize(("radius", "top"), [(5.0, "lesion"), (12.0, "cord"), (9.0, "cord")])
+async def test_of_two_experts_that_score_alike_the_mask_decides(
+    tmp_path: Path, radius: float, top: str
+) -> None:
+    # Between the two parts of the window: both score .5. A ball of 9 voxels leaves the box by 2.
+    bundle = write_test_bundle(
+        tmp_path, experts=("cord", "lesion"), tau=0.3, slack=1.0, radii={"lesion": radius}
+    )
+    engine = LocalEngine(bundle, OPTIONS)
+    rule = bundle.manifest.window_rule()
+    inputs = decoder_inputs([[16, 16, 16]], [1], ([9.0] * 3, [23.0] * 3), None, rule)
+    embedding = await engine.encode(image())
+    decoded = await engine.decode(embedding, inputs, Choice())
+    named = await engine.decode(embedding, inputs, Choice(top))
+    assert (decoded.route.used, decoded.route.top, decoded.route.s_top) == (top, top, 0.5)
+    np.testing.assert_array_equal(decoded.candidates["expert"], named.candidates["expert"])
+    await engine.close()
+
+
+async def test_rival_that_fails_leaves_the_best(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bundle = write_test_bundle(
+        tmp_path,
+        experts=("cord", "lesion"),
+        tau=0.3,
+        slack=1.0,
+        radii={"lesion": 5.0},
+        broken="decoder_lesion",
+    )
+    engine = LocalEngine(bundle, OPTIONS)
+    rule = bundle.manifest.window_rule()
+    inputs = decoder_inputs([[16, 16, 16]], [1], ([9.0] * 3, [23.0] * 3), None, rule)
+    decoded = await engine.decode(await engine.encode(image()), inputs, Choice())
+    assert (decoded.route.top, decoded.route.check) == ("cord", "accepted")
+    assert "expert lesion failed" in caplog.text
+    await engine.close()
+
+
 @pytest.mark.parametrize("gate", ["joint", "paper"])
 @pytest.mark.parametrize("reference", [False, True])
 async def test_gate_may_read_what_the_decoders_read(

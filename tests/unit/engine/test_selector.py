@@ -1,6 +1,6 @@
 """The paper's selector as arithmetic."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
+from sammoe.bundle import Routing
 from sammoe.engine import LOGIT_LIMIT, clip_logits, fuse, select
+from sammoe.engine.selector import RIVAL_MARGIN, Rival, misfit, rival, wins
 
 Logits = NDArray[np.float32]
 FUSIONS: tuple[Literal["probability", "logit"], ...] = ("probability", "logit")
@@ -81,3 +83,70 @@ def test_certain_masks_lose_no_precision() -> None:
 def test_clipping_keeps_what_is_within() -> None:
     values = np.array([-1e9, -3.0, 0.0, 1e9], np.float32)
     np.testing.assert_array_equal(clip_logits(values), [-LOGIT_LIMIT, -3.0, 0.0, LOGIT_LIMIT])
+
+
+ROUTING = Routing(
+    tau={"box": 0.2, "click": 0.2, "clicks": 0.2},
+    slack={"box": 0.01, "click": 6.0, "clicks": 0.7},
+)
+EVERY = [True, True, True]
+
+
+def second_of(scores: list[float], **changes: Any) -> Rival | None:
+    allowed = changes.pop("allowed", EVERY)
+    best = select(scores, 0.2, allowed)
+    assert best is not None
+    words: dict[str, Any] = {"kind": "box", "routing": ROUTING} | changes
+    return rival(scores, best, allowed, **words)
+
+
+def test_close_second_is_a_rival_and_needs_more_the_further_it_is_behind() -> None:
+    level, behind = second_of([0.1, 0.8, 0.8]), second_of([0.1, 0.8, 0.6])
+    assert level == Rival(2, 0.0)
+    assert behind is not None
+    gap = np.log(0.8 / 0.2) - np.log(0.6 / 0.4)
+    assert behind.margin == pytest.approx(gap * RIVAL_MARGIN)
+    assert second_of([0.1, 0.9, 0.3]) is None
+
+
+def test_rival_is_of_those_allowed_and_never_the_best_itself() -> None:
+    assert second_of([0.8, 0.8, 0.7], allowed=[True, False, True]) is not None
+    assert second_of([0.8, 0.8, 0.7], allowed=[False, True, False]) is None
+    assert second_of([1.0, 1.0, 0.0]) == Rival(1, 0.0)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"kind": "click"},
+        {"kind": "clicks"},
+        {"routing": ROUTING.model_copy(update={"slack": {"box": None}})},
+    ],
+    ids=str,
+)
+def test_rivals_are_for_boxes_whose_masks_are_checked(changes: dict[str, Any]) -> None:
+    assert second_of([0.1, 0.8, 0.7]) is not None
+    assert second_of([0.1, 0.8, 0.7], **changes) is None
+
+
+def test_rival_wins_by_its_margin() -> None:
+    coords, labels = np.array([[[8, 8, 8], [23, 23, 23]]], np.float32), np.array([[2, 3]])
+    cells = np.arange(16)
+    fits, larger = (
+        np.where((cells >= low) & (cells < 16 - low), 4.0, -4.0).astype(np.float32)
+        for low in (4, 2)
+    )
+    fits, larger = (np.minimum.reduce(np.meshgrid(*[one] * 3)) for one in (fits, larger))
+    gap = misfit(larger, coords, labels, 32) - misfit(fits, coords, labels, 32)
+    assert gap > 0.1
+    assert wins(Rival(1, gap - 0.01), larger, fits, coords, labels, 32)
+    assert not wins(Rival(1, gap + 0.01), larger, fits, coords, labels, 32)
+    assert not wins(Rival(1, 0.0), fits, larger, coords, labels, 32)
+    assert not wins(Rival(1, 0.0), fits, fits, coords, labels, 32)
+
+
+def test_empty_mask_of_a_rival_never_wins_a_box() -> None:
+    coords, labels = np.array([[[4, 4, 4], [20, 20, 20]]], np.float32), np.array([[2, 3]])
+    empty, full = (np.full((16, 16, 16), value, np.float32) for value in (-4, 4))
+    assert not wins(Rival(1, 0.0), empty, empty, coords, labels, 32)
+    assert wins(Rival(1, 0.0), empty, full, coords, labels, 32)
