@@ -32,7 +32,9 @@ _PLANES: Final = (("axial", 2), ("coronal", 1), ("sagittal", 0))
 def commands() -> str:
     """The guide's commands from a scan to a mask, as they stand."""
     section = GUIDE.read_text().split("\n## curl\n")[1].split("\n## ")[0]
-    return re.findall(r"^```sh\n(.*?)^```", section, re.DOTALL | re.MULTILINE)[0]
+    block = re.search(r"^```sh\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
+    assert block is not None
+    return block[1]
 
 
 def type_commands(folder: Path, url: str) -> None:
