@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from examples.curl_picture import type_commands
 from sammoe import errors
 from tests import scans
 from tests.integration.serving import Server
@@ -46,6 +47,12 @@ def run(program: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     with contextlib.redirect_stdout(said):
         exec(compile(program, "api.md", "exec"), {})
     return said.getvalue()
+
+
+def test_the_page_of_viewers_goes_from_a_scan_to_a_mask(folder: Path, server: Server) -> None:
+    (folder / "mask.nii.gz").unlink()
+    type_commands(folder, server.url)
+    assert (folder / "mask.nii.gz").read_bytes().startswith(b"\x1f\x8b")
 
 
 def test_the_commands_leave_masks_in_every_form(folder: Path) -> None:

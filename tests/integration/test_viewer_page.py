@@ -120,7 +120,7 @@ def test_clicks_are_seen_refined_named_kept_and_found_again(
         # Tab shows what else there is; what is kept stays the answer.
         page.keyboard.press("Tab")
         expect(page.locator(".candidates [aria-pressed=true]")).not_to_have_text("Answer")
-        expect(page.get_by_text("For comparison only.")).to_be_visible()
+        expect(page.get_by_text("Shown and saved in place of the answer.")).to_be_visible()
         other = page.locator(".candidates [aria-pressed=true]").inner_text().lower()
         differing = mask(http, second["id"], other) != mask(http, second["id"])
         if differing[:, :, MIDDLE].sum() > 200:

@@ -53,7 +53,7 @@ export class App {
     this.#client = new Client(base);
     this.#notices = new Notices(this.#client);
     this.#notices.askKey = askOnce();
-    this.#open = new OpenDialog(this.#client, this.#notices, ({ id }) => this.#scans.open(id));
+    this.#open = new OpenDialog(this.#client, this.#notices, ({ id }) => this.#show(id));
     this.#scans = new Scans(this.#client, this.#notices, {
       load: async (nifti, volume) => this.#display?.load(nifti, volume),
       loading: (share) => this.#work.loading("Loading the scan", share),
@@ -151,15 +151,25 @@ export class App {
       "Arrow keys move the cross hairs, Enter clicks there. Tab shows the next candidate, Shift and Tab or Escape leave.",
     );
     const host = document.getElementById("app") as HTMLElement;
-    host.append(this.#top.element, this.#tools.element, this.#holder, side, this.#notices.element, hint);
+    host.append(this.#top.element, this.#tools.element, this.#holder, side, hint);
+    this.#notices.settle(side);
   }
 
   async #offer(): Promise<void> {
     await this.#open.show(this.#capabilities?.dicomweb ?? []);
   }
 
+  #show(id: string): void {
+    const volume = this.#session?.volume;
+    // The same bytes are the same scan: under another name, perhaps.
+    if (volume?.id === id && readAddress(location.hash).volume === id) {
+      this.#top.name(volume, this.#open.nameOf(id));
+    } else this.#scans.open(id);
+  }
+
   #opened(session: Session): void {
     const { volume } = session;
+    this.#notices.forget();
     this.#measured = null;
     this.#top.describe(volume, this.#open.nameOf(volume.id));
     this.#doubts.replaceChildren(...volume.warnings.map(({ detail }) => h("li", {}, detail)));
@@ -180,7 +190,10 @@ export class App {
       say: (text) => {
         if (isShown()) this.#notices.say(text);
       },
-      tell: (text, action) => this.#notices.tell(text, action),
+      tell: (text) => this.#notices.tell(text),
+      offer: (text, action) => {
+        if (isShown()) this.#notices.tell(text, action, "offer");
+      },
       failed: (error, retry) => this.#notices.fail(error, retry),
     };
   }
@@ -190,7 +203,7 @@ export class App {
     const session = this.#session;
     if (session === null) return;
     this.#display?.update(session);
-    this.#structures.update(session.structures, session.active, session.history);
+    this.#structures.update(session);
     this.#answer.update(session, this.#measured);
     this.#files.update(session, this.#open.serverOf(session.volume.id));
     this.#tools.update(session);

@@ -43,7 +43,9 @@ export class Scans {
   /** Show a scan, and have the address name it. */
   open(id: string): void {
     const address = this.#left.get(id) ?? { volume: id, ...ANYTHING };
-    history.pushState(null, "", writeAddress(address));
+    // Where there was no scan yet, going back leaves the page.
+    const isFirst = readAddress(location.hash).volume === null;
+    history[isFirst ? "replaceState" : "pushState"](null, "", writeAddress(address));
     void this.show(address);
   }
 

@@ -51,6 +51,7 @@ function begin() {
       changed: () => undefined,
       say: () => undefined,
       tell: () => undefined,
+      offer: () => undefined,
       failed: () => undefined,
     }),
     offer: () => undefined,

@@ -7,7 +7,7 @@ import type { Ask, Entry, Merge, Result, Segmentation, Volume } from "../src/api
 
 const MASK = new Uint8Array(readFileSync(new URL("data/full.sammoe", import.meta.url)));
 
-export const VOLUME = { id: "v", shape: [5, 7, 6] } as unknown as Volume;
+export const VOLUME = { id: "v", shape: [5, 7, 6], spacing: [1, 1, 2] } as unknown as Volume;
 
 export class Answering {
   /** What clicks asked, in their order. */

@@ -14,9 +14,12 @@ class Seen implements Watcher {
   mask(): void {}
   changed(): void {}
   say(): void {}
-  tell(text: string, action?: [string, () => void]): void {
+  tell(text: string): void {
     this.told.push(text);
-    if (action !== undefined) this.offers.push(action[1]);
+  }
+  offer(text: string, [, act]: [string, () => void]): void {
+    this.told.push(text);
+    this.offers.push(act);
   }
   failed(error: unknown, retry: (() => void) | null): void {
     this.errors.push(error);
@@ -227,6 +230,21 @@ test("an answer that was undone before it was kept does not come back", async ()
   const later = (await begin(service, before)).session;
   assert.deepEqual(heads(later), ["s1"]);
   assert.deepEqual(later.active.future, ["s2"]);
+});
+
+test("sizes are of the mask that shows, and times of the answer that they were taken of", async () => {
+  const { service, session } = await begin();
+  session.prompt(at(1), null);
+  await settled(session);
+  Object.assign(session.history.get("s1") as object, { volume_ml: 5, route: { used: "liver", fused: true, top: "liver" } });
+  assert.equal(session.timing?.id, "s1");
+  assert.equal(session.millilitresOf(session.active), 5);
+  await session.showCandidate("general");
+  // The mask of the tests' service: all voxels, of 2 mm³ each.
+  assert.equal(session.millilitresOf(session.active), (5 * 7 * 6 * 2) / 1000);
+  assert.equal(session.millilitresOf({ ...session.active, head: null }), null);
+  await settled(session);
+  assert.equal([...service.results.values()][0].entries[0].candidate, "general");
 });
 
 test("a structure that is removed takes its clicks along", async () => {

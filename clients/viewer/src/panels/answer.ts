@@ -44,9 +44,11 @@ export class AnswerPanel {
 
   update(session: Session, measured: Measured | null): void {
     setValue(this.#expert, session.expert);
-    const { segmentation, timing } = session;
+    const { segmentation } = session;
+    const timing = session.timing?.id === segmentation?.id ? session.timing : null;
     const { candidate } = session.active;
-    const state = JSON.stringify([segmentation?.id, candidate, timing, measured?.id]);
+    const ml = session.millilitresOf(session.active) ?? 0;
+    const state = JSON.stringify([segmentation?.id, candidate, timing, measured?.id, ml]);
     if (state === this.#shown) return;
     this.#shown = state;
     if (segmentation === null) {
@@ -56,7 +58,7 @@ export class AnswerPanel {
     }
     const parts = [
       h("p", { class: "who" }, this.#who(segmentation)),
-      ...sizes(segmentation, measured?.id === segmentation.id ? measured : null),
+      ...sizes(ml, candidate === "fused", measured?.id === segmentation.id ? measured : null),
       ...this.#candidates(segmentation, candidate),
       ...this.#scores(segmentation, session.volume.modality),
       ...doubts(segmentation),
@@ -90,10 +92,10 @@ export class AnswerPanel {
         NAMES[name],
       ),
     );
-    const keep = h("button", { class: "primary", onclick: () => this.#acts.keep() }, "Keep this one");
+    const keep = h("button", { class: "primary", onclick: () => this.#acts.keep() }, "Make it the answer");
     return [
       h("div", { class: "candidates row", role: "group", "aria-label": "Candidates (Tab)" }, ...buttons),
-      ...(shown === "fused" ? [] : [h("p", { class: "hint" }, "For comparison only. ", keep)]),
+      ...(shown === "fused" ? [] : [h("p", { class: "hint" }, "Shown and saved in place of the answer. ", keep)]),
     ];
   }
 
@@ -128,7 +130,8 @@ export class AnswerPanel {
   }
 }
 
-function sizes(segmentation: Segmentation, measured: Measured | null): HTMLElement[] {
+/** Of what shows: diameters are known of the answer alone. */
+function sizes(ml: number, isAnswer: boolean, measured: Measured | null): HTMLElement[] {
   const diameters = measured?.diameters;
   const longest = diameters
     ? `${diameters.longest_mm.toFixed(1)} × ${diameters.perpendicular_mm.toFixed(1)} mm`
@@ -137,8 +140,8 @@ function sizes(segmentation: Segmentation, measured: Measured | null): HTMLEleme
     h(
       "dl",
       { class: "sizes" },
-      h("div", {}, h("dt", {}, "Volume"), h("dd", {}, millilitres(segmentation.volume_ml))),
-      h("div", {}, h("dt", {}, "Axial diameters"), h("dd", {}, longest)),
+      h("div", {}, h("dt", {}, "Volume"), h("dd", {}, millilitres(ml))),
+      isAnswer && h("div", {}, h("dt", {}, "Axial diameters"), h("dd", {}, longest)),
     ),
   ];
 }

@@ -20,6 +20,7 @@ export class Notices {
   /** What is done once the service is back, in this order, and each once. */
   readonly #pending = new Set<() => void>();
   #looking = 0;
+  #home: Element | null = null;
 
   constructor(client: Client) {
     this.#client = client;
@@ -44,6 +45,17 @@ export class Notices {
     setText(this.#waits, text);
   }
 
+  /** Be here, unless a dialog is open. */
+  settle(home: Element): void {
+    this.#home = home;
+    this.#bringUp();
+  }
+
+  /** Take down what is of a scan, or a try, before. */
+  forget(): void {
+    for (const message of this.#list.querySelectorAll(".error, .offer")) message.remove();
+  }
+
   /** For screen readers alone. */
   say(text: string): void {
     this.#spoken.textContent = text;
@@ -51,11 +63,11 @@ export class Notices {
 
   /** While a dialog is open nothing beside it can be read or used. */
   #bringUp(): void {
-    const host = [...document.querySelectorAll("dialog:modal")].at(-1) ?? document.getElementById("app");
+    const host = [...document.querySelectorAll("dialog:modal")].at(-1) ?? this.#home;
     if (this.element.parentElement !== host) host?.append(this.element);
   }
 
-  /** A message that goes by itself; with something that can be done about it. */
+  /** A message, with something that can be done about it; one of kind "info" goes by itself. */
   tell(text: string, action?: [string, () => void] | null, kind = "info"): void {
     const message = h("div", { class: `message ${kind}`, role: kind === "error" ? "alert" : "status" });
     const close = (): void => message.remove();
@@ -79,7 +91,7 @@ export class Notices {
     this.#bringUp();
     this.#list.append(message);
     while (this.#list.children.length > 3) this.#list.firstElementChild?.remove();
-    if (kind !== "error") setTimeout(close, STAY_MS);
+    if (kind === "info") setTimeout(close, STAY_MS);
   }
 
   /** What failed, in words, and what can be done. `retry`: do it again; the same function is called once. */

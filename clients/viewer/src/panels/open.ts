@@ -145,6 +145,7 @@ export class OpenDialog {
     this.#stop?.abort();
     const stop = new AbortController();
     this.#stop = stop;
+    this.#notices.forget();
     this.#progress.begin(what);
     try {
       const volume = await get(stop.signal);

@@ -1,6 +1,6 @@
 /** The list of structures: which one is clicked on, its name, colour, size; and making another. */
 
-import type { History } from "../state/history.ts";
+import type { Session } from "../state/session.ts";
 import type { Structure } from "../state/structures.ts";
 import { h, icon, setText, setValue } from "../dom.ts";
 import { ICONS } from "../icons.ts";
@@ -37,7 +37,8 @@ export class StructuresPanel {
     );
   }
 
-  update(structures: readonly Structure[], active: Structure, history: History): void {
+  update(session: Session): void {
+    const { structures, active } = session;
     for (const [structure, row] of this.#rows) {
       if (structures.includes(structure)) continue;
       row.element.remove();
@@ -50,9 +51,8 @@ export class StructuresPanel {
         this.#rows.set(structure, row);
         this.#list.append(row.element);
       }
-      const found = structure.head === null ? undefined : history.get(structure.head);
-      const size = found === undefined ? "" : millilitres(found.volume_ml);
-      row.update(structure, structure === active, size);
+      const ml = session.millilitresOf(structure);
+      row.update(structure, structure === active, ml === null ? "" : millilitres(ml));
     }
   }
 

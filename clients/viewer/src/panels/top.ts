@@ -40,11 +40,14 @@ export class TopBar {
 
   /** Name a scan, and give it the grey values of its kind. */
   describe(volume: Volume, name: string | null): void {
-    const kind = volume.modality === "unknown" ? "Scan" : volume.modality;
-    this.#title.textContent = `${name ?? kind}: ${describe(volume)}`;
-    document.title = `${kind}, ${volume.shape.join(" × ")}: SAM-Med3D-MoE`;
+    this.name(volume, name);
+    document.title = `${kindOf(volume)}, ${volume.shape.join(" × ")}: SAM-Med3D-MoE`;
     this.#windows.hidden = volume.modality !== "CT";
     if (volume.modality === "CT") this.#choose("Soft tissue");
+  }
+
+  name(volume: Volume, name: string | null): void {
+    this.#title.textContent = `${name ?? kindOf(volume)}: ${describe(volume)}`;
   }
 
   /** Go back to the grey values that suit the scan. */
@@ -57,4 +60,8 @@ export class TopBar {
     const range = WINDOWS[name];
     this.#acts.window(range ? [...range] : null);
   }
+}
+
+function kindOf({ modality }: Volume): string {
+  return modality === "unknown" ? "Scan" : modality;
 }

@@ -29,6 +29,8 @@ export interface Work {
 
 /** How long the last answer took, ms. */
 export interface Timing {
+  /** The answer's. */
+  id: string;
   /** From the click to the mask on the screen. */
   whole: number;
   /** In the service. */
@@ -43,8 +45,10 @@ export interface Watcher {
   changed(): void;
   /** For screen readers. */
   say(text: string): void;
-  /** For everybody; with what can be done about it. */
-  tell(text: string, action?: [string, () => void]): void;
+  /** For everybody. */
+  tell(text: string): void;
+  /** The same, with what can be done about it. */
+  offer(text: string, action: [string, () => void]): void;
   failed(error: unknown, retry: (() => void) | null): void;
 }
 
@@ -142,6 +146,16 @@ export class Session {
 
   get segmentation(): Segmentation | null {
     return this.active.head === null ? null : (this.history.get(this.active.head) ?? null);
+  }
+
+  /** How large what shows of a structure is; null: nothing does yet. */
+  millilitresOf({ head, candidate }: Structure): number | null {
+    const segmentation = head === null ? undefined : this.history.get(head);
+    if (segmentation === undefined) return null;
+    const other = candidate === "fused" ? undefined : this.#masks.get(`${head} ${candidate}`);
+    if (other === undefined) return segmentation.volume_ml;
+    const [width, height, depth] = this.volume.spacing;
+    return (other.count * width * height * depth) / 1000;
   }
 
   /** A point or a box, in voxels. They are answered in their order. */
@@ -298,7 +312,7 @@ export class Session {
       await this.#bring(structuresAt(heads, null, this.history));
       this.#keeper.keep();
     };
-    this.#watcher.tell(`Earlier answers show ${many} here, and no result holds them.`, [
+    this.#watcher.offer(`Earlier answers show ${many} here, and no result holds them.`, [
       "Show them",
       () => void show(),
     ]);
@@ -310,6 +324,7 @@ export class Session {
     this.#watcher.changed();
     const shown = await Promise.allSettled(found.map((structure) => this.#showHead(structure)));
     for (const one of shown) if (one.status === "rejected") this.#watcher.failed(one.reason, null);
+    this.#watcher.changed();
   }
 
   /** Put what was found before what was clicked on meanwhile. */
@@ -376,7 +391,7 @@ export class Session {
     structure.visible = true;
     this.#show(structure, mask);
     const whole = performance.measure("click to overlay", { start: began }).duration;
-    this.timing = { whole, server: serverTime(segmentation), bytes };
+    this.timing = { id: segmentation.id, whole, server: serverTime(segmentation), bytes };
     this.#watcher.say(summary(structure, segmentation));
     this.#keeper.keep();
   }
