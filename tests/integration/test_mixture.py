@@ -18,7 +18,7 @@ from tests.integration.serving import sammoe, serving
 Mask = NDArray[np.bool_]
 SIDE, MM, TASK = 48, 1.5, "upper_half"
 AFFINE = np.diag([MM, MM, MM, 1.0])
-STEPS = 30
+STEPS = 45
 
 
 def ball(seed: int) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
@@ -47,7 +47,7 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
     few = ("--lr", "1e-3", "--points", "1", "--batch", "4")
     commands: list[list[str | Path]] = [
         ["train", "expert", "--task", TASK, *of, *small, *few],
-        ["train", "gate", *of, "--checkpoint", expert, "--prompts", "50", "--steps", "1000"],
+        ["train", "gate", *of, "--checkpoint", expert, "--prompts", "80", "--steps", "1000"],
         ["bundle", "add-expert", "--checkpoint", expert, "--head", head, "--out", out],
     ]
     for words in commands:
