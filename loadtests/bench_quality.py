@@ -149,7 +149,7 @@ async def measure(engine: LocalEngine, found: list[Scan], repeats: int) -> None:
     with tempfile.TemporaryDirectory() as state:
         async with open_workspace(engine, Path(state), 512 << 20) as workspace:
             for scan in found:
-                volume, _ = await workspace.add_volume(
+                volume, _ = await workspace.volumes.add(
                     PRINCIPAL,
                     scan.image,
                     modality=scan.modality,  # type: ignore[arg-type]

@@ -76,7 +76,7 @@ class Bench:
     async def add(self, volume: Volume) -> VolumeRecord:
         path = self.folder / f"{volume.content_digest()}.nii.gz"
         path.write_bytes(write_nifti(volume.voxels, volume.geometry))
-        record, _ = await self.workspace.add_volume(PRINCIPAL, path, modality="CT")
+        record, _ = await self.workspace.volumes.add(PRINCIPAL, path, modality="CT")
         return record
 
     async def segment(self, volume: VolumeRecord, prompt: Prompt, extent: Extent) -> Segmented:
@@ -86,7 +86,7 @@ class Bench:
         """The CT and its labels."""
         folder = self.data / "totalseg_ct"
         scan = folder / "example_ct.nii.gz"
-        record, _ = await self.workspace.add_volume(PRINCIPAL, scan, modality="CT")
+        record, _ = await self.workspace.volumes.add(PRINCIPAL, scan, modality="CT")
         labels = read_volume(folder / "example_seg_fast_force_split.nii.gz").voxels
         return record, read_volume(scan, modality="CT"), labels
 
@@ -185,7 +185,7 @@ async def run_zoom(b: Bench, limits: Sequence[int]) -> None:
     ):
         modality: Literal["CT", "MR"] = "CT" if name == "CT" else "MR"
         path = b.data / scan
-        record, _ = await b.workspace.add_volume(PRINCIPAL, path, modality=modality)
+        record, _ = await b.workspace.volumes.add(PRINCIPAL, path, modality=modality)
         found = read_volume(b.data / labels).voxels
         ml = math.prod(record.geometry.spacing) / 1000
         masks = [found == label for label in np.unique(found) if label]

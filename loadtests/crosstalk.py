@@ -137,7 +137,7 @@ class Truth:
     async def _volume(self, scan: int) -> str:
         if scan not in self._volumes:
             array = voxels(scan).T
-            record = await self._workspace.keep_volume(
+            record = await self._workspace.volumes.keep(
                 "alone", lambda: (volume_from_array(array, [_SPACING] * 3, "kji"), f"{scan:064x}")
             )
             self._volumes[scan] = record.id

@@ -114,8 +114,8 @@ async def test_each_volume_keeps_its_own_patient_s_headers(workspace: Workspace)
     async with Service.over(workspace) as service:
         for patient in ("Doe^Jane", "Doe^John"):
             volume = (await send(service.http, series(CT, patient=patient))).json()["id"]
-            record = await workspace.get_volume("local", volume)
-            source = await workspace.source(record)
+            record = await workspace.volumes.get("local", volume)
+            source = await workspace.volumes.source(record)
             assert {str(one.PatientName) for one in source.datasets()} == {patient}
             assert len(source.slices) == SHAPE[2]
 

@@ -120,7 +120,7 @@ async def test_a_viewer_that_leaves_has_drawn_nothing(
 async def test_a_scan_whose_viewer_leaves_belongs_to_its_lease(
     service: Service, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    began, go, keep = asyncio.Event(), asyncio.Event(), workspace.keep_volume
+    began, go, keep = asyncio.Event(), asyncio.Event(), workspace.volumes.keep
 
     async def slow(*given: object) -> object:
         record = await keep(*given)  # type: ignore[arg-type]
@@ -128,7 +128,7 @@ async def test_a_scan_whose_viewer_leaves_belongs_to_its_lease(
         await go.wait()
         return record
 
-    monkeypatch.setattr(workspace, "keep_volume", slow)
+    monkeypatch.setattr(workspace.volumes, "keep", slow)
     lease = (await service.http.post("/nninteractive/claim")).json()["lease_token"]
     meta = json.dumps({"image_properties": {"spacing": [1.0, 1.0, 1.0]}})
     headers = {"X-Lease-Token": lease, "X-Meta": meta} | OCTETS
@@ -140,5 +140,5 @@ async def test_a_scan_whose_viewer_leaves_belongs_to_its_lease(
         if workspace.store.leases.get(name).volume_id is not None:
             break
         await asyncio.sleep(0.01)
-    (volume,) = (await workspace.list_volumes("local")).items
+    (volume,) = (await workspace.volumes.list("local")).items
     assert workspace.store.leases.get(name).volume_id == volume.id

@@ -1,5 +1,6 @@
 """A real S3 server (moto's) on loopback and a free port."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +14,9 @@ from tests.integration.redis_server import free_port
 BUCKET: Final = "hospital"
 
 _PATIENCE_SECONDS: Final = 60.0
+
+_UNTRACED: Final = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
+"""The environment without coverage's: nothing of ours runs in it."""
 
 
 class S3Server:
@@ -47,7 +51,7 @@ class S3Server:
         """Start it, wait until it answers, and make the bucket."""
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=_UNTRACED)
         end = time.monotonic() + _PATIENCE_SECONDS
         while not self._answers():
             assert self._process.poll() is None, self._log.read_text()

@@ -47,7 +47,7 @@ async def test_clicks_after_a_warm_up_find_their_windows(
     engine = LocalEngine(bundle, EngineOptions(encoder_threads=1, decoder_threads=1))
     store, shared = LocalStore(tmp_path / "state"), RedisEmbeddings(redis.url)
     workspace = Workspace(engine, store, EmbeddingCache(0), shared=shared)
-    volume, _ = await workspace.add_volume("alice", scan, modality="MR")
+    volume, _ = await workspace.volumes.add("alice", scan, modality="MR")
     for place in ((5, 5, 5), (30, 35, 25), (55, 65, 45)):
         made = await workspace.segment("alice", volume.id, Prompt((Point(*place),)))
         assert made.timings.cache == "hit"

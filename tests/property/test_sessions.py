@@ -91,7 +91,7 @@ class Sessions(RuleBasedStateMachine):
         path = self.folder / "scan.nii"
         path.write_bytes(scans.nifti(seed))
         known = set(self.there)
-        record, is_new = self.do(self.workspace.add_volume(owner, path, modality="MR"))
+        record, is_new = self.do(self.workspace.volumes.add(owner, path, modality="MR"))
         assert is_new == ((owner, record.id) not in known)
         self.there.setdefault((owner, record.id), {})
         return owner, record.id
@@ -158,9 +158,9 @@ class Sessions(RuleBasedStateMachine):
     def delete_volume(self, volume: tuple[str, str], somebody: str) -> None:
         if somebody != volume[0] or volume not in self.there:
             with pytest.raises(NotFound):
-                self.do(self.workspace.delete_volume(somebody, volume[1]))
+                self.do(self.workspace.volumes.delete(somebody, volume[1]))
             return
-        self.do(self.workspace.delete_volume(*volume))
+        self.do(self.workspace.volumes.delete(*volume))
         del self.there[volume]
 
     @rule(target=leases, owner=PEOPLE)
@@ -194,7 +194,7 @@ class Sessions(RuleBasedStateMachine):
         if not hasattr(self, "workspace"):
             return
         for owner in ("ann", "bob"):
-            listed = self.do(self.workspace.list_volumes(owner)).items
+            listed = self.do(self.workspace.volumes.list(owner)).items
             assert {record.id for record in listed} == {v for o, v in self.there if o == owner}
         for volume, kept in self.there.items():
             page = self.do(self.workspace.list_segmentations(*volume))

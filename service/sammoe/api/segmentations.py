@@ -106,7 +106,7 @@ async def segment(call: Caller, volume_id: str) -> Response:
 
     if form == EVENTS:
         check_unkeyed(call)
-        volume = await call.workspace.get_volume(owner, volume_id)
+        volume = await call.workspace.volumes.get(owner, volume_id)
         return stream(call, growing(volume, work_in_time), 201)
 
     async def make(name: str | None) -> Made:
@@ -167,7 +167,7 @@ async def list_segmentations(
     call.form()
     owner = await call.owner(volume_id)
     page = await call.workspace.list_segmentations(owner, volume_id, query.cursor, query.limit)
-    volume = await call.workspace.get_volume(owner, volume_id)
+    volume = await call.workspace.volumes.get(owner, volume_id)
     items = tuple(SegmentationOut.of(record, volume) for record in page.items)
     return json_answer(SegmentationPage(items=items, next=page.cursor))
 
@@ -183,7 +183,7 @@ async def get_segmentation(call: Caller, segmentation_id: str) -> Response:
     call.form()
     owner = await call.owner_of_segmentation(segmentation_id)
     record = await call.workspace.get_segmentation(owner, segmentation_id)
-    volume = await call.workspace.get_volume(owner, record.volume_id)
+    volume = await call.workspace.volumes.get(owner, record.volume_id)
     measures = await call.workspace.measure(owner, segmentation_id)
     return json_answer(MeasuredOut.measured(record, volume, measures))
 
@@ -217,7 +217,7 @@ async def undo(call: Caller, segmentation_id: str) -> Response:
 
     async def make() -> Made:
         record = await call.workspace.undo(owner, segmentation_id)
-        volume = await call.workspace.get_volume(owner, record.volume_id)
+        volume = await call.workspace.volumes.get(owner, record.volume_id)
         return json_answer(SegmentationOut.of(record, volume)), volume.id
 
     return await call.once(make, form=form, owner=owner)
@@ -251,7 +251,7 @@ async def _answered(call: Call, made: Segmented, form: str) -> Response:
     }
     if made.rendered is not None:
         return Response(made.rendered, 201, headers | _mask_headers(form))
-    volume = await call.workspace.get_volume(record.owner, record.volume_id)
+    volume = await call.workspace.volumes.get(record.owner, record.volume_id)
     content = SegmentationOut.of(record, volume).model_dump_json()
     return Response(content, 201, headers, media_type=JSON)
 

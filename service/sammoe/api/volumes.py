@@ -49,7 +49,7 @@ async def add_volume(call: QueryCaller, query: Annotated[UploadQuery, Query()]) 
         call.services.telemetry.upload(upload.size)
 
         async def make() -> Made:
-            record, is_new = await call.workspace.add_volume(
+            record, is_new = await call.workspace.volumes.add(
                 call.principal,
                 upload.path,
                 modality=query.modality,
@@ -69,7 +69,7 @@ async def _pull(call: QueryCaller, query: UploadQuery, form: str) -> Response:
     async def make() -> Made:
         call.note(study=wanted.study, series=wanted.series)
         pull = Pull(wanted.study, wanted.series, wanted.server, query.modality, query.project)
-        return _added(call, *await call.workspace.pull_volume(call.principal, pull, limit))
+        return _added(call, *await call.workspace.volumes.pull(call.principal, pull, limit))
 
     return await call.once(make, content=body, form=form)
 
@@ -91,7 +91,7 @@ def _added(call: Call, record: VolumeRecord, is_new: bool) -> Made:
 async def list_volumes(call: QueryCaller, query: Annotated[VolumesQuery, Query()]) -> Response:
     """The caller's own volumes, or those that the members of a project share; newest first."""
     call.form()
-    page = await call.workspace.list_volumes(
+    page = await call.workspace.volumes.list(
         call.principal, query.cursor, query.limit, project=call.project(query.project)
     )
     items = tuple(VolumeOut.of(record) for record in page.items)
@@ -107,7 +107,7 @@ async def get_volume(call: Caller, volume_id: str) -> Response:
     """One volume: its grid, its modality, and how that was learnt."""
     call.form()
     owner = await call.owner(volume_id)
-    return json_answer(VolumeOut.of(await call.workspace.get_volume(owner, volume_id)))
+    return json_answer(VolumeOut.of(await call.workspace.volumes.get(owner, volume_id)))
 
 
 @router.get(
@@ -122,7 +122,7 @@ async def get_voxels(call: Caller, volume_id: str) -> Response:
     Numbers are those that the networks see before they are normalised: of a CT, Hounsfield units.
     """
     call.form(PLAIN_NIFTI)
-    record, voxels = await call.workspace.voxels(await call.owner(volume_id), volume_id)
+    record, voxels = await call.workspace.volumes.voxels(await call.owner(volume_id), volume_id)
     size = len(nifti_header(record.geometry, voxels.dtype)) + voxels.nbytes
     headers = {
         "Content-Disposition": 'attachment; filename="scan.nii"',
@@ -141,7 +141,7 @@ async def get_voxels(call: Caller, volume_id: str) -> Response:
 )
 async def delete_volume(call: Caller, volume_id: str) -> Response:
     """Delete a volume with all its segmentations and results; for its owner alone."""
-    await call.workspace.delete_volume(await call.owner(volume_id), volume_id)
+    await call.workspace.volumes.delete(await call.owner(volume_id), volume_id)
     return Response(status_code=204)
 
 

@@ -82,7 +82,7 @@ async def _segment(args: argparse.Namespace, progress: Steps) -> list[str]:
         async with open_workspace(engine, Path(state), _CACHE_BYTES) as workspace:
             progress.begin("reading the scan")
             with _clocked(seconds, "scan"):
-                volume, _ = await workspace.add_volume(
+                volume, _ = await workspace.volumes.add(
                     _PRINCIPAL, args.scan, filename=args.scan.name, modality=args.modality
                 )
             progress.begin("segmenting")

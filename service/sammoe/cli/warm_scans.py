@@ -90,7 +90,7 @@ async def _run(args: argparse.Namespace, redis_url: str) -> None:
 
 
 async def _plan(workspace: Workspace, path: Path, modality: str) -> _Planned:
-    volume, _ = await workspace.add_volume(
+    volume, _ = await workspace.volumes.add(
         _PRINCIPAL,
         path,
         filename=path.name,

@@ -73,7 +73,7 @@ class Drawing:
             name = f"{lease.id} {volume.content_digest()}"
             return volume, hashlib.sha256(name.encode()).hexdigest()
 
-        record = await self._workspace.keep_volume(lease.owner, named)
+        record = await self._workspace.volumes.keep(lease.owner, named)
         # First: a volume takes the leases with it under which it is worked on.
         try:
             await self._leases.use(lease, volume_id=record.id, drawn=DrawnRecord(), before=None)
@@ -81,7 +81,7 @@ class Drawing:
             # It ended while the scan came, so that nobody else would delete it.
             if record.id != lease.volume_id:
                 with suppress(NotFound):
-                    await self._workspace.delete_volume(lease.owner, record.id)
+                    await self._workspace.volumes.delete(lease.owner, record.id)
             raise
         if lease.volume_id not in {None, record.id}:
             await self._leases.drop_volume(lease)
@@ -89,7 +89,7 @@ class Drawing:
 
     async def geometry(self, lease: LeaseRecord) -> Geometry:
         """Of the scan."""
-        record = await self._workspace.get_volume(lease.owner, _volume(lease))
+        record = await self._workspace.volumes.get(lease.owner, _volume(lease))
         return record.geometry
 
     async def reset(self, lease: LeaseRecord) -> None:

@@ -147,7 +147,7 @@ class Leases:
         if record.volume_id is None:
             return False
         try:
-            await self._workspace.delete_volume(record.owner, record.volume_id)
+            await self._workspace.volumes.delete(record.owner, record.volume_id)
         except NotFound:  # its owner may have deleted it
             return False
         return True

@@ -28,13 +28,11 @@ _log = logging.getLogger(__name__)
 
 
 class Scans(Protocol):
-    """Where scans come from: of a workspace, this much."""
+    """Where scans come from: of `Volumes`, this much."""
 
     pacs: Pacs
 
-    async def pull_volume(
-        self, principal: str, pull: Pull, limit: int
-    ) -> tuple[VolumeRecord, bool]: ...
+    async def pull(self, principal: str, pull: Pull, limit: int) -> tuple[VolumeRecord, bool]: ...
 
 
 class Warms(Protocol):
@@ -195,7 +193,7 @@ class Prefetcher:
                 continue
             try:
                 pull = Pull(found.study, found.series, study.server)
-                volume, _ = await self._scans.pull_volume(study.owner, pull, study.limit)
+                volume, _ = await self._scans.pull(study.owner, pull, study.limit)
                 await self._warm(study.owner, volume.id)
             except SammoeError as error:
                 _log.info("a series was not warmed: %s", error.code)

@@ -4,14 +4,15 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final
 
 from sammoe.engine import WorkerPool
 from sammoe.errors import EngineBusy, NoForeground, RateExceeded, SammoeError, TooLarge
 from sammoe.segmentation.planning import window_to_warm
-from sammoe.segmentation.prefetching import Prefetcher, Scans
+from sammoe.segmentation.prefetching import Prefetcher
 from sammoe.segmentation.prompt import Prompt
 from sammoe.segmentation.served import Served
+from sammoe.segmentation.volumes import Volumes
 from sammoe.segmentation.warming import WarmUp, warm_up
 from sammoe.store import Store, VolumeRecord
 from sammoe.volume.window import Window
@@ -21,18 +22,12 @@ _MIB: Final = 1 << 20
 _log = logging.getLogger(__name__)
 
 
-class Volumes(Scans, Protocol):
-    """Where volumes are: of a workspace, this much."""
-
-    async def get_volume(self, principal: str, volume_id: str) -> VolumeRecord: ...
-
-
 class Warmer:
     """Warms the window of a click that may come, whole scans, and studies that a PACS tells of.
 
     Parameters
     ----------
-    scans
+    volumes
         Where volumes are, and studies are found.
     served
         Returns what answers now.
@@ -46,7 +41,7 @@ class Warmer:
 
     def __init__(
         self,
-        scans: Volumes,
+        volumes: Volumes,
         store: Store,
         served: Callable[[], Served],
         pool: WorkerPool,
@@ -54,13 +49,13 @@ class Warmer:
         budget_bytes: int,
     ) -> None:
         self.budget_bytes = budget_bytes
-        self._scans = scans
+        self._volumes = volumes
         self._store = store
         self._served = served
         self._pool = pool
         self._most_waiting = most_waiting
         self._background: set[asyncio.Task[None]] = set()
-        self._prefetcher = Prefetcher(scans, self, store.waiting, store.new_id, budget_bytes)
+        self._prefetcher = Prefetcher(volumes, self, store.waiting, store.new_id, budget_bytes)
 
     async def close(self) -> None:
         """Stop; windows and scans that wait are forgotten, studies are kept."""
@@ -97,7 +92,7 @@ class Warmer:
         EngineBusy
             Too many windows wait.
         """
-        volume = await self._scans.get_volume(principal, volume_id)
+        volume = await self._volumes.get(principal, volume_id)
         window = window_to_warm(volume, prompt, spacing, self._served().rule)
         if len(self._background) >= self._most_waiting:
             raise EngineBusy(f"{self._most_waiting} windows wait to be embedded; try again.")
@@ -133,7 +128,7 @@ class Warmer:
         TooLarge
             They would take more.
         """
-        volume = await self._scans.get_volume(principal, volume_id)
+        volume = await self._volumes.get(principal, volume_id)
         rule, model = self._served().rule, self._served().engine.bundle.manifest.model
         embedding_bytes = 2 * model.embedding_channels * model.grid**3
         ran = await self._pool.run(
@@ -161,7 +156,7 @@ class Warmer:
         ------
         Each window that is there.
         """
-        volume = await self._scans.get_volume(principal, volume_id)
+        volume = await self._volumes.get(principal, volume_id)
         for window in planned.windows:
             with suppress(NoForeground):
                 await self._warm_one(volume, window)

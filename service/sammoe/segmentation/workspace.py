@@ -1,11 +1,10 @@
-"""The use cases: add a volume, warm it up, segment, refine, undo, delete. Knows no HTTP."""
+"""The use cases: segment, refine, undo, delete; volumes and results. Knows no HTTP."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +14,8 @@ from sammoe.engine import AUTO, Choice, Engine, Load, WorkerPool
 from sammoe.errors import (
     Conflict,
     NotFound,
-    StoreUnavailable,
 )
 from sammoe.pacs import Pacs
-from sammoe.segmentation.adding import ModalityAsked, Upload, add_volume, keep_volume
 from sammoe.segmentation.allowances import Allowances
 from sammoe.segmentation.answers import Segmented
 from sammoe.segmentation.clicking import Click, Render
@@ -28,10 +25,10 @@ from sammoe.segmentation.health import Health
 from sammoe.segmentation.parents import ANSWER, Candidate, field_of
 from sammoe.segmentation.priors import given_mask, keep_mask
 from sammoe.segmentation.prompt import Prompt
-from sammoe.segmentation.pulling import Pull
 from sammoe.segmentation.replays import Replays
 from sammoe.segmentation.results import Results
 from sammoe.segmentation.served import Served
+from sammoe.segmentation.volumes import Volumes
 from sammoe.segmentation.warmer import Warmer
 from sammoe.store import (
     EmbeddingCache,
@@ -41,14 +38,11 @@ from sammoe.store import (
     Store,
     StoredResponse,
     VolumeRecord,
-    upload_key,
 )
-from sammoe.volume.dicom.source import DicomSource
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.limits import ReadLimits
 from sammoe.volume.measure import Measures, measure
 from sammoe.volume.paste import Pasted
-from sammoe.volume.volume import Volume
 
 T = TypeVar("T")
 
@@ -105,8 +99,8 @@ class Workspace:
 
     Attributes
     ----------
-    results
-        What a principal can do with results.
+    volumes, results
+        What a principal can do with those.
     health
         Whether clicks can be answered.
     swaps
@@ -140,12 +134,15 @@ class Workspace:
         )
         self._scans = WorkerPool("scan", workers=limits.scan_workers, waiting=limits.scan_waiting)
         self.forgetting = Forgetting(store, cache, shared)
+        self.volumes = Volumes(
+            store, self.pacs, self.forgetting, limits.read, self._clicks, self._scans
+        )
         self._allowances = Allowances(limits.encodes_per_minute)
         self._served = self._serve(engine)
         self._replays = Replays(store, self._clicks)
         self.results = Results(store, lambda: self.bundle, self._mask, self._clicks, self._scans)
         self.warmer = Warmer(
-            self,
+            self.volumes,
             store,
             lambda: self._served,
             self._scans,
@@ -193,132 +190,10 @@ class Workspace:
         await self.warmer.close()
         await asyncio.gather(self._clicks.close(), self._scans.close(), self._served.close())
 
-    async def add_volume(
-        self,
-        principal: str,
-        path: Path,
-        *,
-        filename: str | None = None,
-        modality: ModalityAsked = "auto",
-        file_digest: str | None = None,
-        project: str | None = None,
-    ) -> tuple[VolumeRecord, bool]:
-        """Read a scan and keep it; see `sammoe.segmentation.adding`.
-
-        Returns
-        -------
-        The record, and whether it is new: the same file with the same ``modality`` and ``project``
-        is the same volume of its principal.
-        """
-        upload = Upload(path, filename, modality, file_digest, project=project)
-        ran = await self._scans.run(
-            lambda: add_volume(self.store, principal, upload, self._limits.read)
-        )
-        return ran.value
-
     @property
     def read_limits(self) -> ReadLimits:
         """The largest scan that is taken."""
         return self._limits.read
-
-    async def keep_volume(
-        self, principal: str, read: Callable[[], tuple[Volume, str]]
-    ) -> VolumeRecord:
-        """Keep a scan that comes by another way than as a file.
-
-        Parameters
-        ----------
-        read
-            Makes it, in a worker, with a name (SHA-256, hex) of what it was made of: the same name
-            again is the same volume.
-        """
-        ran = await self._scans.run(lambda: keep_volume(self.store, principal, *read()))
-        return ran.value[0]
-
-    async def pull_volume(
-        self, principal: str, pull: Pull, limit: int
-    ) -> tuple[VolumeRecord, bool]:
-        """Get a series of up to ``limit`` bytes from a DICOMweb server and keep it.
-
-        Returns
-        -------
-        As `add_volume`: as long as the server sends the same files, it is the same volume.
-
-        Raises
-        ------
-        SeriesMissing, PacsError, PacsUnavailable, PacsUnknown, TooLarge
-            See `Pacs.retrieve`; or the series sent is another one.
-        """
-        folder = self.temporary_folder
-        async with self.pacs.retrieve(
-            pull.study, pull.series, folder, limit, pull.server
-        ) as arrived:
-            series = (pull.study, pull.series)
-            upload = Upload(arrived.path, None, pull.modality, arrived.digest, series, pull.project)
-            ran = await self._scans.run(
-                lambda: add_volume(self.store, principal, upload, self._limits.read)
-            )
-        return ran.value
-
-    async def get_volume(self, principal: str, volume_id: str) -> VolumeRecord:
-        """Return a volume's record."""
-        return await self._short(lambda: self.store.volumes.get(principal, volume_id))
-
-    async def voxels(self, principal: str, volume_id: str) -> tuple[VolumeRecord, NDArray[Any]]:
-        """Return a volume's record and its voxels [i, j, k], mapped from a file, read-only."""
-
-        def open_them() -> tuple[VolumeRecord, NDArray[Any]]:
-            record = self.store.volumes.get(principal, volume_id)
-            return record, self.store.volumes.voxels(record)
-
-        return await self._short(open_them)
-
-    async def source(self, volume: VolumeRecord) -> DicomSource:
-        """Return the DICOM series that a volume came from; `NotFound` if it did not."""
-        return await self._short(lambda: self.store.volumes.source(volume))
-
-    async def find_volume(
-        self, principal: str, file_digest: str, *, series: str | None = None
-    ) -> VolumeRecord | None:
-        """Find a volume by what it was made of, or else by its DICOM series' UID."""
-
-        def find() -> VolumeRecord | None:
-            volumes = self.store.volumes
-            found = volumes.of_upload(principal, upload_key(file_digest, "auto"))
-            if found is not None or series is None:
-                return found
-            return volumes.of_series(principal, series)
-
-        return await self._short(find)
-
-    async def name_volume(self, principal: str, name: str, volume_id: str) -> None:
-        """Let `find_volume` find a volume by a name (SHA-256, hex) that a viewer gave it."""
-        key = upload_key(name, "auto")
-        await self._short(lambda: self.store.volumes.name(principal, key, volume_id))
-
-    async def list_volumes(
-        self,
-        principal: str,
-        cursor: str | None = None,
-        limit: int = 50,
-        *,
-        project: str | None = None,
-    ) -> Page[VolumeRecord]:
-        """List the principal's volumes, or those of a project, newest first."""
-        volumes = self.store.volumes
-        if project is not None:
-            return await self._short(lambda: volumes.page_in(project, cursor, limit))
-        return await self._short(lambda: volumes.page(principal, cursor, limit))
-
-    async def delete_volume(self, principal: str, volume_id: str) -> None:
-        """Delete a volume and all that belongs to it: segmentations, results, kept answers.
-
-        Its embeddings are forgotten where no other volume has the same content: here and in
-        ``shared`` now, by other front ends at their next look.
-        """
-        await self._short(lambda: self.store.volumes.delete(principal, volume_id))
-        with suppress(StoreUnavailable):  # it is deleted; the next look makes up for this one
-            await self.forgetting.look()
 
     async def segment(
         self,

@@ -24,7 +24,7 @@ async def masks(engine: Engine, folder: Path, scan: Path) -> list[bytes | None]:
     """Followed, covered, refined elsewhere, and a candidate computed late."""
     store = LocalStore(folder)
     workspace = Workspace(engine, store, EmbeddingCache(1 << 26))
-    volume, _ = await workspace.add_volume("alice", scan, modality="MR")
+    volume, _ = await workspace.volumes.add("alice", scan, modality="MR")
     follows = await workspace.segment("alice", volume.id, TWO, render=pack)
     assert len(follows.record.windows) > 1
     covers = await workspace.segment(

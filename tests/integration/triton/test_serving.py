@@ -34,7 +34,7 @@ def mask_of_this_process(bundle: Path, state: Path, scan: Path) -> bytes:
 
     async def segment() -> bytes:
         async with open_workspace(load_engine(bundle, 1), state, 1 << 20) as workspace:
-            volume, _ = await workspace.add_volume("local", scan, modality="MR")
+            volume, _ = await workspace.volumes.add("local", scan, modality="MR")
             made = await workspace.segment(
                 "local",
                 volume.id,

@@ -68,5 +68,5 @@ def scan(tmp_path: Path) -> Path:
 @pytest.fixture
 async def volume(workspace: Workspace, scan: Path) -> VolumeRecord:
     """The scan, added by `OWNER` as MR."""
-    record, _ = await workspace.add_volume(OWNER, scan, modality="MR")
+    record, _ = await workspace.volumes.add(OWNER, scan, modality="MR")
     return record

@@ -27,7 +27,7 @@ async def test_no_expert_for_the_scan_s_modality(
     bundle = write_test_bundle(tmp_path / "bundle", experts=("cord",), modalities={"cord": ("CT",)})
     engine = LocalEngine(bundle, EngineOptions(encoder_threads=1, decoder_threads=1))
     workspace = Workspace(engine, store, cache)
-    volume, _ = await workspace.add_volume(OWNER, scan, modality="MR")
+    volume, _ = await workspace.volumes.add(OWNER, scan, modality="MR")
     made = await workspace.segment(OWNER, volume.id, CLICK)
     with pytest.raises(CandidateMissing):
         await workspace.mask(OWNER, made.record.id, "expert")
@@ -43,7 +43,7 @@ async def test_another_bundle_does_not_answer_for_the_one_that_did(
     scan: Path,
 ) -> None:
     workspace = Workspace(mixture, store, cache)
-    volume, _ = await workspace.add_volume(OWNER, scan, modality="MR")
+    volume, _ = await workspace.volumes.add(OWNER, scan, modality="MR")
     made = await workspace.segment(OWNER, volume.id, CLICK, tau=1.0)
     await workspace.switch(engine)
     with pytest.raises(CandidateGone, match="served no more"):

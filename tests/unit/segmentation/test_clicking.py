@@ -88,7 +88,7 @@ async def test_refinement_has_all_clicks_and_the_parent_s_logits(
 ) -> None:
     watched = WatchedEngine(engine)
     workspace = Workspace(watched, store, cache)
-    volume, _ = await workspace.add_volume(OWNER, scan, modality="MR")
+    volume, _ = await workspace.volumes.add(OWNER, scan, modality="MR")
     first = await workspace.segment(OWNER, volume.id, CLICK)
     assert watched.inputs is not None
     assert not watched.inputs.mask.any()
@@ -137,7 +137,7 @@ async def test_check_that_rejects_leaves_the_expert_s_mask_as_a_candidate(
     )
     engine = LocalEngine(bundle, EngineOptions(encoder_threads=1, decoder_threads=1))
     workspace = Workspace(engine, store, cache)
-    volume, _ = await workspace.add_volume(OWNER, scan, modality="MR")
+    volume, _ = await workspace.volumes.add(OWNER, scan, modality="MR")
     made = await workspace.segment(OWNER, volume.id, CLICK, tau=0.0)
     route = made.record.route
     assert (route.used, route.top, route.check) == ("general", "cord", "rejected")
@@ -169,7 +169,7 @@ async def test_parent_must_be_of_this_volume(
     first = (await workspace.segment(OWNER, volume.id, CLICK)).record
     path = tmp_path / "other.nii"
     path.write_bytes(nifti(1))
-    other, _ = await workspace.add_volume(OWNER, path)
+    other, _ = await workspace.volumes.add(OWNER, path)
     with pytest.raises(Conflict, match="another volume") as caught:
         await workspace.segment(OWNER, other.id, BITE, parent=first.id)
     assert caught.value.pointer == "/parent"
@@ -184,7 +184,7 @@ async def test_fifty_first_clicks_are_one_encode(
 ) -> None:
     watched = WatchedEngine(engine)
     workspace = Workspace(watched, store, cache)
-    volume, _ = await workspace.add_volume(OWNER, scan)
+    volume, _ = await workspace.volumes.add(OWNER, scan)
     clicks = [workspace.segment(OWNER, volume.id, CLICK, render=pack) for _ in range(50)]
     made = await asyncio.gather(*clicks)
     assert watched.encodes == 1
@@ -200,7 +200,7 @@ async def test_embeddings_are_shared_by_equal_scans_of_two_principals(
     watched = WatchedEngine(engine)
     workspace = Workspace(watched, store, cache)
     for owner in (OWNER, "bob"):
-        volume, _ = await workspace.add_volume(owner, scan)
+        volume, _ = await workspace.volumes.add(owner, scan)
         await workspace.segment(owner, volume.id, CLICK)
     assert watched.encodes == 1
     await workspace.close()
@@ -212,11 +212,11 @@ async def test_later_click_does_not_wait_for_a_first_one_s_encode(
 ) -> None:
     watched = WatchedEngine(engine)
     workspace = Workspace(watched, store, cache)
-    volume, _ = await workspace.add_volume(OWNER, scan)
+    volume, _ = await workspace.volumes.add(OWNER, scan)
     await workspace.segment(OWNER, volume.id, CLICK)
     path = tmp_path / "other.nii"
     path.write_bytes(nifti(1))
-    other, _ = await workspace.add_volume(OWNER, path)
+    other, _ = await workspace.volumes.add(OWNER, path)
     watched.open.clear()
     slow = asyncio.create_task(workspace.segment(OWNER, other.id, CLICK))
     while watched.encodes < 2:
@@ -237,7 +237,7 @@ async def test_client_that_leaves_does_not_stop_the_encode_of_the_others(
 ) -> None:
     watched = WatchedEngine(engine, opened=False)
     workspace = Workspace(watched, store, cache)
-    volume, _ = await workspace.add_volume(OWNER, scan)
+    volume, _ = await workspace.volumes.add(OWNER, scan)
     leaves = asyncio.create_task(workspace.segment(OWNER, volume.id, CLICK))
     while not watched.encodes:
         await asyncio.sleep(0.01)
@@ -281,11 +281,11 @@ async def test_volume_deleted_during_a_click_is_not_found(
 ) -> None:
     watched = WatchedEngine(engine, opened=False)
     workspace = Workspace(watched, store, cache)
-    volume, _ = await workspace.add_volume(OWNER, scan)
+    volume, _ = await workspace.volumes.add(OWNER, scan)
     click = asyncio.create_task(workspace.segment(OWNER, volume.id, CLICK))
     while not watched.encodes:
         await asyncio.sleep(0.01)
-    await workspace.delete_volume(OWNER, volume.id)
+    await workspace.volumes.delete(OWNER, volume.id)
     watched.open.set()
     with pytest.raises(NotFound, match="no such volume"):
         await click
@@ -299,8 +299,8 @@ async def test_deleting_an_equal_scan_leaves_those_who_wait_for_its_encode(
     scan: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    gone, _ = await workspace.add_volume(OWNER, scan, modality="MR")
-    stays, _ = await workspace.add_volume("bob", scan, modality="MR")
+    gone, _ = await workspace.volumes.add(OWNER, scan, modality="MR")
+    stays, _ = await workspace.volumes.add("bob", scan, modality="MR")
     read, deleted = store.volumes.voxels, threading.Event()
 
     def read_late(record: VolumeRecord) -> NDArray[np.generic]:
@@ -314,7 +314,7 @@ async def test_deleting_an_equal_scan_leaves_those_who_wait_for_its_encode(
     second = asyncio.create_task(workspace.segment("bob", stays.id, CLICK))
     while not cache.counters.joined:
         await asyncio.sleep(0.01)
-    await workspace.delete_volume(OWNER, gone.id)
+    await workspace.volumes.delete(OWNER, gone.id)
     deleted.set()
     with pytest.raises(NotFound, match="no such volume"):
         await first

@@ -46,7 +46,7 @@ async def test_warm_up_that_waits_for_its_turn_holds_no_lock_of_other_processes(
 ) -> None:
     watched, shared = WatchedEngine(engine, opened=False), Shared()
     workspace = Workspace(watched, store, cache, shared=shared)
-    volume, _ = await workspace.add_volume(OWNER, scan, modality="MR")
+    volume, _ = await workspace.volumes.add(OWNER, scan, modality="MR")
     click = asyncio.create_task(workspace.segment(OWNER, volume.id, Prompt((Point(*INSIDE),))))
     while not watched.encodes:
         await asyncio.sleep(0.01)

@@ -36,7 +36,7 @@ async def long(workspace: Workspace, tmp_path: Path) -> VolumeRecord:
     """A scan of 150 mm from front to back, three windows."""
     path = tmp_path / "long.nii"
     path.write_bytes(nifti(shape=SHAPE))
-    record, _ = await workspace.add_volume(OWNER, path, modality="MR")
+    record, _ = await workspace.volumes.add(OWNER, path, modality="MR")
     return record
 
 
@@ -209,7 +209,7 @@ async def test_neighbour_with_nothing_to_see_ends_the_mask(
     voxels[:, 34:] = 0
     path = tmp_path / "half.nii"
     path.write_bytes(as_nifti(voxels, AFFINE))
-    volume, _ = await workspace.add_volume(OWNER, path, modality="MR")
+    volume, _ = await workspace.volumes.add(OWNER, path, modality="MR")
     made = await workspace.segment(OWNER, volume.id, TWO)
     assert [window.kept for window in made.record.windows] == [True, False]
     with pytest.raises(NoForeground):

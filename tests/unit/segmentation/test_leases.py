@@ -40,7 +40,7 @@ async def test_what_has_ended_does_not_come_back(
     workspace.store.leases.touch(record.id)
     assert workspace.store.leases.ids() == []
     with pytest.raises(NotFound):
-        await workspace.get_volume(OWNER, volume.id)
+        await workspace.volumes.get(OWNER, volume.id)
     await leases.end(record)
 
 
@@ -48,7 +48,7 @@ async def test_a_lease_goes_with_its_scan(workspace: Workspace, volume: VolumeRe
     leases = Leases(workspace)
     token = await leases.claim(OWNER)
     await leases.use(await leases.find(OWNER, token), volume_id=volume.id)
-    await workspace.delete_volume(OWNER, volume.id)
+    await workspace.volumes.delete(OWNER, volume.id)
     with pytest.raises(LeaseGone):
         await leases.find(OWNER, token)
 
@@ -60,7 +60,7 @@ async def test_a_lease_that_can_not_be_read_stops_nobody(
     record = await leases.find(OWNER, await leases.claim(OWNER))
     store.leases._files.write(f"leases/{record.id}.json", [b'{"schema_version": 99}'])
     await leases.claim(OWNER)
-    await workspace.delete_volume(OWNER, volume.id)
+    await workspace.volumes.delete(OWNER, volume.id)
     with pytest.raises(NoLeaseFree):
         await leases.claim(OWNER)
 
@@ -94,7 +94,7 @@ async def test_the_log_tells_of_a_lease_that_nobody_used(
         broken.setattr(AuditLog, "works", False)
         with pytest.raises(AuditUnavailable):
             await leases.sweep()
-    assert await workspace.get_volume(OWNER, volume.id) == volume
+    assert await workspace.volumes.get(OWNER, volume.id) == volume
     assert await leases.sweep() == 0
     assert await leases.sweep() == 0
     log.close()

@@ -40,7 +40,7 @@ class Scans:
         ]
         return SeriesPage(tuple(found), more=False)
 
-    async def pull_volume(self, principal: str, pull: Pull, limit: int) -> tuple[Any, bool]:
+    async def pull(self, principal: str, pull: Pull, limit: int) -> tuple[Any, bool]:
         assert (principal, limit) == ("alice", 7)
         self.at_once += 1
         await asyncio.sleep(0)

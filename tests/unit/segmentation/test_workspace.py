@@ -26,32 +26,32 @@ CLICK = Prompt((Point(*INSIDE),))
 
 
 async def test_added_volume_is_described(workspace: Workspace, scan: Path) -> None:
-    record, created = await workspace.add_volume(OWNER, scan, filename="scan.nii", modality="MR")
+    record, created = await workspace.volumes.add(OWNER, scan, filename="scan.nii", modality="MR")
     assert created
-    assert record == await workspace.get_volume(OWNER, record.id)
+    assert record == await workspace.volumes.get(OWNER, record.id)
     assert (record.owner, record.shape, record.dtype) == (OWNER, SHAPE, "int16")
     np.testing.assert_allclose(record.geometry.affine, AFFINE)
     assert (record.modality, record.modality_source) == (Modality.MR, ModalitySource.USER)
 
 
 async def test_same_file_is_the_same_volume_of_its_owner(workspace: Workspace, scan: Path) -> None:
-    first, _ = await workspace.add_volume(OWNER, scan, modality="MR")
-    again, created = await workspace.add_volume(
+    first, _ = await workspace.volumes.add(OWNER, scan, modality="MR")
+    again, created = await workspace.volumes.add(
         OWNER, scan, modality="MR", file_digest=first.file_digest
     )
     assert (again.id, created) == (first.id, False)
-    other, created = await workspace.add_volume("bob", scan, modality="MR")
+    other, created = await workspace.volumes.add("bob", scan, modality="MR")
     assert created
     assert other.content_digest == first.content_digest
-    assert (await workspace.add_volume(OWNER, scan))[1]
+    assert (await workspace.volumes.add(OWNER, scan))[1]
 
 
 async def test_bad_file_is_refused_and_leaves_nothing(workspace: Workspace, tmp_path: Path) -> None:
     path = tmp_path / "scan.nii"
     path.write_bytes(b"hello")
     with pytest.raises(UnsupportedFormat):
-        await workspace.add_volume(OWNER, path)
-    assert (await workspace.list_volumes(OWNER)).items == ()
+        await workspace.volumes.add(OWNER, path)
+    assert (await workspace.volumes.list(OWNER)).items == ()
 
 
 async def test_volumes_are_listed_newest_first(workspace: Workspace, tmp_path: Path) -> None:
@@ -59,9 +59,9 @@ async def test_volumes_are_listed_newest_first(workspace: Workspace, tmp_path: P
     for seed in range(3):
         path = tmp_path / f"{seed}.nii"
         path.write_bytes(nifti(seed, shape=(40, 40, 40)))
-        made.append((await workspace.add_volume(OWNER, path))[0].id)
-    first = await workspace.list_volumes(OWNER, limit=2)
-    rest = await workspace.list_volumes(OWNER, first.cursor, 2)
+        made.append((await workspace.volumes.add(OWNER, path))[0].id)
+    first = await workspace.volumes.list(OWNER, limit=2)
+    rest = await workspace.volumes.list(OWNER, first.cursor, 2)
     assert [record.id for record in first.items + rest.items] == made[::-1]
 
 
@@ -69,9 +69,9 @@ async def test_deleting_a_volume_takes_its_segmentations(
     workspace: Workspace, volume: VolumeRecord
 ) -> None:
     made = await workspace.segment(OWNER, volume.id, CLICK)
-    await workspace.delete_volume(OWNER, volume.id)
+    await workspace.volumes.delete(OWNER, volume.id)
     with pytest.raises(NotFound):
-        await workspace.get_volume(OWNER, volume.id)
+        await workspace.volumes.get(OWNER, volume.id)
     with pytest.raises(NotFound):
         await workspace.get_segmentation(OWNER, made.record.id)
     with pytest.raises(NotFound):
@@ -84,8 +84,8 @@ async def test_nothing_is_there_for_another_principal(
 ) -> None:
     name = (await workspace.segment(OWNER, volume.id, CLICK)).record.id
     for call in (
-        workspace.get_volume("bob", volume.id),
-        workspace.delete_volume("bob", volume.id),
+        workspace.volumes.get("bob", volume.id),
+        workspace.volumes.delete("bob", volume.id),
         workspace.warmer.warm("bob", volume.id),
         workspace.segment("bob", volume.id, CLICK),
         workspace.list_segmentations("bob", volume.id),
@@ -136,7 +136,7 @@ async def test_every_candidate_that_was_made_can_be_fetched(
     mixture: LocalEngine, store: LocalStore, cache: EmbeddingCache, scan: Path
 ) -> None:
     workspace = Workspace(mixture, store, cache)
-    volume, _ = await workspace.add_volume(OWNER, scan, modality="MR")
+    volume, _ = await workspace.volumes.add(OWNER, scan, modality="MR")
 
     async def voxels(name: str, candidate: Candidate) -> int:
         pasted, _ = await workspace.mask(OWNER, name, candidate)
@@ -189,7 +189,7 @@ async def test_nothing_to_see_in_the_background_is_logged_only(
     )
     path = tmp_path / "dark.nrrd"
     path.write_bytes(header.encode() + voxels.tobytes(order="F"))
-    volume, _ = await workspace.add_volume(OWNER, path, modality="MR")
+    volume, _ = await workspace.volumes.add(OWNER, path, modality="MR")
     prompt = Prompt((Point(70, 50, 50),))
     with caplog.at_level(logging.WARNING, "sammoe.segmentation"):
         await workspace.warmer.warm(OWNER, volume.id, prompt)
@@ -204,7 +204,7 @@ async def test_closing_ends_the_background_work(
 ) -> None:
     watched = WatchedEngine(engine, opened=False)
     workspace = Workspace(watched, store, cache)
-    volume, _ = await workspace.add_volume(OWNER, scan)
+    volume, _ = await workspace.volumes.add(OWNER, scan)
     await workspace.warmer.warm(OWNER, volume.id)
     (task,) = workspace.warmer._background
     while not watched.encodes:

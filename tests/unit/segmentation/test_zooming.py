@@ -85,7 +85,7 @@ async def scan(
     voxels = np.random.default_rng(0).integers(1, 100, SHAPE, dtype=np.int16)
     path = tmp_path / "bar.nii"
     path.write_bytes(as_nifti(np.where(bar, np.int16(2000), voxels), AFFINE))
-    record, _ = await seeing[0].add_volume(OWNER, path, modality="MR")
+    record, _ = await seeing[0].volumes.add(OWNER, path, modality="MR")
     return record
 
 

@@ -201,7 +201,7 @@ def test_it_stops_early_and_keeps_the_best(
 ) -> None:
     """A learning rate that destroys everything: the weights before the first step are the best."""
     good = deepcopy(model)
-    ExpertTrainer(good, replace(RECIPE, steps=30), tmp_path).train(some, others)
+    ExpertTrainer(good, replace(RECIPE, steps=30, every=30), tmp_path).train(some, others)
     (tmp_path / "bad").mkdir()
     start = deepcopy(good.mask_decoder)
     recipe = replace(RECIPE, steps=100, lr=3.0, average=0.0, every=1, patience=2)
@@ -243,7 +243,7 @@ def test_what_must_not_learn_is_proven(
 def test_bfloat16_learns_too(
     model: SamMed3D, some: Prepared, others: Prepared, tmp_path: Path
 ) -> None:
-    trainer = ExpertTrainer(model, replace(RECIPE, bfloat16=True), tmp_path)
+    trainer = ExpertTrainer(model, replace(RECIPE, steps=2, bfloat16=True), tmp_path)
     before = deepcopy(model.mask_decoder)
     decoder = trainer.train(some, others)
     assert all(bool(torch.isfinite(p).all()) for p in decoder.parameters())

@@ -116,13 +116,13 @@ async def create_session(call: QueryCaller) -> Response:
 async def get_session(call: QueryCaller, session_id: str) -> Response:
     """A scan that was taken."""
     owner = await call.owner(session_id)
-    return JSONResponse(_session(await call.workspace.get_volume(owner, session_id)))
+    return JSONResponse(_session(await call.workspace.volumes.get(owner, session_id)))
 
 
 @slashed("/session/{session_id}", "DELETE")
 async def remove_session(call: QueryCaller, session_id: str) -> Response:
     """Delete a scan."""
-    await call.workspace.delete_volume(await call.owner(session_id), session_id)
+    await call.workspace.volumes.delete(await call.owner(session_id), session_id)
     return JSONResponse({})
 
 
@@ -133,14 +133,14 @@ async def put_image(call: QueryCaller) -> Response:
     name = call.request.query_params.get("image", "")
     record = await _add(call)
     if name:
-        await call.workspace.name_volume(call.principal, _named(name), record.id)
+        await call.workspace.volumes.name(call.principal, _named(name), record.id)
     return JSONResponse({"image": name or record.id})
 
 
 @slashed("/datastore", "GET")
 async def get_datastore(call: QueryCaller) -> Response:
     """Scans of this user, by id."""
-    page = await call.workspace.list_volumes(call.principal)
+    page = await call.workspace.volumes.list(call.principal)
     if call.request.query_params.get("output") == "stats":
         return JSONResponse({"total": len(page.items), "completed": 0})
     objects = {record.id: {"image": {"ext": "", "info": {}}, "labels": {}} for record in page.items}
@@ -170,7 +170,7 @@ async def infer(call: QueryCaller, model: str, query: Annotated[InferQuery, Quer
 
     async def work(upload: Arrived, params: Params) -> Response:
         if upload.size:
-            record, _ = await call.workspace.add_volume(
+            record, _ = await call.workspace.volumes.add(
                 call.principal, upload.path, file_digest=upload.digest
             )
             _note(call, record)
@@ -238,7 +238,7 @@ async def _add(call: Call, session: str = "") -> VolumeRecord:
         digest = upload.digest
         if session:
             digest = hashlib.sha256(f"session {session} {digest}".encode()).hexdigest()
-        adding = call.workspace.add_volume(call.principal, upload.path, file_digest=digest)
+        adding = call.workspace.volumes.add(call.principal, upload.path, file_digest=digest)
         record, _ = await call.while_wanted(adding)
     _note(call, record)
     return record
@@ -247,9 +247,9 @@ async def _add(call: Call, session: str = "") -> VolumeRecord:
 async def _find(call: Call, name: str) -> VolumeRecord:
     """A volume by its id, by the name that a client gave it, or by its DICOM series."""
     try:
-        return await call.workspace.get_volume(await call.owner(name), name)
+        return await call.workspace.volumes.get(await call.owner(name), name)
     except NotFound:
-        found = await call.workspace.find_volume(call.principal, _named(name), series=name)
+        found = await call.workspace.volumes.find(call.principal, _named(name), series=name)
         if found is None:
             raise
         _note(call, found)
@@ -268,7 +268,7 @@ async def _find_or_pull(call: Call, name: str) -> VolumeRecord:
         if study is None:
             raise
         pull, limit = Pull(study, name), call.services.settings.upload_limit
-        record, _ = await call.workspace.pull_volume(call.principal, pull, limit)
+        record, _ = await call.workspace.volumes.pull(call.principal, pull, limit)
         _note(call, record)
         return record
 

@@ -38,7 +38,7 @@ async def served(
     """Masks of the workspace, each prompt refining the answer before."""
     store = LocalStore(state)
     workspace = Workspace(engine, store, EmbeddingCache(1 << 24))
-    record, _ = await workspace.add_volume("alice", dataset.cases[0].image, modality="MR")
+    record, _ = await workspace.volumes.add("alice", dataset.cases[0].image, modality="MR")
     masks, parent = [], None
     for prompt in story:
         made = await workspace.segment("alice", record.id, prompt, parent=parent, expert=expert)
@@ -104,7 +104,7 @@ async def test_masks_are_followed_as_in_the_workspace(engine: LocalEngine, tmp_p
     )
     store = LocalStore(tmp_path / "state")
     workspace = Workspace(engine, store, EmbeddingCache(1 << 24))
-    record, _ = await workspace.add_volume("alice", path, modality="MR")
+    record, _ = await workspace.volumes.add("alice", path, modality="MR")
     watched = WatchedEngine(engine)
     scene = Scene(watched, read_volume(path, modality="MR"))
     for expert in (AUTO, GENERAL):

@@ -1,3 +1,4 @@
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,23 @@ from sammoe import __version__
 from sammoe.errors import NoDicomSource, StructureEmpty, StructuresOverlap, TooLarge
 from sammoe.volume.dicom import seg as seg_module
 from sammoe.volume.dicom.seg import SegForm, write_seg
+from sammoe.volume.dicom.source import DicomSource
+from sammoe.volume.geometry import Geometry
 from tests.places import PLACES
 from tests.readers import by_dcmqi, by_references
 from tests.series import STUDY, changed, ct, enhanced, series
 from tests.unit.volume.dicom.writing import IDENTITY, SHAPE, blobs, read, two
 
 FORMS: tuple[SegForm, ...] = ("BINARY", "LABELMAP")
+
+
+@dataclass(frozen=True)
+class Read:
+    """A series and what was read of it."""
+
+    images: list[Dataset]
+    geometry: Geometry
+    source: DicomSource
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -132,22 +144,32 @@ def test_the_same_result_is_the_same_file(tmp_path: Path) -> None:
     assert write_seg(structures, geometry, source, IDENTITY) == one
 
 
+@pytest.fixture(
+    scope="module",
+    params=[(41, 37, 12), (24, 25, 12), (40, 41, 12), (33, 33, 12), (32, 32, 12)],
+    ids=str,
+)
+def one_of_each_parity(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Read:
+    """Frames whose bits fill whole bytes, even or odd numbers of them, or do not."""
+    images = series(ct(request.param))
+    return Read(images, *read(images, tmp_path_factory.mktemp("parity") / "series"))
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("slices", [range(2, 3), range(12), range(1, 12), [0, 5, 11], range(11)])
-@pytest.mark.parametrize(
-    "shape", [(41, 37, 12), (24, 25, 12), (40, 41, 12), (33, 33, 12), (32, 32, 12)]
-)
 def test_pixels_fill_as_many_bytes_as_ohif_reads_right_or_not_at_all(
-    tmp_path: Path, shape: tuple[int, int, int], slices: list[int], form: SegForm
+    tmp_path: Path, one_of_each_parity: Read, slices: list[int], form: SegForm
 ) -> None:
-    images = series(ct(shape))
-    geometry, source = read(images, tmp_path / "series")
+    images, geometry = one_of_each_parity.images, one_of_each_parity.geometry
+    shape = geometry.shape
     mask = np.zeros(shape, np.bool_)
     for slice_ in slices:
         mask[3 : 5 + slice_, 4:9, slice_] = True
     path = tmp_path / "seg.dcm"
     structures = two(mask, np.ones(shape, np.bool_))[:1]
-    path.write_bytes(write_seg(structures, geometry, source, IDENTITY, form))
+    path.write_bytes(write_seg(structures, geometry, one_of_each_parity.source, IDENTITY, form))
     seg = dcmread(path)
     frames, bits = int(seg.NumberOfFrames), shape[0] * shape[1] * seg.BitsAllocated
     full = frames == shape[2]
