@@ -64,11 +64,11 @@ def cut(mask: NDArray[np.bool_], offset: tuple[int, int, int] = (0, 0, 0)) -> Pa
     """
     if not mask.any():
         return Pasted(np.zeros((0, 0, 0), dtype=np.bool_, order="F"), (0, 0, 0))
-    k = _extent(mask.any(axis=(0, 1)))
+    k = _extent(np.asarray(mask.any(axis=(0, 1))))
     mask = mask[:, :, k]
     # What all slices show together tells the other two axes.
-    shadow = mask.any(axis=2)
-    i, j = _extent(shadow.any(axis=1)), _extent(shadow.any(axis=0))
+    shadow = np.asarray(mask.any(axis=2))
+    i, j = _extent(np.asarray(shadow.any(axis=1))), _extent(np.asarray(shadow.any(axis=0)))
     x, y, z = (o + part.start for o, part in zip(offset, (i, j, k), strict=True))
     return Pasted(np.asfortranarray(mask[i, j]), (x, y, z))
 
