@@ -176,10 +176,13 @@ def feed_of(embedding: np.ndarray, inputs: DecoderInputs) -> dict[str, np.ndarra
     }
 
 
-def random_bundle(folder: Path, names: Sequence[str] = NAMES) -> Bundle:
+def random_bundle(
+    folder: Path, names: Sequence[str] = NAMES, radius_mm: float | None = None
+) -> Bundle:
     """A bundle with decoders of official size, random weights, and every click fused.
 
-    The expert that the gate takes is that of the click's place: see `place_of`.
+    The expert that the gate takes is that of the click's place: see `place_of`. ``radius_mm``: of a
+    ball in the window's middle, in place of masks that random weights paint all over it.
     """
     model = random_vit_b()
     config = model.config
@@ -193,6 +196,12 @@ def random_bundle(folder: Path, names: Sequence[str] = NAMES) -> Bundle:
         **{decoder_name(name): decoder for name in names},
         GATE: gate_graph(decoder, config.image_size, len(names)),
     }
+    if radius_mm is not None:
+        for graph in {id(one): one for one in graphs.values()}.values():
+            if any(output.name == "logits" for output in graph.graph.output):
+                cells = 4 * config.grid
+                cell_mm = official_windows().spacings[0] * config.image_size / cells
+                add_ball(graph, cells, radius_mm / cell_mm)
     models: dict[str, str] = {}
     files: dict[str, str] = {}
     for plain, graph in graphs.items():
@@ -230,6 +239,27 @@ def random_bundle(folder: Path, names: Sequence[str] = NAMES) -> Bundle:
     )
     write_manifest(folder, add_selector(folder, manifest))
     return load_bundle(folder)
+
+
+def add_ball(decoder: onnx.ModelProto, cells: int, radius: float) -> None:
+    """Have a decoder's logits be those of a ball, of a radius in cells, and a little of its own.
+
+    Its edge is ragged, as that of a structure.
+    """
+    place = (np.arange(cells, dtype=np.float32) - (cells - 1) / 2) ** 2
+    away = np.sqrt(place[:, None, None] + place[:, None] + place)
+    ball = (radius - away)[None, None].astype(np.float32)
+    for node in decoder.graph.node:
+        node.output[:] = ["painted" if name == "logits" else name for name in node.output]
+    own = [
+        helper.make_node("Clip", ["painted", "least", "most"], ["own"]),
+        helper.make_node("Add", ["own", "ball"], ["logits"]),
+    ]
+    decoder.graph.node.extend(own)
+    values = {"least": np.float32(-0.5), "most": np.float32(0.5), "ball": ball}
+    decoder.graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()
+    )
 
 
 def encoder_graph(side: int, channels: int, grid: int) -> onnx.ModelProto:

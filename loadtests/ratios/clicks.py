@@ -1,6 +1,7 @@
 """A cached click: P1 against the official encoder each time, P5 what HTTP costs, P8, P9 sizes.
 
-Decoders of official size with random weights, general and fused; MNI152 at 1 mm, in one window.
+Decoders of official size with random weights, general and fused; MNI152 at 1 mm, in one window. Of
+random weights as they are, whose mask is all over the window, and with that of a structure.
 """
 
 import json
@@ -39,52 +40,76 @@ ROUTES = {"general": "general", "fused": "auto"}
 """Route to what a request asks for; every click of the bundle that is left to its gate is fused."""
 
 
+MASKS = {"whole window": None, "32 mL": 20.0}
+"""What the decoders paint: random weights fill the window, which no structure does that is clicked
+on; so the same decoders are measured with the mask of one, a ball of that radius in mm, too."""
+
+
 def measure(rounds: int) -> list[Ratio]:
-    """P1 (two routes), P5, P8, P9."""
+    """P1 (two routes) and P5 for each mask, P8, P9."""
+    template = mni_template()
+    found: list[Ratio] = []
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        bundle = random_bundle(folder / "bundle")
-        template = mni_template()
-        bare = Bare(bundle, scan_bytes(template, 0))
-        with (
-            server(bundle, folder / "state", "--log-level", "warning") as url,
-            httpx.Client(base_url=url, timeout=120) as http,
-        ):
-            volume = add_volume(http, template, 0)
-            runs: dict[str, Callable[[], object]] = {
-                route: lambda expert=expert: click(http, volume, expert).content  # type: ignore[misc]
-                for route, expert in ROUTES.items()
-            }
-            runs |= {"decoder": bare.decode, "bare": bare.click}
-            times = interleave(runs, rounds)
-            naive = interleave({"padded": padded_encoder(bare.image)}, max(rounds // 5, 2))
-            mask = click(http, volume, "general").content
-            packed = len(mask)
-            fused = click(http, volume, "auto", form="application/json").json()["route"]["fused"]
-    return [
+        for painted, radius_mm in MASKS.items():
+            folder = Path(name) / painted
+            bundle = random_bundle(folder / "bundle", radius_mm=radius_mm)
+            found += _clicks(bundle, folder / "state", template, painted, rounds)
+    return found
+
+
+def _clicks(bundle: Bundle, state: Path, template: Any, painted: str, rounds: int) -> list[Ratio]:
+    bare = Bare(bundle, scan_bytes(template, 0))
+    with (
+        server(bundle, state, "--log-level", "warning") as url,
+        httpx.Client(base_url=url, timeout=120) as http,
+    ):
+        volume = add_volume(http, template, 0)
+        runs: dict[str, Callable[[], object]] = {
+            route: lambda expert=expert: click(http, volume, expert).content  # type: ignore[misc]
+            for route, expert in ROUTES.items()
+        }
+        runs |= {"decoder": bare.decode, "bare": bare.click}
+        times = interleave(runs, rounds)
+        naive = interleave({"padded": padded_encoder(bare.image)}, max(rounds // 5, 2))
+        mask = click(http, volume, "general").content
+        fused = click(http, volume, "auto", form="application/json").json()["route"]["fused"]
+    same = mask == bare.click()
+    found = [
         *(
             Ratio(
                 "P1",
-                f"naive click (padded encoder in torch each time) / cached click, HTTP, {route}",
+                "naive click (padded encoder in torch each time) / cached click, HTTP,"
+                f" {route}, {painted}",
                 (naive["padded"].median + times[route].median) / times[route].median,
                 200 if route == "general" else 120,
                 400 if route == "general" else 250,
                 f"{ms(naive['padded'])} and the click / {ms(times[route])}",
                 at_most=False,
-                holds=fused and mask == bare.click(),
+                holds=fused and same,
             )
             for route in ROUTES
         ),
         Ratio(
             "P5",
-            "(cached click over HTTP - bare decoder and paste) / these, in-process engine, general",
+            "(cached click over HTTP - bare decoder and paste) / these, in-process engine, general,"
+            f" {painted}",
             times["general"].median / times["bare"].median - 1,
             0.30,
             0.15,
             f"{ms(times['general'])} / {ms(times['bare'])}, of it decoder {ms(times['decoder'])}",
-            holds=mask == bare.click(),
+            holds=same,
         ),
         Ratio(
+            "P9",
+            f"bytes of an answer / of the uint8 mask on the scan's grid, {painted}",
+            len(mask) / bare.voxels,
+            0.1,
+            0.02,
+            f"{len(mask)} / {bare.voxels}",
+        ),
+    ]
+    if painted == "whole window":
+        embedding = Ratio(
             "P8",
             "bytes of an embedding / of the int16 window",
             bare.embedding.nbytes / (2 * bare.image.size),
@@ -92,16 +117,9 @@ def measure(rounds: int) -> list[Ratio]:
             0.094,
             f"{bare.embedding.nbytes} / {2 * bare.image.size}",
             holds=bare.embedding.dtype == np.float16,
-        ),
-        Ratio(
-            "P9",
-            "bytes of an answer / of the uint8 mask on the scan's grid, random weights",
-            packed / bare.voxels,
-            0.1,
-            0.02,
-            f"{packed} / {bare.voxels}",
-        ),
-    ]
+        )
+        found.append(embedding)
+    return found
 
 
 class Bare:

@@ -73,6 +73,11 @@ def test_packing_and_unpacking_is_the_identity(
     pasted, shape = unpack(pack(cut(whole), geometry))
     assert shape == whole.shape
     assert np.array_equal(pasted.full(shape).astype(np.bool_), whole)
+    places = np.argwhere(whole)
+    low, high = (places.min(axis=0), places.max(axis=0)) if len(places) else (np.zeros(3), -1)
+    assert (pasted.offset == low).all()
+    assert (np.add(pasted.offset, pasted.mask.shape) - 1 == high).all()
+    assert pasted.voxels == len(places)
 
 
 @given(st.data(), geometries())

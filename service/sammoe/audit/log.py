@@ -11,6 +11,7 @@ import queue
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -85,7 +86,7 @@ class AuditLog:
         self._lost = 0
         self._losing = threading.Lock()
         self._chain: WrittenChain | None = None
-        self._works = True
+        self._works = self._settled = True
         self._busy_since: float | None = None
         tried = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(tried,), name="audit", daemon=True)
@@ -160,13 +161,20 @@ class AuditLog:
         told = list(self._kept)
         self._busy_since = time.monotonic()
         try:
-            self._works = self._try()
+            written = self._tried(self._write)
+            # What could not be flushed the last time does not work until it can.
+            self._works = written and self._settled
+            # Only now: who waited may ask at once whether the log works. And not later: what the
+            # system has outlives this process, and nobody need wait for the disk.
+            for waiting in told:
+                _finish(waiting)
+            if written:
+                self._works = self._settled = self._tried(self._settle)
         except Exception as error:  # a fault of ours, which must leave nobody waiting
             log_failure("audit", error)
             self._works = False
         finally:
             self._busy_since = None
-        # Only now: who waited may ask at once whether the log works.
         for waiting in told:
             _finish(waiting)
 
@@ -194,21 +202,10 @@ class AuditLog:
         with self._losing:
             self._lost += 1
 
-    def _try(self) -> bool:
-        """Write what is kept; return whether that could be done."""
+    def _tried(self, step: Callable[[], None]) -> bool:
+        """Whether the disk let it be done."""
         try:
-            if self._chain is None:
-                options = self._options
-                self._chain = WrittenChain(self.folder, options.sealer, options.rotate_bytes)
-            said, lost = [self._said(waiting.event) for waiting in self._kept], self._lost
-            if lost:
-                said.append(Event("audit.lost", "failed", objects={"lines": lost}).said())
-            self._chain.append(said)
-            # They are in the file, whether or not it can be flushed: never twice.
-            self._kept.clear()
-            with self._losing:
-                self._lost -= lost
-            self._chain.settle()
+            step()
         except OSError as error:
             if self._works:
                 _log.error("the audit log can not be written: %s", error.strerror)
@@ -218,6 +215,25 @@ class AuditLog:
                 self._chain = None
             return False
         return True
+
+    def _write(self) -> None:
+        """Hand to the system what is kept."""
+        if self._chain is None:
+            options = self._options
+            self._chain = WrittenChain(self.folder, options.sealer, options.rotate_bytes)
+        said, lost = [self._said(waiting.event) for waiting in self._kept], self._lost
+        if lost:
+            said.append(Event("audit.lost", "failed", objects={"lines": lost}).said())
+        self._chain.append(said)
+        # They are in the file, whether or not it can be flushed: never twice.
+        self._kept.clear()
+        with self._losing:
+            self._lost -= lost
+
+    def _settle(self) -> None:
+        """Flush to the disk what has been unflushed for long."""
+        if self._chain is not None:
+            self._chain.settle()
 
     def _said(self, event: Event) -> dict[str, Any]:
         form, objects = self._options.uids, dict(event.objects)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import onnxruntime as ort
@@ -20,6 +20,12 @@ class OutputSpec:
     name: str
     dtype: type[np.generic]
     shape: tuple[int, ...]
+
+
+_SPIN_MICROSECONDS: Final = "50"
+"""How long a thread looks for work before it sleeps: from one operator to the next, for to wake it
+takes longer than many an operator does; not longer, for other graphs want the cores.
+"""
 
 
 class Graph:
@@ -121,8 +127,7 @@ def _session_options(threads: int) -> ort.SessionOptions:
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    # Idle threads sleep: spinning ones of the encoder would take the cores from the decoders.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.intra_op.spin_duration_us", _SPIN_MICROSECONDS)
     options.log_severity_level = 3
     return options
 

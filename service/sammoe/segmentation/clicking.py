@@ -10,8 +10,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from sammoe.engine import Choice, Engine, WorkerPool, check_choice
 from sammoe.errors import Conflict, ExpertGone, ExpertUnknown, NotFound
 from sammoe.segmentation.answers import Segmented, Timings
@@ -174,7 +172,7 @@ class Clicker:
             choice=ChoiceRecord.model_validate(click.choice),
             bundle_digest=bundle.digest,
             timings_ms={**phases, "paste": 1000 * (pasted_at - started)},
-            voxel_count=int(np.count_nonzero(pasted.mask)),
+            voxel_count=pasted.voxels,
             warnings=doubts(
                 volume,
                 request.prompt,

@@ -258,7 +258,9 @@ class Grower:
         """Windows' logits as one field, over the parent's, with what the user confirmed in it."""
         parent = request.parent
         if parent is None:
-            return _rounded(joined(answers))
+            field = joined(answers)
+            # What one window says is rounded already.
+            return field if len(answers) == 1 else _rounded(field)
         field = _rounded(joined(answers, parent.field))
         if len(answers) == 1 and field.values.shape == answers[0][1].shape:
             return field

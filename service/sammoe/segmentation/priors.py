@@ -97,7 +97,7 @@ def keep_mask(
         choice=ChoiceRecord(expert=AUTO, tau=None),
         bundle_digest=bundle.digest,
         timings_ms={},
-        voxel_count=int(np.count_nonzero(pasted.mask)),
+        voxel_count=pasted.voxels,
     )
     return store.segmentations.put(record, {GIVEN: field}, promised=name is not None)
 

@@ -56,7 +56,7 @@ class Measures:
 
 def measure(pasted: Pasted, geometry: Geometry) -> Measures:
     """Measure a mask on its volume's grid."""
-    voxels = int(np.count_nonzero(pasted.mask))
+    voxels = pasted.voxels
     if not voxels:
         return Measures(0, 0.0, None, None)
     ml = voxels * geometry.voxel_ml

@@ -43,8 +43,8 @@ _LEVEL: Final = 1
 def pack(pasted: Pasted, geometry: Geometry) -> bytes:
     """Write a mask in the layout above; equal masks give equal bytes."""
     mask = pasted.mask
-    count = int(np.count_nonzero(mask))
-    header = _HEADER.pack(MAGIC, VERSION, 0, *geometry.shape, *pasted.offset, *mask.shape, count)
+    place = (*geometry.shape, *pasted.offset, *mask.shape)
+    header = _HEADER.pack(MAGIC, VERSION, 0, *place, pasted.voxels)
     bits = np.packbits(mask.ravel(order="F"), bitorder="little")
     return header + zlib.compress(bits.data, _LEVEL)
 

@@ -9,7 +9,8 @@ the threshold can be in the mask. All else is never computed.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from numpy.typing import NDArray
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.resample import taps
 from sammoe.volume.window import GridMap, Window, model_grid
+
+_TOGETHER: Final = 1 << 18
+"""Voxels, of one slab or more, that are done at once: they stay in cache, and calls are few."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +38,11 @@ class Pasted:
 
     mask: NDArray[np.bool_]
     offset: tuple[int, int, int]
+
+    @cached_property
+    def voxels(self) -> int:
+        """How many voxels the mask has; counted once."""
+        return int(np.count_nonzero(self.mask))
 
     def full(self, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
         """Return the mask in a volume of ``shape``: uint8, 0 or 1, first axis fastest."""
@@ -53,17 +62,21 @@ def cut(mask: NDArray[np.bool_], offset: tuple[int, int, int] = (0, 0, 0)) -> Pa
     offset
         Source index of ``mask[0, 0, 0]``.
     """
-    box = []
-    for axis in (2, 1, 0):
-        # Each axis looks only at what the axes before it left over.
-        others = tuple(a for a in range(3) if a != axis)
-        hit = np.flatnonzero(mask.any(axis=others))
-        if not len(hit):
-            return Pasted(np.zeros((0, 0, 0), dtype=np.bool_, order="F"), (0, 0, 0))
-        kept = slice(int(hit[0]), int(hit[-1]) + 1)
-        mask = mask[(slice(None),) * axis + (kept,)]
-        box.append(kept.start + offset[axis])
-    return Pasted(np.asfortranarray(mask), (box[2], box[1], box[0]))
+    if not mask.any():
+        return Pasted(np.zeros((0, 0, 0), dtype=np.bool_, order="F"), (0, 0, 0))
+    k = _extent(np.asarray(mask.any(axis=(0, 1))))
+    mask = mask[:, :, k]
+    # What all slices show together tells the other two axes.
+    shadow = np.asarray(mask.any(axis=2))
+    i, j = _extent(np.asarray(shadow.any(axis=1))), _extent(np.asarray(shadow.any(axis=0)))
+    x, y, z = (o + part.start for o, part in zip(offset, (i, j, k), strict=True))
+    return Pasted(np.asfortranarray(mask[i, j]), (x, y, z))
+
+
+def _extent(hit: NDArray[np.bool_]) -> slice:
+    """From the first to the last that is hit, of which there is one."""
+    found = np.flatnonzero(hit)
+    return slice(int(found[0]), int(found[-1]) + 1)
 
 
 def paste(
@@ -133,16 +146,18 @@ def _threshold(
 ) -> NDArray[np.bool_]:
     """Apply one matrix per axis and compare; bool [i, j, k] with i fastest."""
     along_i, along_j, along_k = matrices
-    # Work in (k, j, i) order. k first: its product is the small one, and what is left is done
-    # slab by slab in cache, straight to bool; the full-size logits never exist.
+    # Work in (k, j, i) order. k first: its product is the small one, and what is left is done a few
+    # slabs at a time in cache, straight to bool; the full-size logits never exist.
     reversed_logits = np.ascontiguousarray(logits.T)
     slabs = np.tensordot(along_k, reversed_logits, axes=1)
     mask = np.empty((len(along_k), len(along_j), len(along_i)), dtype=np.bool_)
     spread = np.ascontiguousarray(along_i.T)
-    buffer = np.empty(mask.shape[1:], dtype=np.float32)
-    for slab, target in zip(slabs, mask, strict=True):
-        np.matmul(along_j @ slab, spread, out=buffer)
-        np.greater(buffer, threshold, out=target)
+    count = max(1, _TOGETHER // mask[0].size)
+    buffer = np.empty((min(count, len(mask)), *mask.shape[1:]), dtype=np.float32)
+    for first in range(0, len(mask), count):
+        few = slabs[first : first + count]
+        np.matmul(along_j @ few, spread, out=buffer[: len(few)])
+        np.greater(buffer[: len(few)], threshold, out=mask[first : first + count])
     return mask.T
 
 

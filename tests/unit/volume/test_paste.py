@@ -127,3 +127,18 @@ def test_upsampling_is_linear_with_half_pixel_centres(cells: int, side: int) -> 
     position = (np.arange(side) + 0.5) * cells / side - 0.5
     expected = np.interp(position, np.arange(cells), line)
     assert upsampling(cells, side) @ line == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_mask_is_the_same_however_many_slabs_are_done_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    geometry = Geometry((30, 36, 41), np.eye(4))
+    window = Window(1.5, (0, 0, 0), SIDE)
+    for seed in range(5):
+        pasted = paste(blobs(seed), window, geometry)
+        for together in (1, 30 * 36 * 7):
+            monkeypatch.setattr("sammoe.volume.paste._TOGETHER", together)
+            again = paste(blobs(seed), window, geometry)
+            assert again.offset == pasted.offset
+            assert np.array_equal(again.mask, pasted.mask)
+        monkeypatch.undo()
