@@ -75,7 +75,7 @@ def test_packing_and_unpacking_is_the_identity(
     assert np.array_equal(pasted.full(shape).astype(np.bool_), whole)
     places = np.argwhere(whole)
     low, high = (places.min(axis=0), places.max(axis=0)) if len(places) else (np.zeros(3), -1)
-    assert (pasted.offset == low).all()
+    assert np.array_equal(pasted.offset, low)
     assert np.array_equal(np.add(pasted.offset, pasted.mask.shape) - 1, np.broadcast_to(high, 3))
     assert pasted.voxels == len(places)
 
