@@ -220,6 +220,28 @@ test("what was answered and not kept yet is found by the address, and kept", asy
   assert.deepEqual(heads((await begin(service, found)).session), ["s1"], "by now the address is an old one");
 });
 
+test("an address writes over no result but the one that it names, and only what it says whole", async () => {
+  const { service, session } = await begin();
+  session.prompt(at(1), null);
+  await settled(session);
+  const entries = () => [...service.results.values()].map((result) => result.entries.length);
+  const changes = { since: 1, heads: [] };
+  for (const found of [
+    { result: "gone", changes: { since: 1, heads: ["s1"] } },
+    { result: "gone", changes },
+    { result: "r1", changes: { since: 1, heads: ["s1", "never"] } },
+  ]) {
+    const later = (await begin(service, found)).session;
+    await settled(later);
+    assert.deepEqual(heads(later), ["s1"]);
+    assert.deepEqual(entries(), [1]);
+  }
+  // All was removed, and that was not kept: so it is shown, and deleted once somebody does something.
+  const later = (await begin(service, { result: "r1", changes })).session;
+  assert.deepEqual(heads(later), [null]);
+  assert.deepEqual(entries(), [1]);
+});
+
 test("an answer that was undone before it was kept does not come back", async () => {
   const { service, session } = await begin();
   session.prompt(at(1), null);

@@ -225,7 +225,7 @@ class LocalEngine:
             _log.warning("the general mask answers: expert %s failed: %s", top, error)
             return {"general": general}, replace(route, check="failed")
         side, tokens = self._bundle.manifest.window.side, (inputs.coords, inputs.labels)
-        second = rival(scores, best, allowed, kind, routing)
+        second = rival(scores, best, allowed, kind) if self._gate_reads_features else None
         if second is not None:
             name = self._experts[second.index]
             other = self._try_expert(name, feed)

@@ -77,9 +77,10 @@ class Engine(Protocol):
     ) -> Decoded:
         """Segment in a window.
 
-        Left to the gate, the best expert's decoder runs where its score exceeds tau. Its mask is
-        mixed with the general one if it fits the prompt about as well (see `Routing.slack`); if
-        its decoder fails, the general mask is the answer.
+        Left to the gate, the best expert's decoder runs where its score exceeds tau, and with a
+        box the second-best's, too, if it scores about alike (`sammoe.engine.selector.rival`).
+        The mask is mixed with the general one if it fits the prompt about as well (see
+        `Routing.slack`); if the best expert's decoder fails, the general mask is the answer.
 
         Parameters
         ----------

@@ -149,9 +149,8 @@ def rival(
     best: Selection,
     allowed: Sequence[bool] | NDArray[np.bool_],
     kind: PromptKind,
-    routing: Thresholds,
 ) -> Rival | None:
-    """The second-best expert, if it comes close and the prompt is a box.
+    """The second-best expert by a gate of heads, if it comes close and the prompt is a box.
 
     Experts of neighbouring structures (two parts of one organ) are both sure. A box says where the
     structure ends, and so which of their masks is meant. Clicks do not: they lie within what either
@@ -166,10 +165,8 @@ def rival(
         What that found.
     kind
         `prompt_kind` of the labels.
-    routing
-        Where it has no slack for boxes, masks are not checked, and there is no rival.
     """
-    if kind != "box" or routing.slack[kind] is None:
+    if kind != "box":
         return None
     ranked = np.where(allowed, np.asarray(scores, dtype=np.float64), -np.inf)
     ranked[best.index] = -np.inf
@@ -331,9 +328,10 @@ def decide(
     Parameters
     ----------
     general, expert
-        Logits float32 [L, L, L] of the general decoder and of the best expert.
+        Logits float32 [L, L, L] of the general decoder and of the best expert, or of a `rival` that
+        won.
     s_top
-        The best expert's score.
+        The best expert's score: how sure the gate is that an expert is meant, whichever of the two.
     kind
         `prompt_kind` of the labels: which tau and slack of ``routing`` hold.
     coords, labels, side

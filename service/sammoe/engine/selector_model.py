@@ -118,7 +118,7 @@ class TritonPythonModel:
         best = select(scores, tau, allowed)
         wanted, second = [], None
         if best is not None and best.passes:
-            second = rival(scores, best, allowed, kind, self._routing)
+            second = rival(scores, best, allowed, kind) if self._heads else None
             wanted = [names[found.index] for found in (best, second) if found is not None]
         if self._heads:
             experts = await self._tried(wanted, feed, asked)
@@ -139,11 +139,14 @@ class TritonPythonModel:
             failed: Check = "failed"
             return masks, route | {"check": failed, "failure": str(expert)}, features
         tokens, side = (host(self._values(inputs["coords"])), labels), self._side
-        if second is not None and not isinstance(other := experts[1], Failed):
-            expert, other = together(expert, other)
-            if wins(second, expert, other, *tokens, side):
-                top, expert = names[second.index], other
-                route["top"] = top
+        if second is not None:
+            name, other = names[second.index], experts[1]
+            if isinstance(other, Failed):
+                route["rival_failure"] = f"expert {name} failed: {other}"
+            else:
+                expert, other = together(expert, other)
+                if wins(second, expert, other, *tokens, side):
+                    top, expert, route = name, other, route | {"top": name}
         general, expert = together(general, expert)
         masks["general"] = general
         routing = self._routing

@@ -213,8 +213,10 @@ class TritonEngine:
             raise EngineOutputInvalid(f"The selector's masks are {masks.dtype} {masks.shape}.")
         if failure := route.pop("failure", None):
             _log.warning("the general mask answers: expert %s failed: %s", route["top"], failure)
-            if out := model_out(failure):
-                self._watchdog.report(out.model, dead=out.dead, since=began)
+        if rival_failure := route.pop("rival_failure", None):
+            _log.warning("the best expert by score answers: %s", rival_failure)
+        if out := model_out(failure or rival_failure or ""):
+            self._watchdog.report(out.model, dead=out.dead, since=began)
         features = outputs.get("gate_features")
         distance = None
         if self._familiarity is not None and features is not None:

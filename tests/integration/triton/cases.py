@@ -35,7 +35,7 @@ def digest(path: Path) -> str:
             general, expert, best.s_top, kind, coords, labels, SIDE, routing, None
         )
         misfits = [selector.misfit(mask, coords, labels, SIDE) for mask in (general, expert)]
-        close = selector.rival(scores, best, allowed, kind, routing)
+        close = selector.rival(scores, best, allowed, kind)
         second = close and [close.index, close.margin]
         won = close and selector.wins(close, general, expert, coords, labels, SIDE)
         said = [

@@ -100,9 +100,9 @@ async def test_the_mixture_answers_the_same_bytes(triton: TritonServer, bundle: 
         assert fused >= 8  # else the matrix has missed what it is about
 
 
-@pytest.mark.parametrize("gate", ["heads", "joint"])
+@pytest.mark.parametrize(("gate", "top"), [("heads", "lesion"), ("joint", "cord")])
 async def test_experts_that_score_alike_are_told_apart_the_same(
-    triton: TritonServer, other: Callable[..., Bundle], gate: str
+    triton: TritonServer, other: Callable[..., Bundle], gate: str, top: str
 ) -> None:
     bundle = other(gate=gate, reference=gate == "heads", radii={"lesion": 5.0})
     inputs = decoder_inputs(
@@ -111,7 +111,22 @@ async def test_experts_that_score_alike_are_told_apart_the_same(
     async with both(triton, bundle) as (local, remote):
         one = await local.decode(embedding(), inputs, Choice(tau=0.3))
         assert_equal(one, await remote.decode(embedding(), inputs, Choice(tau=0.3)))
-    assert one.route.top == "lesion"
+    assert one.route.top == top
+
+
+async def test_rival_that_fails_is_told_of(
+    triton: TritonServer, other: Callable[..., Bundle], caplog: pytest.LogCaptureFixture
+) -> None:
+    bundle = other(radii={"lesion": 5.0}, broken="decoder_lesion")
+    inputs = decoder_inputs(
+        [[16.0] * 3], [1], ([9.0] * 3, [23.0] * 3), None, bundle.manifest.window_rule()
+    )
+    async with both(triton, bundle) as (local, remote):
+        one = await local.decode(embedding(), inputs, Choice(tau=0.3))
+        caplog.clear()
+        assert_equal(one, await remote.decode(embedding(), inputs, Choice(tau=0.3)))
+    assert one.route.top == "cord"
+    assert "the best expert by score answers: expert lesion failed" in caplog.text
 
 
 async def test_embeddings_are_the_same_bytes(triton: TritonServer, bundle: Bundle) -> None:

@@ -80,7 +80,9 @@ export class Keeper {
   }
 
   async #delete(): Promise<void> {
-    if (this.result !== null) await this.#client.deleteResult(this.result.id).catch(unlessMissing);
+    if (this.result !== null && (await this.#isOurs(this.result))) {
+      await this.#client.deleteResult(this.result.id).catch(unlessMissing);
+    }
     this.result = null;
   }
 

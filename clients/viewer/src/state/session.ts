@@ -98,13 +98,19 @@ export class Session {
     for (const segmentation of all) this.history.add(segmentation);
     this.merge = result?.merge ?? "overlap";
     this.#keeper.found(result);
-    const isUnkept = changes !== null && changes.since === (result?.revision ?? 0);
-    const heads = isUnkept ? changes.heads.filter((head) => this.history.get(head)) : headsIn(result);
+    // Of the very result that is named, and whole: else it would be written over somebody's work.
+    const isUnkept =
+      changes !== null &&
+      changes.since === (result?.revision ?? 0) &&
+      (result?.id ?? NOTHING) === (name ?? NOTHING) &&
+      changes.heads.every((head) => this.history.get(head));
+    const heads = isUnkept ? changes.heads : headsIn(result);
     this.#isRestored = true;
     await this.#bring(structuresAt(heads, result, this.history));
-    if (isUnkept) this.#keeper.keep();
+    // To keep nothing is to delete: an address alone does not.
+    if (isUnkept && heads.length > 0) this.#keeper.keep();
     // Among them may be what was undone or removed, so that it is for the user to say.
-    else if (result === null && name === null) this.#offer(looseHeads(this.history));
+    else if (!isUnkept && result === null && name === null) this.#offer(looseHeads(this.history));
     this.resume();
   }
 
