@@ -83,12 +83,15 @@ class Radiologist(Reader):
         self.think()
         middle = self.dice.choice(self.scan["clicks"])
         last = self.click(volume, "first click", middle, 1, None)
-        before = None
+        before, clicked = None, [middle]
         for _ in range(self.dice.randint(2, 6)):
             self.think()
             if before is not None and self.dice.random() < 0.15:
                 last = before
-            near = [n + self.dice.randint(-6, 6) for n in middle]
+            near = middle
+            while near in clicked:  # one voxel can not be inside and outside
+                near = [n + self.dice.randint(-6, 6) for n in middle]
+            clicked.append(near)
             answer = self.click(volume, "refine", near, self.dice.choice([1, 1, 0]), last)
             before, last = last, answer or last
         self.think()

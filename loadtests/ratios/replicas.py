@@ -89,6 +89,7 @@ def _without_redis(http: httpx.Client, volume: str, redis: RedisServer, rounds: 
         while time.monotonic() - began < 0.1:  # the first clicks after it are the interesting ones
             run()
         dead += interleave({"click": run}, 5)["click"].seconds
+    redis.start()  # As it was found.
     with_it, without = Times(tuple(alive)), Times(tuple(dead))
     return [
         Ratio(
