@@ -30,7 +30,7 @@ class Task:
     licence: str
     windows: int
     """Embedded per training scan: few for many patients, many for few."""
-    prompts: int = 1800
+    prompts: int = 1000
     """Simulated for the head."""
     others: tuple[str, ...] = ()
     """Data sets whose other labels its head learns to leave alone."""
@@ -38,6 +38,8 @@ class Task:
 
 _MSD = "hippocampus task of the Medical Segmentation Decathlon, also pasted into synthetic heads"
 _STS = "soft-tissue sarcoma collection of TCIA"
+_MR = ("hippocampus", "heads", "sarcoma_mr")
+_CT = ("torsos_seen", "sarcoma_ct")
 PHANTOMS = "synthetic torso phantoms of this project"
 TASKS = (
     Task(
@@ -49,7 +51,8 @@ TASKS = (
         _MSD,
         "CC BY-SA 4.0",
         windows=6,
-        others=("hippocampus", "heads"),
+        prompts=1800,
+        others=_MR,
     ),
     Task(
         "hippocampus_posterior",
@@ -60,7 +63,8 @@ TASKS = (
         _MSD,
         "CC BY-SA 4.0",
         windows=6,
-        others=("hippocampus", "heads"),
+        prompts=1800,
+        others=_MR,
     ),
     Task(
         "sarcoma_mr",
@@ -71,6 +75,7 @@ TASKS = (
         _STS,
         "CC BY 3.0",
         windows=10,
+        others=_MR,
     ),
     Task(
         "sarcoma_ct",
@@ -81,6 +86,7 @@ TASKS = (
         _STS,
         "CC BY 3.0",
         windows=10,
+        others=_CT,
     ),
     Task(
         "pancreas",
@@ -91,7 +97,7 @@ TASKS = (
         PHANTOMS,
         "Apache-2.0",
         windows=6,
-        others=("torsos_seen",),
+        others=_CT,
     ),
     Task(
         "oesophagus",
@@ -102,11 +108,14 @@ TASKS = (
         PHANTOMS,
         "Apache-2.0",
         windows=6,
-        others=("torsos_seen",),
+        others=_CT,
     ),
 )
 LR = "5e-4"
 """Of experts at this size; the paper's 1e-4 is for the full one."""
+
+NEGATIVES = "960"
+"""Random prompts that ship: as many as a bundle of 20 MB has room for."""
 
 GATE_PROMPTS = 400
 """Of each expert, for joint and paper gates; a joint one has as many again of general classes."""
@@ -179,7 +188,7 @@ def mixture(tasks: Sequence[Task], domains: Sequence[str], args: argparse.Namesp
     run([_expert(task, bare, args) for task in tasks], args.jobs)
     if negatives != bare:
         words = ["train", "negatives", "--bundle", bare, *_sets(domains, args.data)]
-        words += ["--cache", args.out / "cache"]
+        words += ["--count", NEGATIVES, "--cache", args.out / "cache"]
         run([Step([*words, "--out", negatives], negatives / "bundle.json")])
     run([_head(task, negatives, args) for task in tasks], args.jobs)
     bundle = Path(negatives)

@@ -56,7 +56,7 @@ class ReferenceFeatures:
     def to_bytes(self) -> bytes:
         """The file's content: equal features, equal bytes."""
         buffer = io.BytesIO()
-        np.savez(
+        np.savez_compressed(
             buffer,
             mean=self.mean,
             deviation=self.deviation,

@@ -54,6 +54,7 @@ class ModelConfig(_Closed):
     ``embedding_channels`` E and ``grid`` g: the encoder answers ``[B, E, g, g, g]``. ``width`` C:
     channels of the prompt encoder and the decoder; E > C when the embedding carries folded detail
     channels. ``boxes``: the prompt encoder has embeddings for box corners (labels 2 and 3).
+    ``gate_tokens``: of width C, make up ``gate_features``; 5 in bundles that do not say it.
     ``architecture``: every argument of the networks, for whoever builds them again.
     """
 
@@ -61,6 +62,7 @@ class ModelConfig(_Closed):
     width: int = Field(gt=0)
     grid: int = Field(gt=0)
     boxes: bool
+    gate_tokens: int = Field(default=5, gt=0)
     architecture: dict[str, JsonValue]
 
     @property
@@ -70,8 +72,8 @@ class ModelConfig(_Closed):
 
     @property
     def gate_features(self) -> int:
-        """Length F = 5 C of ``gate_features``."""
-        return 5 * self.width
+        """Length F of ``gate_features``."""
+        return self.gate_tokens * self.width
 
 
 class WindowSettings(_Closed):

@@ -18,10 +18,12 @@ class Choice:
     """``expert``: ``"auto"``, ``"general"`` or an expert's name; ``tau``: in place of the bundle's.
 
     ``tau`` is the gate's threshold in [0, 1] (paper, section 2.3); 1 keeps every expert out.
+    ``only``: with ``"auto"``, the one expert that the gate may take, if it takes any.
     """
 
     expert: str = AUTO
     tau: float | None = None
+    only: str | None = None
 
 
 def check_choice(choice: Choice, manifest: Manifest) -> None:

@@ -211,7 +211,7 @@ class LocalEngine:
         route = replace(
             route, scores=dict(zip(self._experts, scores.tolist(), strict=True)), tau=tau
         )
-        allowed = self._allowed(modality)
+        allowed = self._allowed(modality, choice.only)
         best = select(scores, tau, allowed)
         if best is None:
             return {"general": general}, route
@@ -259,10 +259,11 @@ class LocalEngine:
             return None
         return float(self._familiarity.distances(features)[0])
 
-    def _allowed(self, modality: Modality) -> list[bool]:
-        """Which experts do not exclude the scan's modality."""
+    def _allowed(self, modality: Modality, only: str | None) -> list[bool]:
+        """Which experts do not exclude the scan's modality; of them perhaps one alone."""
         return [
-            modality is Modality.UNKNOWN or modality.value in expert.modalities
+            (modality is Modality.UNKNOWN or modality.value in expert.modalities)
+            and only in (None, expert.name)
             for expert in self._bundle.manifest.experts
         ]
 

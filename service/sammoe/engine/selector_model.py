@@ -114,7 +114,7 @@ class TritonPythonModel:
         else:
             scores = await self._scores(feed)
         route |= {"scores": dict(zip(self._experts, scores.tolist(), strict=True)), "tau": tau}
-        allowed, names = self._allowed(asked["modality"]), list(self._experts)
+        allowed, names = self._allowed(asked["modality"], asked["only"]), list(self._experts)
         best = select(scores, tau, allowed)
         wanted, second = [], None
         if best is not None and best.passes:
@@ -215,9 +215,12 @@ class TritonPythonModel:
             raise Failed(f"{tensor.name()} lies on a GPU, where nothing here can read it")
         return self._on_device.from_dlpack(tensor)
 
-    def _allowed(self, modality: str) -> list[bool]:
-        """Which experts do not exclude the scan's modality."""
-        return [modality == UNKNOWN_MODALITY or modality in m for m in self._experts.values()]
+    def _allowed(self, modality: str, only: str | None) -> list[bool]:
+        """Which experts do not exclude the scan's modality; of them perhaps one alone."""
+        return [
+            (modality == UNKNOWN_MODALITY or modality in modalities) and only in (None, name)
+            for name, modalities in self._experts.items()
+        ]
 
 
 def device_library(args: Mapping[str, str]) -> Any:

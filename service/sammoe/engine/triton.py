@@ -200,6 +200,7 @@ class TritonEngine:
             "bundle": manifest.selector_digest,
             "expert": choice.expert,
             "tau": choice.tau,
+            "only": choice.only,
             "modality": modality.value,
             "down": [name for name in names if manifest.models[decoder_name(name)] in down],
         }

@@ -23,6 +23,7 @@ from sammoe.export.making import Made, bounds, make
 from sammoe.export.parts import ExpertDecoder, Gate, gate_mode, parts_of
 from sammoe.export.release import Release
 from sammoe.model import SamMed3D, SamMed3DConfig
+from sammoe.model.gate_features import TOKENS
 
 
 def export_bundle(
@@ -113,5 +114,6 @@ def _model_config(config: SamMed3DConfig) -> ModelConfig:
         width=config.prompt_dim,
         grid=config.grid,
         boxes=config.box_embeddings,
+        gate_tokens=TOKENS,
         architecture=config.to_dict(),
     )

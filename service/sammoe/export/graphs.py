@@ -25,7 +25,7 @@ class DecoderGraph(_PromptedGraph):
     """``embedding`` [B, E, g, g, g] float16, ``coords`` [B, N, 3] float32 (voxel index in the
     window), ``labels`` [B, N] int32 (1 positive, 0 negative, -1 padding, 2 / 3 box corners) and
     ``mask`` [B, 1, 4g, 4g, 4g] float32 -> ``logits`` [B, 1, 4g, 4g, 4g] float32 and, for the
-    general decoder, ``gate_features`` [B, 5 C] float32. N >= 1.
+    general decoder, ``gate_features`` [B, 12 C] float32. N >= 1.
     """
 
     def __init__(
@@ -43,7 +43,10 @@ class DecoderGraph(_PromptedGraph):
         sparse, dense = self.prompt_encoder.embed_prompt(coords, labels, mask)
         state = self.mask_decoder.decode_tokens(image, self.image_pe, sparse, dense)
         logits = self.mask_decoder.paint(state, image, dense, slice(0, 1))
-        return (logits, gate_features(state, logits)) if self.features else logits
+        if not self.features:
+            return logits
+        side = self.mask_decoder.config.image_size
+        return logits, gate_features(state, logits, coords, labels, side)
 
 
 class PaperGateGraph(_PromptedGraph):
@@ -60,7 +63,7 @@ class PaperGateGraph(_PromptedGraph):
 
 
 class HeadsGraph(nn.Module):
-    """``gate_features`` [B, 5 C] float32 -> ``scores`` [B, m] float32, one sigmoid per expert."""
+    """``gate_features`` [B, F] float32 -> ``scores`` [B, m] float32, one sigmoid per expert."""
 
     def __init__(self, heads: ExpertHeads) -> None:
         super().__init__()

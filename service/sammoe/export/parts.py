@@ -102,7 +102,7 @@ def gate_part(model: SamMed3D, gate: Gate, names: Sequence[str]) -> Part:
     if isinstance(gate, PaperGate):
         graph = PaperGateGraph(model.prompt_encoder, gate)
         return Part(graph, prompt_examples(config), _prompt_specs(config), outputs, _DECODERS)
-    width = TOKENS * config.prompt_dim
+    width = len(gate.mean)
     generator = torch.Generator().manual_seed(0)
     examples = [{"gate_features": torch.randn(b, width, generator=generator)} for b in (1, 2)]
     inputs = [TensorSpec("gate_features", "TYPE_FP32", (width,))]

@@ -13,6 +13,8 @@ STANDARD_LIMIT = 8.0
 """Heads see standardised features clipped to this: the reference features end there too, and what
 lies further out says no more than that it is far."""
 
+HIDDEN = 32  # units of a head
+
 
 class PaperGate(nn.Module):
     """The gating network of the SAM-Med3D-MoE paper (arXiv 2407.04938, section 2.2, figure 3).
@@ -102,7 +104,7 @@ class ExpertHeads(nn.Module):
     deviation: Tensor
 
     def __init__(
-        self, mean: Tensor, deviation: Tensor, names: Sequence[str] = (), *, hidden: int = 64
+        self, mean: Tensor, deviation: Tensor, names: Sequence[str] = (), *, hidden: int = HIDDEN
     ) -> None:
         super().__init__()
         self.width = hidden
@@ -121,7 +123,12 @@ class ExpertHeads(nn.Module):
         return added
 
     def standardise(self, features: Tensor) -> Tensor:
-        """``gate_features`` [B, F] as the heads read them: within +-``STANDARD_LIMIT``."""
+        """``gate_features`` [B, F] as the heads read them: within +-``STANDARD_LIMIT``.
+
+        Heads of a bundle of before read fewer than there are now: the first ones.
+        """
+        if features.shape[1] > len(self.mean):
+            features = features[:, : len(self.mean)]
         standard = (features - self.mean) / self.deviation
         return standard.clamp(-STANDARD_LIMIT, STANDARD_LIMIT)
 
@@ -131,6 +138,6 @@ class ExpertHeads(nn.Module):
         return torch.cat([head(standard) for head in self.heads.values()], dim=-1)
 
 
-def new_head(features: int, hidden: int = 64) -> nn.Sequential:
+def new_head(features: int, hidden: int = HIDDEN) -> nn.Sequential:
     """A fresh head, features -> hidden -> 1."""
     return nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, 1))

@@ -375,7 +375,7 @@ def _most(request: Request) -> int:
 
 def _continuing(choice: Choice, route: Route) -> Choice:
     """What neighbours are asked: to go on with what the first window's answer was made of."""
-    return choice if route.fused else Choice(route.used)
+    return replace(choice, only=route.used) if route.fused else Choice(route.used)
 
 
 def _judged(field: Field, one: Looked, route: Route) -> Looked:

@@ -282,6 +282,15 @@ async def test_expert_of_another_modality_is_taken_by_name_only(tmp_path: Path) 
     assert (named.route.used, list(named.candidates)) == ("cord", ["expert"])
 
 
+async def test_of_the_experts_one_alone_may_be_allowed(tmp_path: Path) -> None:
+    bundle = write_test_bundle(tmp_path, experts=("cord", "lesion"), tau=0.0)
+    free = (await decode_click(bundle, 8, 16, 16)).route
+    assert free.top == "cord"
+    held = (await decode_click(bundle, 8, 16, 16, only="lesion")).route
+    assert (held.top, held.used, held.scores) == ("lesion", "lesion", free.scores)
+    assert held.s_top == pytest.approx(free.scores["lesion"])
+
+
 async def test_no_expert_is_chosen_where_all_exclude_the_modality(tmp_path: Path) -> None:
     bundle = write_test_bundle(tmp_path, experts=("cord",), modalities={"cord": ("MR",)})
     route = (await decode_click(bundle, 16, 16, 16, modality=Modality.CT)).route

@@ -171,13 +171,16 @@ def embedding() -> NDArray[np.float16]:
     return values.astype(np.float16)
 
 
-def ask(model: Any, bundle: Bundle, inputs: Any, tau: float | None) -> FakeResponse:
+def ask(
+    model: Any, bundle: Bundle, inputs: Any, tau: float | None, only: str | None = None
+) -> FakeResponse:
     """One click, with its embedding on the device."""
     asked: Mapping[str, Any] = {
         "bundle": bundle.manifest.selector_digest,
         "expert": "auto",
         "tau": tau,
         "modality": "unknown",
+        "only": only,
         "down": [],
     }
     tensors = [
@@ -197,13 +200,13 @@ def ask(model: Any, bundle: Bundle, inputs: Any, tau: float | None) -> FakeRespo
     return response
 
 
-def local(bundle: Bundle, inputs: Any, tau: float | None) -> Decoded:
+def local(bundle: Bundle, inputs: Any, tau: float | None, only: str | None = None) -> Decoded:
     """What this process answers."""
 
     async def decode() -> Decoded:
         engine = LocalEngine(bundle, EngineOptions(1, 1))
         try:
-            return await engine.decode(embedding(), inputs, Choice(tau=tau))
+            return await engine.decode(embedding(), inputs, Choice(tau=tau, only=only))
         finally:
             await engine.close()
 
@@ -239,6 +242,21 @@ def test_masks_are_fused_where_they_lie(
             np.testing.assert_allclose(mask, wanted, rtol=1e-6)
     assert fused
     assert set(triton.asked) == {(GPU, 3)}
+
+
+def test_the_one_expert_that_may_answer_is_asked(triton: FakeTriton, bundle: Bundle) -> None:
+    rule = bundle.manifest.window_rule()
+    inputs = decoder_inputs([[8.0, 14, 17]], [1], None, None, rule)
+    tops = set()
+    for only in (None, "cord", "lesion"):
+        response = ask(start(bundle), bundle, inputs, 0.0, only)
+        expected = local(bundle, inputs, 0.0, only)
+        found = json.loads(response.outputs[1].as_numpy()[0])
+        assert found["top"] == expected.route.top
+        assert found["used"] == expected.route.used
+        assert only in (None, found["top"])
+        tops.add(found["top"])
+    assert tops == {"cord", "lesion"}
 
 
 def test_without_a_library_masks_are_asked_for_in_the_hosts_memory(

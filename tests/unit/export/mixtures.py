@@ -13,11 +13,12 @@ from sammoe.export import export_bundle, load_networks
 from sammoe.export.mixing import with_reference
 from sammoe.export.rewriting import rewrite
 from sammoe.model.gate import ExpertHeads, new_head
+from sammoe.model.gate_features import TOKENS
 from sammoe.model.heads_file import HeadFile
 from sammoe.model.mask_decoder import MaskDecoder
 from tests.unit.export import tiny
 
-FEATURES = 5 * tiny.DETAILED.prompt_dim
+FEATURES = TOKENS * tiny.DETAILED.prompt_dim
 
 
 def expert(name: str) -> Expert:

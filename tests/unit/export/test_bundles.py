@@ -17,6 +17,7 @@ from sammoe.export import ExpertDecoder, bundles, export_bundle, making
 from sammoe.export.parity import EXACT, HALF
 from sammoe.model import SamMed3D
 from sammoe.model.gate import ExpertHeads, PaperGate
+from sammoe.model.gate_features import TOKENS
 from sammoe.model.mask_decoder import DecoderState, MaskDecoder
 from tests.unit.export import tiny
 
@@ -48,7 +49,7 @@ def plain(network: SamMed3D, tmp_path_factory: pytest.TempPathFactory) -> Bundle
 
 
 def heads(*names: str) -> ExpertHeads:
-    features = 5 * tiny.DETAILED.prompt_dim
+    features = TOKENS * tiny.DETAILED.prompt_dim
     return ExpertHeads(torch.zeros(features), torch.ones(features), names, hidden=4)
 
 

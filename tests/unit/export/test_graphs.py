@@ -19,7 +19,7 @@ from sammoe.export.graphs import (
 from sammoe.export.tracing import trace
 from sammoe.model import SamMed3D, SamMed3DConfig
 from sammoe.model.gate import ExpertHeads, PaperGate
-from sammoe.model.gate_features import gate_features
+from sammoe.model.gate_features import TOKENS, gate_features
 from tests.oracles.plain_decoder import PlainDecoder
 from tests.unit.export import tiny
 
@@ -85,7 +85,7 @@ def test_a_decoder_graph_is_the_official_call(
     expected = _official_call(model, example, box=box)
     assert expected.std() > 0.01
     torch.testing.assert_close(logits, expected, atol=1e-4, rtol=0)
-    assert features.shape == (batch, 5 * model.config.prompt_dim)
+    assert features.shape == (batch, TOKENS * model.config.prompt_dim)
 
 
 @torch.no_grad()
@@ -118,7 +118,8 @@ def test_gate_features_leave_the_graph_as_the_function_makes_them(kind: str) -> 
 
     logits, features = _run(decoder_session(kind), example)
 
-    torch.testing.assert_close(features, gate_features(state, logits), atol=1e-4, rtol=0)
+    place = example["coords"], example["labels"], model.config.image_size
+    torch.testing.assert_close(features, gate_features(state, logits, *place), atol=1e-4, rtol=0)
 
 
 @torch.no_grad()

@@ -89,14 +89,21 @@ def test_adding_an_expert_leaves_the_others_bit_identical() -> None:
         heads.add("cord")
 
 
-def test_heads_standardise_and_have_the_published_size() -> None:
+def test_heads_standardise_and_are_small() -> None:
     heads = ExpertHeads(torch.full((480,), 2.0), torch.full((480,), 4.0), ["cord"])
     plain = ExpertHeads(torch.zeros(480), torch.ones(480), ["cord"])
     plain.heads.load_state_dict(heads.heads.state_dict())
     features = torch.randn(3, 480)
 
     torch.testing.assert_close(heads(features * 4 + 2), plain(features), atol=1e-5, rtol=1e-5)
-    assert sum(p.numel() for p in heads.parameters()) == 480 * 64 + 64 + 64 + 1
+    assert sum(p.numel() for p in heads.parameters()) == 480 * 32 + 32 + 32 + 1
+
+
+def test_heads_of_before_read_the_features_that_there_were() -> None:
+    heads = ExpertHeads(torch.zeros(5), torch.ones(5), ["cord"])
+    features = torch.randn(3, 12)
+
+    assert torch.equal(heads(features), heads(features[:, :5]))
 
 
 def test_features_far_out_count_as_at_the_limit() -> None:

@@ -12,8 +12,8 @@ from sammoe.volume.volume import Modality
 
 
 class WatchedEngine:
-    """Counts calls; encodes wait until ``open`` is set; keeps what was decoded last, and what was
-    to be unloaded when it was closed.
+    """Counts calls; encodes wait until ``open`` is set; keeps what was decoded last, all choices
+    of decodes, and what was to be unloaded when it was closed.
     """
 
     def __init__(self, engine: Engine, *, opened: bool = True) -> None:
@@ -21,6 +21,7 @@ class WatchedEngine:
         self.encodes = 0
         self.inputs: DecoderInputs | None = None
         self.modality: Modality | None = None
+        self.choices: list[Choice] = []
         self.unloaded: list[str] | None = None
         self.open = asyncio.Event()
         if opened:
@@ -51,6 +52,7 @@ class WatchedEngine:
         modality: Modality = Modality.UNKNOWN,
     ) -> Decoded:
         self.inputs, self.modality = inputs, modality
+        self.choices.append(choice)
         return await self._engine.decode(embedding, inputs, choice, modality)
 
     async def check_ready(self) -> None:

@@ -112,6 +112,25 @@ async def test_mask_is_followed_and_counted(
     assert only.record.windows == stays.record.windows
 
 
+async def test_the_clicks_expert_alone_may_answer_further_on(
+    mixture: LocalEngine, store: LocalStore, cache: EmbeddingCache, tmp_path: Path
+) -> None:
+    engine, path = WatchedEngine(mixture), tmp_path / "long.nii"
+    path.write_bytes(nifti(shape=SHAPE))
+    workspace = Workspace(engine, store, cache)
+    volume, _ = await workspace.volumes.add(OWNER, path, modality="MR")
+
+    made = await workspace.segment(OWNER, volume.id, TWO, tau=0.2)
+
+    route = made.record.route
+    assert route.fused
+    first, *further = engine.choices
+    assert first == Choice(tau=0.2)
+    assert further == (len(made.record.windows) - 1) * [Choice(tau=0.2, only=route.used)]
+    assert further
+    await workspace.close()
+
+
 async def test_refinement_of_a_followed_mask_keeps_what_was_found(
     workspace: Workspace, long: VolumeRecord
 ) -> None:

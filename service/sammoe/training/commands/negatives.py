@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
         banks.append(simulator.random(windows, count=share, seed=args.seed, title=title))
         domain += [number] * share
     reference = ReferenceFeatures.of(
-        PromptBank.join(banks).features.numpy(),
+        PromptBank.join(banks).features[:, : bundle.manifest.model.gate_features].numpy(),
         tuple(source.name for source in sources),
         np.array(domain),
     )

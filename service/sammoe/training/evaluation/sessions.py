@@ -166,7 +166,7 @@ class Scene:
     ) -> Decoded:
         """What an engine with this routing answers, of what was looked at where that is known."""
         if choice.expert == AUTO:
-            looked = await self._decode(window, inputs, LOOK)
+            looked = await self._decode(window, inputs, replace(LOOK, only=choice.only))
             return decided(looked, inputs, self._rule.side, routing)
         known = self._decoded.get((LOOK, _key(window, inputs)))
         if known is not None and choice.expert == GENERAL:

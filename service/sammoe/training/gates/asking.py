@@ -24,6 +24,6 @@ class Asked:
 
     @torch.no_grad()
     def logits_and_features(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """The same and the gate features [B, 5 C]."""
+        """The same and the gate features [B, 12 C]."""
         logits, features = self._telling(*(value.to(self._device) for value in inputs))
         return logits.cpu(), features.cpu()
