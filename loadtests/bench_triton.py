@@ -71,6 +71,7 @@ from sammoe.export.graphs import DecoderGraph, example_prompt
 from sammoe.export.parts import expert_part
 from sammoe.export.release import official_windows
 from sammoe.export.tracing import trace
+from sammoe.model.gate_features import TOKENS
 from sammoe.store import rounded
 from sammoe.volume.crop import crop
 from sammoe.volume.packed import pack
@@ -220,6 +221,7 @@ def random_bundle(
         width=config.prompt_dim,
         grid=config.grid,
         boxes=config.box_embeddings,
+        gate_tokens=TOKENS,
         architecture={},
     )
     manifest = Manifest(

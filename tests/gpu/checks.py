@@ -82,7 +82,7 @@ def decoder_equals_cpu(config: SamMed3DConfig, device: torch.device) -> None:
         with tf32(False):
             state = model.mask_decoder.decode_tokens(put.embedding, pe, sparse, dense)
             logits = model.mask_decoder.paint(state, put.embedding, dense, slice(0, 1))
-            place = put.coords, put.labels, config.image_size
+            place = put.coords, put.labels, config
             features.append(gate_features(state, logits, *place))
     assert difference(features[1], features[0]) <= EXACT
 

@@ -5,7 +5,9 @@ its own, and serving measures against them how far a prompt is from everything s
 """
 
 import io
+import tokenize
 import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -18,6 +20,12 @@ from sammoe.errors import BundleInvalid
 
 FEATURES_FILE = "gate_features.npz"
 """In the general decoder's folder."""
+
+_DAMAGED = (
+    *(KeyError, ValueError, OSError, EOFError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+)
+"""What numpy raises where a file is not what it was."""
 
 _STEPS = 16  # of the stored integers per standard deviation: they end at 8 deviations
 
@@ -54,7 +62,7 @@ class ReferenceFeatures:
         return cls(mean, deviation, standard.astype(np.float32), domains, domain.astype(np.int64))
 
     def to_bytes(self) -> bytes:
-        """The file's content: equal features, equal bytes."""
+        """The file's content: equal features, equal bytes, with one zlib."""
         buffer = io.BytesIO()
         np.savez_compressed(
             buffer,
@@ -93,7 +101,7 @@ def load_reference(bundle: Bundle) -> ReferenceFeatures | None:
     path = bundle.path / name
     try:
         reference = ReferenceFeatures.from_bytes(path.read_bytes())
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise BundleInvalid(f"{path} holds no gate features: {error}") from error
     wanted = bundle.manifest.model.gate_features
     if reference.standard.shape[1:] != (wanted,):

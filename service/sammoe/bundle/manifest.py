@@ -5,9 +5,18 @@ Every model is closed (an unknown field is an error) and frozen.
 
 import re
 from datetime import date
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+    model_validator,
+)
 
 from sammoe.bundle.digests import is_folder_name
 from sammoe.volume.window import WindowRule
@@ -25,6 +34,7 @@ SELECTOR_MANIFEST = "1/bundle.json"
 
 SELECTOR_FILES = ("config.pbtxt", "1/model.py", "1/selector.py", SELECTOR_MANIFEST)
 
+_TOKENS_BEFORE = 5
 _PATH = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -62,8 +72,16 @@ class ModelConfig(_Closed):
     width: int = Field(gt=0)
     grid: int = Field(gt=0)
     boxes: bool
-    gate_tokens: int = Field(default=5, gt=0)
+    gate_tokens: int = Field(default=_TOKENS_BEFORE, gt=0)
     architecture: dict[str, JsonValue]
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What programs of before can read stays so."""
+        said: dict[str, Any] = dump(self)
+        if self.gate_tokens == _TOKENS_BEFORE:
+            del said["gate_tokens"]
+        return said
 
     @property
     def cells(self) -> int:

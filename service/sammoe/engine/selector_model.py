@@ -114,7 +114,7 @@ class TritonPythonModel:
         else:
             scores = await self._scores(feed)
         route |= {"scores": dict(zip(self._experts, scores.tolist(), strict=True)), "tau": tau}
-        allowed, names = self._allowed(asked["modality"], asked["only"]), list(self._experts)
+        allowed, names = self._allowed(asked["modality"], asked.get("only")), list(self._experts)
         best = select(scores, tau, allowed)
         wanted, second = [], None
         if best is not None and best.passes:

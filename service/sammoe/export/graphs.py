@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from sammoe.model import SamMed3DConfig
 from sammoe.model.gate import ExpertHeads, PaperGate
-from sammoe.model.gate_features import gate_features
+from sammoe.model.gate_features import TOKENS, gate_features
 from sammoe.model.mask_decoder import MaskDecoder
 from sammoe.model.prompt_encoder import PromptEncoder
 
@@ -25,15 +25,21 @@ class DecoderGraph(_PromptedGraph):
     """``embedding`` [B, E, g, g, g] float16, ``coords`` [B, N, 3] float32 (voxel index in the
     window), ``labels`` [B, N] int32 (1 positive, 0 negative, -1 padding, 2 / 3 box corners) and
     ``mask`` [B, 1, 4g, 4g, 4g] float32 -> ``logits`` [B, 1, 4g, 4g, 4g] float32 and, for the
-    general decoder, ``gate_features`` [B, 12 C] float32. N >= 1.
+    general decoder, ``gate_features`` [B, F] float32: the first ``tokens`` of them. N >= 1.
     """
 
     def __init__(
-        self, prompt_encoder: PromptEncoder, mask_decoder: MaskDecoder, *, features: bool
+        self,
+        prompt_encoder: PromptEncoder,
+        mask_decoder: MaskDecoder,
+        *,
+        features: bool,
+        tokens: int = TOKENS,
     ) -> None:
         super().__init__(prompt_encoder)
         self.mask_decoder = mask_decoder
         self.features = features
+        self.tokens = tokens
 
     def forward(
         self, embedding: Tensor, coords: Tensor, labels: Tensor, mask: Tensor
@@ -45,8 +51,9 @@ class DecoderGraph(_PromptedGraph):
         logits = self.mask_decoder.paint(state, image, dense, slice(0, 1))
         if not self.features:
             return logits
-        side = self.mask_decoder.config.image_size
-        return logits, gate_features(state, logits, coords, labels, side)
+        config = self.mask_decoder.config
+        told = gate_features(state, logits, coords, labels, config)
+        return logits, told if self.tokens == TOKENS else told[:, : self.tokens * config.prompt_dim]
 
 
 class PaperGateGraph(_PromptedGraph):

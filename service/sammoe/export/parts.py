@@ -60,9 +60,14 @@ class Part:
 
 
 def parts_of(
-    model: SamMed3D, experts: Sequence[ExpertDecoder], gate: Gate | None
+    model: SamMed3D, experts: Sequence[ExpertDecoder], gate: Gate | None, *, tokens: int = TOKENS
 ) -> dict[str, Part]:
     """Every part of a bundle by its plain name.
+
+    Parameters
+    ----------
+    tokens
+        Of the gate's features: fewer in a bundle of before.
 
     Raises
     ------
@@ -72,7 +77,7 @@ def parts_of(
     names = [expert.expert.name for expert in experts]
     if gate is None and names:
         raise BundleInvalid("experts need a gate that chooses between them")
-    graph = DecoderGraph(model.prompt_encoder, model.mask_decoder, features=True)
+    graph = DecoderGraph(model.prompt_encoder, model.mask_decoder, features=True, tokens=tokens)
     parts = {ENCODER: _encoder(model), GENERAL_DECODER: _decoder(model, graph)}
     for expert in experts:
         parts[decoder_name(expert.expert.name)] = expert_part(model, expert.decoder)
@@ -133,7 +138,9 @@ def _decoder(model: SamMed3D, graph: DecoderGraph) -> Part:
     config = model.config
     outputs = [TensorSpec("logits", "TYPE_FP32", (1, *(config.cells,) * 3))]
     if graph.features:
-        outputs.append(TensorSpec("gate_features", "TYPE_FP32", (TOKENS * config.prompt_dim,)))
+        outputs.append(
+            TensorSpec("gate_features", "TYPE_FP32", (graph.tokens * config.prompt_dim,))
+        )
     return Part(graph, prompt_examples(config), _prompt_specs(config), outputs, _DECODERS)
 
 

@@ -70,7 +70,8 @@ def with_plans(
     ]
     files: dict[str, dict[str, bytes | Path]] = {}
     measured: dict[str, JsonValue] = {}
-    for plain, part in parts_of(networks.model, experts, networks.gate).items():
+    tokens = bundle.manifest.model.gate_tokens
+    for plain, part in parts_of(networks.model, experts, networks.gate, tokens=tokens).items():
         report(plain)
         plan = build_plan(trt, plain, graph_of(plain, part, half=half))
         single = [example for example in part.examples if len(next(iter(example.values()))) == 1]

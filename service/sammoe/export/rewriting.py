@@ -53,7 +53,7 @@ def rewrite(
     """
     manifest, half = bundle.manifest, read_state(bundle, GENERAL_DECODER).half
     decoders = [ExpertDecoder(expert, networks.experts[expert.name]) for expert in experts]
-    parts = parts_of(networks.model, decoders, gate)
+    parts = parts_of(networks.model, decoders, gate, tokens=manifest.model.gate_tokens)
     kept = manifest.models.keys() - {GATE, *changed}
     new = [plain for plain in parts if plain not in kept]
     made = {plain: make(plain, parts[plain], half=half) for plain in new}

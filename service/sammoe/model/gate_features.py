@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sammoe.model.config import SamMed3DConfig
 from sammoe.model.mask_decoder import MASK_TOKENS, DecoderState
 from sammoe.model.prompt_encoder import NEGATIVE
 
@@ -17,7 +18,7 @@ _ANYWHERE = 0.01  # of each cell beside a prompt: at the window's edge there may
 
 
 def gate_features(
-    state: DecoderState, logits: Tensor, coords: Tensor, labels: Tensor, side: int
+    state: DecoderState, logits: Tensor, coords: Tensor, labels: Tensor, config: SamMed3DConfig
 ) -> Tensor:
     """Mask token 0, IoU token, mean prompt token; image tokens: all, in the mask, at the prompt,
     and on each of its six sides.
@@ -34,8 +35,8 @@ def gate_features(
     coords, labels
         [B, N, 3] window voxels and [B, N]: the prompt is at the mean of its positive clicks and its
         box's corners; of its negative clicks where there is nothing else.
-    side
-        Of the window, voxels.
+    config
+        Of the networks.
 
     Returns
     -------
@@ -44,9 +45,8 @@ def gate_features(
         by axis.
     """
     tokens, image = state
-    inside = F.avg_pool3d(torch.sigmoid(logits), 4)
-    around = _around(_place(coords, labels), side, inside.shape[-1])
-    inside = inside.flatten(2)  # [B, 1, g^3]
+    inside = F.avg_pool3d(torch.sigmoid(logits), 4).flatten(2)  # [B, 1, g^3]
+    around = _around(_place(coords, labels), config.image_size, config.grid)
     weighted = torch.cat([inside, around], dim=1).clamp_min(_SMALLEST_WEIGHT)
     shares = torch.cat([torch.ones_like(inside), weighted], dim=1)
     pooled = (shares / shares.sum(-1, keepdim=True)) @ image  # [B, 9, C]

@@ -374,8 +374,13 @@ def _most(request: Request) -> int:
 
 
 def _continuing(choice: Choice, route: Route) -> Choice:
-    """What neighbours are asked: to go on with what the first window's answer was made of."""
-    return replace(choice, only=route.used) if route.fused else Choice(route.used)
+    """What neighbours are asked: to go on with what the first window's answer was made of.
+
+    An expert that won as rival may do so again; by its own score alone it might not be asked.
+    """
+    if not route.fused:
+        return Choice(route.used)
+    return replace(choice, only=route.used) if route.scores[route.used] == route.s_top else choice
 
 
 def _judged(field: Field, one: Looked, route: Route) -> Looked:

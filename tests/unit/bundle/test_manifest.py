@@ -28,4 +28,7 @@ def test_settings_and_rule_are_two_forms_of_one_thing() -> None:
 def test_sizes_follow_from_grid_and_width() -> None:
     assert MODEL.cells == 8
     assert MODEL.gate_features == 80  # five tokens, where a manifest does not say how many
-    assert MODEL.model_copy(update={"gate_tokens": 12}).gate_features == 192
+    now = MODEL.model_copy(update={"gate_tokens": 12})
+    assert now.gate_features == 192
+    assert now.model_dump()["gate_tokens"] == 12
+    assert "gate_tokens" not in MODEL.model_dump()

@@ -118,8 +118,12 @@ def test_gate_features_leave_the_graph_as_the_function_makes_them(kind: str) -> 
 
     logits, features = _run(decoder_session(kind), example)
 
-    place = example["coords"], example["labels"], model.config.image_size
-    torch.testing.assert_close(features, gate_features(state, logits, *place), atol=1e-4, rtol=0)
+    place = example["coords"], example["labels"], model.config
+    expected = gate_features(state, logits, *place)
+    torch.testing.assert_close(features, expected, atol=1e-4, rtol=0)
+    fewer = DecoderGraph(model.prompt_encoder, model.mask_decoder, features=True, tokens=5)
+    first = expected[:, : 5 * model.config.prompt_dim]
+    torch.testing.assert_close(fewer(*example.values())[1], first, atol=1e-4, rtol=0)
 
 
 @torch.no_grad()

@@ -34,6 +34,7 @@ from tests.unit.export.mixtures import (
     decoder,
     expert,
     general,
+    general_of_before,
     head,
     mixture,
     reference,
@@ -96,6 +97,24 @@ def test_a_seventh_expert_leaves_the_scores_of_six_bit_identical(
     with torch.no_grad():
         first, second = (gate(torch.from_numpy(features)) for gate in gates if gate is not None)
     assert torch.equal(second[:, :6], first)
+
+
+def test_a_bundle_of_before_takes_experts_and_lets_them_go(tmp_path: Path) -> None:
+    two = mixture(general_of_before(tmp_path / "general"), tmp_path / "two", SIX[:2])
+    width = two.manifest.model.gate_features
+    assert width < FEATURES
+    features = np.random.default_rng(5).normal(1, 4, (20, width)).astype(np.float32)
+
+    three = with_expert(
+        two, decoder(9), expert("sarcoma"), head(two, "sarcoma", 9), out=tmp_path / "three"
+    )
+
+    assert three.manifest.model == two.manifest.model
+    assert "gate_tokens" not in (three.path / "bundle.json").read_text()  # as it was written then
+    assert np.array_equal(scores(three, features)[:, :2], scores(two, features))
+    assert run_self_test(three) < 0.5
+    again = without_expert(three, "sarcoma", out=tmp_path / "again")
+    assert again.manifest.models == two.manifest.models
 
 
 def test_everything_but_the_gate_is_copied_byte_for_byte(six: Bundle, seven: Bundle) -> None:

@@ -109,11 +109,12 @@ class Runner:
         }
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """With one expert."""
+@pytest.fixture(scope="module", params=["now", "before"])
+def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """With one expert; gate features as they are now, and as they were."""
     folder = tmp_path_factory.mktemp("plans")
-    return mixtures.mixture(mixtures.general(folder / "general"), folder / "bundle", ["cord"])
+    made = {"now": mixtures.general, "before": mixtures.general_of_before}[request.param]
+    return mixtures.mixture(made(folder / "general"), folder / "bundle", ["cord"])
 
 
 @pytest.fixture

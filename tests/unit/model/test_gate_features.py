@@ -1,13 +1,17 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
+from sammoe.model import SamMed3DConfig
 from sammoe.model.gate_features import TOKENS, gate_features
 from sammoe.model.mask_decoder import DecoderState
 from sammoe.model.prompt_encoder import BOX_FIRST, BOX_LAST, NEGATIVE, PADDING, POSITIVE
 
-SIDE, GRID, WIDTH = 16, 2, 6
-"""Window voxels, and grid cells of 8 of them: token 4 x + 2 y + z."""
+GRID, WIDTH = 2, 6
+CONFIG = replace(SamMed3DConfig.small(), image_size=16, patch_size=8, prompt_dim=WIDTH)
+"""Grid cells of 8 voxels: token 4 x + 2 y + z."""
 CORNER = (3.5, 3.5, 3.5)
 """The middle of cell 0."""
 
@@ -28,7 +32,7 @@ def parts_of(
     masks = torch.zeros(batch, 1, 8, 8, 8) if logits is None else logits
     coords = torch.tensor(places or [CORNER, (0.0, 0.0, 0.0)]).expand(batch, -1, -1)
     kinds = torch.tensor(labels or [POSITIVE, PADDING]).expand(batch, -1)
-    return gate_features(given, masks, coords, kinds, SIDE).reshape(batch, TOKENS, WIDTH)
+    return gate_features(given, masks, coords, kinds, CONFIG).reshape(batch, TOKENS, WIDTH)
 
 
 def test_the_first_tokens_stand_in_order() -> None:

@@ -20,6 +20,7 @@ from sammoe.export.mixing import with_expert, with_gate, with_reference
 from sammoe.export.reading import load_networks
 from sammoe.model.checkpoint import load_checkpoint, save_checkpoint
 from sammoe.model.gate import new_head
+from sammoe.model.gate_features import TOKENS
 from sammoe.model.heads_file import HeadFile, load_gate, load_head
 from sammoe.training.commands import gate
 from sammoe.training.frozen import weights_digest
@@ -27,7 +28,7 @@ from tests.datasets import scan, write_nnunet, write_scan
 from tests.unit.export import tiny
 
 CASES = ("a", "b", "c", "d", "e", "f")
-FEATURES = 5 * tiny.DETAILED.prompt_dim
+FEATURES = TOKENS * tiny.DETAILED.prompt_dim
 FAST = ("--prompts", 12, "--steps", 3)
 
 

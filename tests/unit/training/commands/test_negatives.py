@@ -9,6 +9,7 @@ from sammoe.bundle import load_bundle
 from sammoe.bundle.features import load_reference
 from sammoe.errors import DataSetInvalid
 from sammoe.export import export_bundle
+from sammoe.model.gate_features import TOKENS
 from sammoe.training.commands import negatives
 from sammoe.training.gates import sources
 from tests.datasets import write_nnunet
@@ -43,7 +44,7 @@ def test_a_bundle_gets_features_of_prompts_in_every_data_set(
     assert reference is not None
     assert reference.domains == ("clinic", "ward")
     assert np.bincount(reference.domain).tolist() == [15, 15]
-    assert reference.standard.shape == (30, 5 * tiny.DETAILED.prompt_dim)
+    assert reference.standard.shape == (30, TOKENS * tiny.DETAILED.prompt_dim)
     assert 0.5 < reference.standard.std() < 1.5
 
     negatives.run(arguments(*common, "--out", tmp_path / "again"))

@@ -6,6 +6,7 @@ import pytest
 
 from sammoe.bundle import ReferenceFeatures
 from sammoe.errors import DataSetInvalid
+from sammoe.model.gate_features import TOKENS
 from sammoe.training.frozen import weights_digest
 from sammoe.training.gates.heads import HeadRecipe
 from sammoe.training.gates.new_head import HeadMaker, NewHead
@@ -17,7 +18,9 @@ from tests.unit.training.small import CONFIG, RULE
 
 CASES = tuple("abcdef")
 BALL = tiny.CORD.model_copy(update={"name": "ball", "classes": ("ball",)})
-FEATURES = np.random.default_rng(0).normal(0, 1, (20, 5 * CONFIG.prompt_dim)).astype(np.float32)
+FEATURES = (
+    np.random.default_rng(0).normal(0, 1, (20, TOKENS * CONFIG.prompt_dim)).astype(np.float32)
+)
 REFERENCE = ReferenceFeatures.of(FEATURES, ("clinic", "ward"), np.arange(20) % 2)
 
 
