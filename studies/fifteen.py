@@ -25,7 +25,7 @@ TASKS = tuple(
         PHANTOMS,
         "Apache-2.0",
         windows=6,
-        prompts=600,
+        prompts=300,
         others=(DATA,),
     )
     for name in FIFTEEN
