@@ -5,11 +5,11 @@ its own, and serving measures against them how far a prompt is from everything s
 """
 
 import io
-import tokenize
-import zipfile
 import zlib
 from dataclasses import dataclass
+from tokenize import TokenError
 from typing import Any, Self
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,17 @@ from sammoe.errors import BundleInvalid
 FEATURES_FILE = "gate_features.npz"
 """In the general decoder's folder."""
 
-_DAMAGED = (
-    *(KeyError, ValueError, OSError, EOFError, NotImplementedError),
-    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+_DAMAGE = (
+    BadZipFile,
+    EOFError,
+    KeyError,
+    OSError,
+    RuntimeError,
+    TokenError,
+    ValueError,
+    zlib.error,
 )
-"""What numpy raises where a file is not what it was."""
+"""What numpy and `zipfile` answer damage with."""
 
 _STEPS = 16  # of the stored integers per standard deviation: they end at 8 deviations
 
@@ -101,7 +107,7 @@ def load_reference(bundle: Bundle) -> ReferenceFeatures | None:
     path = bundle.path / name
     try:
         reference = ReferenceFeatures.from_bytes(path.read_bytes())
-    except _DAMAGED as error:
+    except _DAMAGE as error:
         raise BundleInvalid(f"{path} holds no gate features: {error}") from error
     wanted = bundle.manifest.model.gate_features
     if reference.standard.shape[1:] != (wanted,):

@@ -71,3 +71,18 @@ def test_a_bundle_may_lack_them(tmp_path: Path) -> None:
 def test_what_is_not_features_is_named(tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(BundleInvalid, match=message):
         load_reference(shipped(tmp_path, content))
+
+
+def test_a_file_with_a_changed_bit_is_read_or_named(tmp_path: Path) -> None:
+    whole, named = features().to_bytes(), 0
+    bundle = shipped(tmp_path, whole)
+    path = bundle.path / bundle.manifest.models["decoder_general"] / FEATURES_FILE
+
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        try:
+            load_reference(bundle)
+        except BundleInvalid:
+            named += 1
+
+    assert named > len(whole) / 2

@@ -6,15 +6,17 @@ prior.
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sammoe.engine import Choice, Decoded, DecoderInputs
+from sammoe.engine import Choice, Decoded, DecoderInputs, Route
 from sammoe.engine.local import LocalEngine
 from sammoe.errors import InvalidInput, NoForeground, OutsideWindow
 from sammoe.segmentation import Extent, Grown, Point, Prompt, Segmented, Workspace
+from sammoe.segmentation.growing import _continuing
 from sammoe.store import EmbeddingCache, LocalStore, VolumeRecord
 from sammoe.volume.packed import pack
 from sammoe.volume.volume import Modality
@@ -129,6 +131,18 @@ async def test_the_clicks_expert_alone_may_answer_further_on(
     assert further == (len(made.record.windows) - 1) * [Choice(tau=0.2, only=route.used)]
     assert further
     await workspace.close()
+
+
+def test_a_rival_that_won_is_found_by_the_gate_again() -> None:
+    scores = {"cord": 0.6, "lesion": 0.1}
+    won = Route(used="lesion", fused=True, scores=scores, s_top=0.6)
+
+    assert _continuing(Choice(tau=0.2), won) == Choice(tau=0.2)
+    best = replace(won, used="cord")
+    assert _continuing(Choice(tau=0.2), best) == Choice(tau=0.2, only="cord")
+    assert _continuing(Choice(), Route(used="general", scores=scores, s_top=0.6)) == Choice(
+        "general"
+    )
 
 
 async def test_refinement_of_a_followed_mask_keeps_what_was_found(
