@@ -60,7 +60,7 @@ def _bars(
     axes.tick_params("x", labelsize=7)
     axes.set_ylabel(f"Dice, {asked.title}")
     axes.set_ylim(0, 1)
-    axes.legend(fontsize=8, loc="upper right")
+    axes.legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 1), ncols=5, frameon=False)
     canvas.savefig(path, dpi=120, metadata={"Software": None})
     pyplot.close(canvas)
 
