@@ -81,6 +81,9 @@ def test_names_origins_and_addresses(front: str) -> None:
         sent["Origin"] = "http://elsewhere.example"
         refused = http.post("/sammoe/v1/volumes", content=scans.gzipped(3), headers=sent)
         assert (refused.status_code, refused.json()["code"]) == (403, "origin_refused")
+        # The answer comes before most of the body has been sent.
+        long = http.post("/sammoe/v1/volumes", content=bytes(16 << 20), headers=sent)
+        assert (long.status_code, long.json()["code"]) == (403, "origin_refused")
         other = http.get("/sammoe/v1/capabilities", headers={"Host": "other.example"})
         assert (other.status_code, other.json()["code"]) == (421, "host_refused")
 

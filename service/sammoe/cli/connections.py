@@ -2,11 +2,12 @@
 
 Uvicorn waits for a request's head for as long as it takes, of whatever length, and counts
 connections that say nothing like any other. So some hundred of them would keep everybody out.
+And it closes a connection with its answer, even where the refused body still comes.
 """
 
 import asyncio
 from collections import OrderedDict
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -15,6 +16,12 @@ HEAD_SECONDS: Final = 10.0
 
 HEAD_BYTES: Final = 64 << 10
 """Request line and headers together."""
+
+UNWANTED_SECONDS: Final = 10.0
+"""How long the rest of a refused body is received, and thrown away, after the answer."""
+
+UNWANTED_BYTES: Final = 64 << 20
+"""How much of it."""
 
 
 class Connections:
@@ -77,14 +84,16 @@ class _Connection(HttpToolsProtocol):
         super().__init__(**given)
         self.counts = False
         self._connections = connections
-        self._head_timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._in_head = True
         self._head_bytes = 0
+        self._refused = False
+        self._unwanted_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if self._connections.entered(self):
-            self._start_timer()
+            self._start_timer(self._connections.head_seconds)
         else:
             transport.abort()
 
@@ -92,16 +101,23 @@ class _Connection(HttpToolsProtocol):
         self._connections.left(self)
         self._stop_timer()
         super().connection_lost(exc)
+        if self.cycle is not None:
+            self.cycle.transport = self.transport  # No circle keeps them, and a body, in memory.
 
     def data_received(self, data: bytes) -> None:
+        if self._refused:
+            self._unwanted_bytes += len(data)
+            if self._unwanted_bytes > UNWANTED_BYTES:
+                self.transport.abort()
+            return
         self._head_bytes += len(data)
         super().data_received(data)
         if self.transport.is_closing():
             return
         if self._in_head and self._head_bytes > HEAD_BYTES:
             self.send_400_response("The request's head is too long.")
-        elif self._head_timer is None and (self.cycle is None or self.cycle.response_complete):
-            self._start_timer()
+        elif self._timer is None and (self.cycle is None or self.cycle.response_complete):
+            self._start_timer(self._connections.head_seconds)
 
     def on_message_begin(self) -> None:
         self._in_head = True
@@ -113,17 +129,41 @@ class _Connection(HttpToolsProtocol):
         self._stop_timer()
         self._connections.busy(self)
         super().on_headers_complete()
+        self.cycle.transport = cast(asyncio.Transport, _Answering(self))
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.cycle.response_complete:
             self._connections.idle(self)
 
-    def _start_timer(self) -> None:
-        seconds = self._connections.head_seconds
-        self._head_timer = self.loop.call_later(seconds, self.transport.abort)
+    def close(self) -> None:
+        """End the connection: at once, or where an answer came before its request's end, gently.
+
+        A connection that is closed below a client that still sends is reset, and who writes into
+        a reset connection (nginx) never reads the answer. So the rest is received for a while,
+        until the client closes (RFC 9112, 9.6).
+        """
+        if not (self.cycle.response_complete and self.cycle.more_body):
+            self.transport.close()
+            return
+        self._refused = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._start_timer(UNWANTED_SECONDS)
+
+    def _start_timer(self, seconds: float) -> None:
+        self._timer = self.loop.call_later(seconds, self.transport.abort)
 
     def _stop_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class _Answering:
+    """What uvicorn writes an answer to: a connection that may outlive it by a moment."""
+
+    def __init__(self, connection: _Connection) -> None:
+        self.write = connection.transport.write
+        self.is_closing = connection.transport.is_closing
+        self.close = connection.close

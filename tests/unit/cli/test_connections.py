@@ -9,19 +9,21 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from sammoe.cli.connections import HEAD_BYTES, Connections
+from sammoe.cli import connections as limits
+from sammoe.cli.connections import HEAD_BYTES, UNWANTED_BYTES, Connections
 from sammoe.cli.listening import listen
 
 HEAD_SECONDS = 0.5
 PLACES = 4
 ASK = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+UNREAD = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 999999999\r\n\r\n"
 
 Connect = Callable[..., Awaitable["Pair"]]
 Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class App:
-    """Answers at once, or when told to."""
+    """Answers at once, or when told to; reads no body, and keeps no connection that brings one."""
 
     def __init__(self) -> None:
         self.answering = asyncio.Event()
@@ -30,6 +32,8 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.answering.wait()
         headers = [(b"content-length", b"2")]
+        if scope["method"] == "POST":
+            headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"hi"})
 
@@ -146,3 +150,46 @@ async def test_those_at_work_do_not_give_way(connect: Connect, app: App) -> None
     assert await answer(await connect(ASK)) == b""
     app.answering.set()
     assert all([(await answer(pair)).endswith(b"hi") for pair in busy])
+
+
+async def write(pair: Pair, data: bytes) -> None:
+    """Send, and see whether the connection still takes it."""
+    pair[1].write(data)
+    await asyncio.sleep(0.05)
+    await pair[1].drain()
+
+
+@pytest.mark.fault("S01")
+async def test_who_still_sends_a_refused_body_reads_the_answer(connect: Connect) -> None:
+    """A proxy whose connection is reset tells the client 502 and nothing of why."""
+    pair = await connect(UNREAD)
+    assert (await answer(pair)).endswith(b"hi")
+    assert await pair[0].read() == b""  # Nothing more comes, and still:
+    for _ in range(3):
+        await write(pair, b"x" * 1000)
+    await write(pair, ASK)  # is part of the body
+    assert pair[0].at_eof()
+
+
+@pytest.mark.fault("S02")
+@pytest.mark.parametrize("piece", [b"x", b"x" * (UNWANTED_BYTES // 4)])
+async def test_a_refused_body_is_not_received_for_ever(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, piece: bytes
+) -> None:
+    seconds = 0.3 if len(piece) == 1 else 60.0
+    monkeypatch.setattr(limits, "UNWANTED_SECONDS", seconds)
+    pair = await connect(UNREAD)
+    assert (await answer(pair)).endswith(b"hi")
+    with suppress(ConnectionError):
+        async with asyncio.timeout(30):
+            while True:
+                await write(pair, piece)
+    with pytest.raises(ConnectionError):
+        await write(pair, piece)
+
+
+@pytest.mark.fault("S04")
+async def test_those_who_send_what_is_refused_give_way(connect: Connect) -> None:
+    sending = [await connect(UNREAD) for _ in range(PLACES)]
+    assert all([(await answer(pair)).endswith(b"hi") for pair in sending])
+    assert (await answer(await connect(ASK))).endswith(b"hi")
