@@ -28,6 +28,7 @@ PURPOSES: Final[Mapping[str, str]] = {
     "hiredis": "parsing Redis' answers",
     "httptools": "parsing HTTP",
     "httpx": "asking DICOMweb servers",
+    "isal": "deflating masks and logits",
     "nibabel": "NIfTI",
     "numpy": "arrays",
     "obstore": "records in a bucket",

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+from isal import isal_zlib
 from numpy.typing import NDArray
 
 from sammoe.store.frames import damaged
@@ -30,7 +31,7 @@ def deflated(arrays: Sequence[NDArray[np.float32]]) -> bytes:
     """The bytes of arrays of any shapes; NaN is kept."""
     values = [np.ascontiguousarray(array, dtype="<f2").reshape(-1) for array in arrays]
     planes = np.concatenate(values).view(np.uint8).reshape(-1, 2).T
-    return zlib.compress(np.ascontiguousarray(planes).data, _LEVEL)
+    return isal_zlib.compress(np.ascontiguousarray(planes).data, _LEVEL)
 
 
 def inflated(payload: memoryview, count: int) -> NDArray[np.float32]:

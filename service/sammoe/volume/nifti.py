@@ -5,13 +5,13 @@ Field names, codes and the three orientation methods are those of the NIfTI-1 st
 allocated. Of several frames or vector components only the first and single one is accepted.
 """
 
-import gzip
 import math
 import struct
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final, Literal
 
 import numpy as np
+from isal import igzip
 from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
 from numpy.typing import NDArray
@@ -256,7 +256,7 @@ def write_nifti(mask: NDArray[Any], geometry: Geometry, *, compress: bool = True
     """
     voxels = np.asarray(mask, dtype=np.uint8).tobytes(order="F")
     content = nifti_header(geometry, np.dtype(np.uint8)) + voxels
-    return gzip.compress(content, compresslevel=1, mtime=0) if compress else content
+    return igzip.compress(content, compresslevel=1, mtime=0) if compress else content
 
 
 def nifti_header(geometry: Geometry, dtype: np.dtype[Any]) -> bytes:

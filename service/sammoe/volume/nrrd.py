@@ -6,12 +6,12 @@ inferior/superior space; further axes only with one sample. Written: what 3D Sli
 Detached data files are refused: a header must not make the service open other files.
 """
 
-import gzip
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, Final, Literal
 
 import numpy as np
+from isal import igzip
 from numpy.typing import NDArray
 
 from sammoe.errors import HeaderInvalid, UnsupportedFormat, VolumeInvalid
@@ -255,7 +255,7 @@ def write_nrrd(
         ]
     )
     voxels = np.asarray(mask, dtype=np.uint8).tobytes(order="F")
-    data = gzip.compress(voxels, compresslevel=1, mtime=0) if compress else voxels
+    data = igzip.compress(voxels, compresslevel=1, mtime=0) if compress else voxels
     return header.encode() + data
 
 

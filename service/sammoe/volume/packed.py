@@ -25,6 +25,7 @@ import zlib
 from typing import Final
 
 import numpy as np
+from isal import isal_zlib
 
 from sammoe.errors import FileTruncated, HeaderInvalid, TooLarge, UnsupportedFormat
 from sammoe.volume.geometry import Geometry
@@ -36,17 +37,17 @@ MAX_VOXELS: Final = 2**31
 """Largest box that `unpack` inflates."""
 
 _HEADER: Final = struct.Struct("<4sHH3I3I3IQ")
-# Level 1: a mask deflates to much the same size at every level, and a click waits for this.
+# A mask deflates to much the same size at every level, and a click waits for this.
 _LEVEL: Final = 1
 
 
 def pack(pasted: Pasted, geometry: Geometry) -> bytes:
-    """Write a mask in the layout above; equal masks give equal bytes."""
+    """Write a mask in the layout above; equal masks give equal bytes, on one kind of machine."""
     mask = pasted.mask
     place = (*geometry.shape, *pasted.offset, *mask.shape)
     header = _HEADER.pack(MAGIC, VERSION, 0, *place, pasted.voxels)
     bits = np.packbits(mask.ravel(order="F"), bitorder="little")
-    return header + zlib.compress(bits.data, _LEVEL)
+    return header + isal_zlib.compress(bits.data, _LEVEL)
 
 
 def unpack(data: bytes) -> tuple[Pasted, tuple[int, int, int]]:
