@@ -29,7 +29,7 @@ from sammoe.cli.auditing import auditing
 from sammoe.cli.beside import check_beside, monailabel_port, ohif_port
 from sammoe.cli.bundles import find_bundle
 from sammoe.cli.listening import check_certificate, listen, server_config, speak_tls
-from sammoe.cli.memory import share_memory_among_threads
+from sammoe.cli.memory import tune_malloc
 from sammoe.cli.progress import steps
 from sammoe.pacs import PacsServer, servers_from
 from sammoe.segmentation import BundleWatch, Upkeep
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     check_beside(settings)
     servers = servers_from(settings)
     configure_logging(settings.log_level, settings.log_format)
-    share_memory_among_threads()
+    tune_malloc()
     for number, code in ((signal.SIGTERM, 0), (signal.SIGINT, INTERRUPTED)):
         signal.signal(number, _leave_with(code))
     with (

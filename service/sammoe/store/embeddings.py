@@ -2,12 +2,12 @@
 
 import asyncio
 import hashlib
-import zlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
+from isal import isal_zlib
 from numpy.typing import NDArray
 
 from sammoe.store.counting import counted
@@ -169,7 +169,7 @@ class EmbeddingCache:
         kept = self._kept.get(key)
         if kept is None:
             return None
-        if zlib.crc32(kept.embedding.data) != kept.check:
+        if isal_zlib.crc32(kept.embedding.data) != kept.check:
             self._drop(key)
             self._count(damaged=1)
             return None
@@ -181,7 +181,7 @@ class EmbeddingCache:
             return
         if key in self._kept:
             self._drop(key)
-        self._kept[key] = _Kept(embedding, zlib.crc32(embedding.data))
+        self._kept[key] = _Kept(embedding, isal_zlib.crc32(embedding.data))
         self._count(entries=1, bytes=embedding.nbytes)
         while self._counters.bytes > self._limit:
             self._drop(next(iter(self._kept)))
