@@ -22,7 +22,7 @@ class OutputSpec:
     shape: tuple[int, ...]
 
 
-_SPIN_MICROSECONDS: Final = "100"
+_SPIN_MICROSECONDS: Final = "50"
 """How long a thread looks for work before it sleeps: from one operator to the next, for to wake it
 takes longer than many an operator does; not longer, for other graphs want the cores.
 """

@@ -55,7 +55,7 @@ def options(config: Mapping[str, Any]) -> ort.SessionOptions:
     made.inter_op_num_threads = 1
     made.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     made.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    made.add_session_config_entry("session.intra_op.spin_duration_us", "100")
+    made.add_session_config_entry("session.intra_op.spin_duration_us", "50")
     made.log_severity_level = 3
     return made
 
