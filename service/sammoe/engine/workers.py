@@ -41,11 +41,6 @@ class Load:
     waiting: int
     places: int
 
-    @property
-    def full(self) -> bool:
-        """Whether one more would be refused now."""
-        return self.running + self.waiting >= self.places
-
 
 class WorkerPool:
     """Threads that run blocking calls for coroutines. They inherit the caller's context.

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from sammoe.engine import Choice, Engine, WorkerPool, check_choice
-from sammoe.errors import Conflict, EngineBusy, ExpertGone, ExpertUnknown, NotFound
+from sammoe.errors import Conflict, ExpertGone, ExpertUnknown, NotFound
 from sammoe.segmentation.answers import Segmented, Timings
 from sammoe.segmentation.doubts import doubts
 from sammoe.segmentation.embedding import Embedder
@@ -77,9 +77,6 @@ class Clicker:
         self, click: Click, render: Render | None, progress: Progress | None = None
     ) -> Segmented:
         """Plan, embed, decode, follow, paste, and keep the record."""
-        if self._engine.loads["decoder"].full:
-            # It would be refused there: before anything is done for it, in what others wait for.
-            raise EngineBusy("Too many requests wait for the decoders; try again.")
         with span("read"):
             read = await self._pool.run(lambda: self._prepare(click))
         request, plans = read.value

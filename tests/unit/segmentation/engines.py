@@ -12,9 +12,8 @@ from sammoe.volume.volume import Modality
 
 
 class WatchedEngine:
-    """Counts calls; encodes wait until ``open`` is set; says that decoders have no place left where
-    ``full`` is set; keeps what was decoded last, all choices of decodes, and what was to be
-    unloaded when it was closed.
+    """Counts calls; encodes wait until ``open`` is set; keeps what was decoded last, all choices
+    of decodes, and what was to be unloaded when it was closed.
     """
 
     def __init__(self, engine: Engine, *, opened: bool = True) -> None:
@@ -24,7 +23,6 @@ class WatchedEngine:
         self.modality: Modality | None = None
         self.choices: list[Choice] = []
         self.unloaded: list[str] | None = None
-        self.full = False
         self.open = asyncio.Event()
         if opened:
             self.open.set()
@@ -35,7 +33,7 @@ class WatchedEngine:
 
     @property
     def loads(self) -> Mapping[str, Load]:
-        return {"decoder": Load(2, 64, 66)} if self.full else self._engine.loads
+        return self._engine.loads
 
     @property
     def missing(self) -> frozenset[str]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sammoe.engine import LOGIT_LIMIT
 from sammoe.engine.local import EngineOptions, LocalEngine
-from sammoe.errors import Conflict, EngineBusy, NotFound, StoreUnavailable
+from sammoe.errors import Conflict, NotFound, StoreUnavailable
 from sammoe.segmentation import Point, Prompt, Workspace
 from sammoe.segmentation.parents import field_of
 from sammoe.store import EmbeddingCache, LocalStore, VolumeRecord
@@ -47,20 +47,6 @@ async def test_click_gives_a_ball_around_it(workspace: Workspace, volume: Volume
     np.testing.assert_allclose(places.mean(axis=0), INSIDE, atol=0.7)
     assert made.rendered == pack(made.pasted, volume.geometry)
     assert made.volume == volume
-
-
-async def test_what_would_find_no_place_is_refused_before_anything_is_done(
-    engine: LocalEngine, store: LocalStore, cache: EmbeddingCache, volume: VolumeRecord
-) -> None:
-    watched = WatchedEngine(engine)
-    workspace = Workspace(watched, store, cache)
-    watched.full = True
-    with pytest.raises(EngineBusy):
-        await workspace.segment(OWNER, volume.id, CLICK)
-    assert watched.encodes == 0
-    watched.full = False
-    assert (await workspace.segment(OWNER, volume.id, CLICK)).record.voxel_count
-    await workspace.close()
 
 
 async def test_record_is_kept_before_the_answer(workspace: Workspace, volume: VolumeRecord) -> None:
