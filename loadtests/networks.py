@@ -13,12 +13,16 @@ def random_vit_b() -> SamMed3D:
     return random_network(SamMed3DConfig.vit_b())
 
 
-def session(graph: Path, threads: int) -> onnxruntime.InferenceSession:
-    """ONNX Runtime on the CPU with ``threads`` within one operator."""
+def session(graph: Path, threads: int, *, spinning: bool = False) -> onnxruntime.InferenceSession:
+    """ONNX Runtime on the CPU with ``threads`` within one operator.
+
+    ``spinning``: as it is by itself, where a thread goes on looking for work for 60 ms after a
+    call, into what is measured next. Else for as long as in the service.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # As in the service: by itself a thread goes on spinning for 60 ms, into what is measured next.
-    options.add_session_config_entry("session.intra_op.spin_duration_us", "50")
+    if not spinning:
+        options.add_session_config_entry("session.intra_op.spin_duration_us", "50")
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

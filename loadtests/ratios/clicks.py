@@ -123,9 +123,12 @@ def _clicks(bundle: Bundle, state: Path, template: Any, painted: str, rounds: in
 
 
 class Bare:
-    """The same work called in this process: one window, its embedding made before."""
+    """The same work called in this process: one window, its embedding made before.
 
-    def __init__(self, bundle: Bundle, scan: bytes) -> None:
+    ``spinning``: see `session`.
+    """
+
+    def __init__(self, bundle: Bundle, scan: bytes, *, spinning: bool = False) -> None:
         self._volume, rule = read_volume(scan, modality="MR"), bundle.manifest.window_rule()
         geometry = self._volume.geometry
         self._window = window_for_point(geometry, CLICK, self._volume.modality, rule)
@@ -134,7 +137,8 @@ class Bare:
         self.image = crop(self._volume, self._window, rule)
         encoder = session(bundle.model_path(ENCODER), THREADS)
         self.embedding: np.ndarray = encoder.run(["embedding"], {"image": self.image})[0]
-        self._decoder = session(bundle.model_path(GENERAL_DECODER), THREADS)
+        decoder = bundle.model_path(GENERAL_DECODER)
+        self._decoder = session(decoder, THREADS, spinning=spinning)
         self._feed = feed_of(self.embedding, decoder_inputs(points, [1], None, None, rule))
 
     def decode(self) -> np.ndarray:

@@ -87,7 +87,7 @@ class _Connection(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._in_head = True
         self._head_bytes = 0
-        self._refused = False
+        self._refused = self._stopping = False
         self._unwanted_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -101,6 +101,8 @@ class _Connection(HttpToolsProtocol):
         self._connections.left(self)
         self._stop_timer()
         super().connection_lost(exc)
+        # Which uvicorn leaves running where the connection was reset; it would keep all of this.
+        self._unset_keepalive_if_required()
         if self.cycle is not None:
             self.cycle.transport = self.transport  # No circle keeps them, and a body, in memory.
 
@@ -136,19 +138,28 @@ class _Connection(HttpToolsProtocol):
         if self.cycle.response_complete:
             self._connections.idle(self)
 
+    def shutdown(self) -> None:
+        self._stopping = True
+        super().shutdown()
+
     def close(self) -> None:
         """End the connection: at once, or where an answer came before its request's end, gently.
 
         A connection that is closed below a client that still sends is reset, and who writes into
         a reset connection (nginx) never reads the answer. So the rest is received for a while,
-        until the client closes (RFC 9112, 9.6).
+        until the client closes (RFC 9112, 9.6). Not with TLS, whose end can not be told before.
         """
-        if not (self.cycle.response_complete and self.cycle.more_body):
+        early = self.cycle.response_complete and self.cycle.more_body
+        if not early or self._stopping or not self.transport.can_write_eof():
             self.transport.close()
             return
-        self._refused = True
-        if self.transport.can_write_eof():
+        try:
             self.transport.write_eof()
+        except OSError:  # asyncio's own loop, where the client has gone
+            self.transport.abort()
+            return
+        self._refused = True
+        self.cycle.body = bytearray()
         self._start_timer(UNWANTED_SECONDS)
 
     def _start_timer(self, seconds: float) -> None:

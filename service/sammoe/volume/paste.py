@@ -22,6 +22,12 @@ from sammoe.volume.window import GridMap, Window, model_grid
 _TOGETHER: Final = 1 << 18
 """Voxels, of one slab or more, that are done at once: they stay in cache, and calls are few."""
 
+_PLANES: Final = 1 << 22
+"""Voxels of planes of cells that are there at once, 16 MiB; ..."""
+
+_FEWEST_PLANES: Final = 16
+"""... but never fewer planes, for two or three of them are made twice."""
+
 
 @dataclass(frozen=True, eq=False)
 class Pasted:
@@ -146,21 +152,40 @@ def _threshold(
 ) -> NDArray[np.bool_]:
     """Apply one matrix per axis and compare; bool [i, j, k] with i fastest."""
     along_i, along_j, along_k = matrices
-    # Work in (k, j, i) order. The cells' planes first, of which there are few; between them lie the
-    # slabs, each a mixture of its two or three nearest planes alone, done a few at a time in cache
-    # and straight to bool: the full-size logits never exist.
-    planes = along_j @ np.ascontiguousarray(logits.T) @ np.ascontiguousarray(along_i.T)
-    mask = np.empty((len(along_k), len(along_j), len(along_i)), dtype=np.bool_)
-    count = max(1, _TOGETHER // mask[0].size)
-    buffer = np.empty((min(count, len(mask)), mask[0].size), dtype=np.float32)
-    for first in range(0, len(mask), count):
-        rows = along_k[first : first + count]
+    # Work in (k, j, i) order. Between the cells' planes lie the slabs, each a mixture of its two or
+    # three nearest planes alone; of slices so thick that there are fewer than cells, cells are
+    # mixed first. Done a few at a time, straight to bool: the full-size logits never exist.
+    cells: NDArray[np.float32] = np.ascontiguousarray(logits.T)
+    spread = np.ascontiguousarray(along_i.T)
+    if len(along_k) < len(cells):
+        cells = np.tensordot(along_k, cells, axes=1)
+        along_k = np.eye(len(along_k), dtype=np.float32)
+    size = len(along_j) * len(along_i)
+    mask = np.empty((len(along_k), size), dtype=np.bool_)
+    planes_at_once = max(_FEWEST_PLANES, _PLANES // size)
+    step = max(1, planes_at_once * len(along_k) // len(cells))
+    for first in range(0, len(mask), step):
+        rows = along_k[first : first + step]
         near = _extent(np.asarray(rows.any(axis=0)))
-        few = np.matmul(
-            rows[:, near], planes[near].reshape(-1, mask[0].size), out=buffer[: len(rows)]
-        )
-        np.greater(few, threshold, out=mask[first : first + count].reshape(few.shape))
-    return mask.T
+        planes = np.asarray(along_j @ cells[near] @ spread, np.float32).reshape(-1, size)
+        _mix(rows[:, near], planes, threshold, mask[first : first + step])
+    return mask.reshape(-1, len(along_j), len(along_i)).T
+
+
+def _mix(
+    rows: NDArray[np.float32],
+    planes: NDArray[np.float32],
+    threshold: float,
+    mask: NDArray[np.bool_],
+) -> None:
+    """Where mixtures of planes exceed the threshold, into ``mask`` [slabs, voxels of one]."""
+    count = max(1, _TOGETHER // planes.shape[1])
+    buffer = np.empty((min(count, len(rows)), planes.shape[1]), dtype=np.float32)
+    for first in range(0, len(rows), count):
+        few = rows[first : first + count]
+        near = _extent(np.asarray(few.any(axis=0)))
+        mixed = np.matmul(few[:, near], planes[near], out=buffer[: len(few)])
+        np.greater(mixed, threshold, out=mask[first : first + count])
 
 
 def _matrix(

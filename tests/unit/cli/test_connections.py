@@ -1,6 +1,9 @@
 """A real uvicorn on loopback, with the limits on connections that it lacks by itself."""
 
 import asyncio
+import gc
+import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import cast
@@ -193,3 +196,17 @@ async def test_those_who_send_what_is_refused_give_way(connect: Connect) -> None
     sending = [await connect(UNREAD) for _ in range(PLACES)]
     assert all([(await answer(pair)).endswith(b"hi") for pair in sending])
     assert (await answer(await connect(ASK))).endswith(b"hi")
+
+
+@pytest.mark.fault("S04")
+async def test_nothing_stays_of_a_refused_connection_that_was_reset(connect: Connect) -> None:
+    for _ in range(3):
+        pair = await connect(UNREAD)
+        assert (await answer(pair)).endswith(b"hi")
+        reset = struct.pack("ii", 1, 0)
+        pair[1].get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+        pair[1].transport.abort()
+    async with asyncio.timeout(5):  # before the time for what is unwanted, and for keeping alive
+        while any(isinstance(one, limits._Connection) for one in gc.get_objects()):
+            await asyncio.sleep(0.05)
+            gc.collect()
