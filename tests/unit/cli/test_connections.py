@@ -162,7 +162,6 @@ async def write(pair: Pair, data: bytes) -> None:
     await pair[1].drain()
 
 
-@pytest.mark.fault("S01")
 async def test_who_still_sends_a_refused_body_reads_the_answer(connect: Connect) -> None:
     """A proxy whose connection is reset tells the client 502 and nothing of why."""
     pair = await connect(UNREAD)
@@ -174,7 +173,6 @@ async def test_who_still_sends_a_refused_body_reads_the_answer(connect: Connect)
     assert pair[0].at_eof()
 
 
-@pytest.mark.fault("S02")
 @pytest.mark.parametrize("piece", [b"x", b"x" * (UNWANTED_BYTES // 4)])
 async def test_a_refused_body_is_not_received_for_ever(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, piece: bytes
@@ -191,14 +189,12 @@ async def test_a_refused_body_is_not_received_for_ever(
         await write(pair, piece)
 
 
-@pytest.mark.fault("S04")
 async def test_those_who_send_what_is_refused_give_way(connect: Connect) -> None:
     sending = [await connect(UNREAD) for _ in range(PLACES)]
     assert all([(await answer(pair)).endswith(b"hi") for pair in sending])
     assert (await answer(await connect(ASK))).endswith(b"hi")
 
 
-@pytest.mark.fault("S04")
 async def test_nothing_stays_of_a_refused_connection_that_was_reset(connect: Connect) -> None:
     for _ in range(3):
         pair = await connect(UNREAD)
