@@ -203,6 +203,6 @@ async def test_nothing_stays_of_a_refused_connection_that_was_reset(connect: Con
         pair[1].get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
         pair[1].transport.abort()
     async with asyncio.timeout(5):  # before the time for what is unwanted, and for keeping alive
-        while any(isinstance(one, limits._Connection) for one in gc.get_objects()):
+        while any(type(one) is limits._Connection for one in gc.get_objects()):
             await asyncio.sleep(0.05)
             gc.collect()
