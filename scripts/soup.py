@@ -28,7 +28,7 @@ PURPOSES: Final[Mapping[str, str]] = {
     "hiredis": "parsing Redis' answers",
     "httptools": "parsing HTTP",
     "httpx": "asking DICOMweb servers",
-    "isal": "deflating masks and logits",
+    "isal": "deflating masks and logits, checksums",
     "nibabel": "NIfTI",
     "numpy": "arrays",
     "obstore": "records in a bucket",
