@@ -40,6 +40,9 @@ RETRY_SECONDS: Final = 60.0
 QUIET_SECONDS: Final = 60.0
 """After this the server has done with a call that was given up, and its region may go."""
 
+PUT_AWAY_SECONDS: Final = 2.0
+"""After its answer the server may hold a request's regions for a moment; this is more than that."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -122,14 +125,11 @@ class SharedInputs:
             await asyncio.gather(self._tidying, return_exceptions=True)
         regions = [region for free in self._free.values() for region in free]
         self._free.clear()
-        left = bool(regions)
-        if time.monotonic() - self._given_up_at > QUIET_SECONDS:
-            told = (self._kind.unregister(client, region.name) for region in regions)
-            left = any(await asyncio.gather(*told, return_exceptions=True))
+        if self._owner is not None:
+            quiet = time.monotonic() - self._given_up_at > QUIET_SECONDS
+            self._owner.end(left=not (quiet and await self._is_forgotten(client, self._owner)))
         for region in regions:
             region.close()
-        if self._owner is not None:
-            self._owner.end(left=left)
 
     async def _take(self, client: InferenceServerClient, size: int) -> Region | None:
         if free := self._free[size]:
@@ -167,13 +167,36 @@ class SharedInputs:
                 await asyncio.sleep(QUIET_SECONDS)
             for owner, names in left.items():
                 for name in names:
-                    await self._kind.unregister(client, name)
+                    await self._forget(client, name)
                 done.add(owner)
         except InferenceServerException as error:
             _log.warning("what a killed process shared with Triton stays there: %s", error)
         finally:
             for owner in owners:
                 owner.end(left=owner not in done)
+
+    async def _is_forgotten(self, client: InferenceServerClient, owner: Owner) -> bool:
+        """Let the server forget all that is this process's, also what it mapped but could not say.
+
+        The answer to a registration is lost with a call that is given up, or that took too long.
+        """
+        try:
+            for name in owner.names(await self._kind.mapped(client)):
+                await self._forget(client, name)
+        except InferenceServerException:
+            return False
+        return True
+
+    async def _forget(self, client: InferenceServerClient, name: str) -> None:
+        """Let the server forget a region, once it has put away the request whose answer it gave."""
+        end = time.monotonic() + PUT_AWAY_SECONDS
+        while True:
+            try:
+                return await self._kind.unregister(client, name)
+            except InferenceServerException as error:
+                if "in use" not in str(error) or time.monotonic() > end:
+                    raise
+            await asyncio.sleep(0.01)
 
     def _drop(self, region: Region | None, size: int) -> None:
         self._count[size] -= 1

@@ -60,6 +60,8 @@ class FakeClient:
     def __init__(self) -> None:
         self.known: dict[str, bytes] = {}
         self.refusal: InferenceServerException | None = None
+        self.in_use = 0
+        """How often it says so before it forgets a region."""
 
     async def register_cuda_shared_memory(
         self, name: str, raw: bytes, device: int, size: int, client_timeout: float
@@ -69,6 +71,11 @@ class FakeClient:
         self.known[name] = raw
 
     async def unregister_cuda_shared_memory(self, name: str, client_timeout: float) -> None:
+        if self.in_use:
+            self.in_use -= 1
+            raise InferenceServerException(
+                f"Cannot unregister shared memory region '{name}', it is currently in use."
+            )
         del self.known[name]
 
     async def get_cuda_shared_memory_status(self, client_timeout: float) -> Any:
@@ -176,6 +183,44 @@ async def test_what_may_still_be_read_stays_mapped_until_it_is_quiet(
         assert len(client.known) == left
         assert cuda.written == {}
         client.known.clear()
+
+
+async def test_a_region_is_given_back_once_the_server_has_put_its_last_request_away(
+    cuda: FakeCuda, client: Any, tmp_path: Path
+) -> None:
+    inputs = SharedInputs(CudaRegion)
+    async with inputs.holding(client, INPUTS):
+        client.in_use = 3
+    await inputs.close(client)
+    assert (client.known, client.in_use, list(tmp_path.iterdir())) == ({}, 0, [])
+
+
+async def test_a_region_that_stays_in_use_is_left_to_who_comes_next(
+    cuda: FakeCuda, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "PUT_AWAY_SECONDS", 0.05)
+    inputs = SharedInputs(CudaRegion)
+    async with inputs.holding(client, INPUTS):
+        client.in_use = 1000
+    await inputs.close(client)
+    assert len(client.known) == len(list(tmp_path.iterdir())) == 1
+    assert cuda.written == {}
+
+
+async def test_what_was_mapped_but_not_answered_is_forgotten_too(
+    cuda: FakeCuda, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unanswered(name: str, *_: object, client_timeout: float) -> None:
+        client.known[name] = b""
+        raise InferenceServerException("Deadline Exceeded", "StatusCode.DEADLINE_EXCEEDED")
+
+    monkeypatch.setattr(client, "register_cuda_shared_memory", unanswered)
+    inputs = SharedInputs(CudaRegion)
+    async with inputs.holding(client, INPUTS) as places:
+        assert places == {}
+    assert len(client.known) == 1
+    await inputs.close(client)
+    assert (client.known, list(tmp_path.iterdir())) == ({}, [])
 
 
 async def test_what_dead_processes_left_is_forgotten_and_nothing_of_the_living(
