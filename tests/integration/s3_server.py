@@ -18,6 +18,9 @@ _PATIENCE_SECONDS: Final = 60.0
 _UNTRACED: Final = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
 """The environment without coverage's: nothing of ours runs in it."""
 
+_ROOT: Final = Path(__file__).parents[2]
+"""Of the project, from where the tests are modules."""
+
 
 class S3Server:
     """One server, to be killed, held up and started again on the same port.
@@ -49,9 +52,12 @@ class S3Server:
 
     def start(self) -> None:
         """Start it, wait until it answers, and make the bucket."""
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
+        command = [sys.executable, "-m", "tests.integration.moto_server"]
+        command += ["-H", "127.0.0.1", "-p", str(self.port)]
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=_UNTRACED)
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, env=_UNTRACED, cwd=_ROOT
+            )
         end = time.monotonic() + _PATIENCE_SECONDS
         while not self._answers():
             assert self._process.poll() is None, self._log.read_text()
