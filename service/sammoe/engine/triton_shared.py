@@ -127,7 +127,7 @@ class SharedInputs:
         self._free.clear()
         if self._owner is not None:
             quiet = time.monotonic() - self._given_up_at > QUIET_SECONDS
-            self._owner.end(left=not (quiet and await self._is_forgotten(client, self._owner)))
+            self._owner.end(left=not (quiet and await self._forget_all(client, self._owner)))
         for region in regions:
             region.close()
 
@@ -175,10 +175,11 @@ class SharedInputs:
             for owner in owners:
                 owner.end(left=owner not in done)
 
-    async def _is_forgotten(self, client: InferenceServerClient, owner: Owner) -> bool:
-        """Let the server forget all that is this process's, also what it mapped but could not say.
+    async def _forget_all(self, client: InferenceServerClient, owner: Owner) -> bool:
+        """Let the server forget all that is this process's; False where something may be left.
 
-        The answer to a registration is lost with a call that is given up, or that took too long.
+        It may have mapped more than it said: the answer to a registration is lost with a call that
+        is given up, or that took too long.
         """
         try:
             for name in owner.names(await self._kind.mapped(client)):
