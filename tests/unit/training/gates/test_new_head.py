@@ -65,6 +65,19 @@ def test_data_sets_are_used_alike_and_empty_classes_left_out(
     assert made.looks
 
 
+def test_other_classes_prompts_are_made_once_for_all_heads(
+    maker: HeadMaker, tmp_path: Path
+) -> None:
+    clinic = read_sources([write_nnunet(tmp_path / "clinic", CASES)])
+    ribs = read_sources([write_nnunet(tmp_path / "ribs", CASES, classes={"rib": 2})])
+    made: list[set[Path]] = [set()]
+    for decoder in (maker.model.mask_decoder, frozen(1).mask_decoder):
+        maker.make(BALL, decoder, clinic, general=ribs)
+        made.append({*(tmp_path / "cache").glob("prompts-*")} - made[-1])
+    # Own and random ones, to train on and to look at; once those of the ribs.
+    assert [len(banks) for banks in made] == [0, 4 + 1, 4]
+
+
 def test_an_expert_that_is_nowhere_labelled_gets_no_head(maker: HeadMaker, tmp_path: Path) -> None:
     ghosts = read_sources(
         [write_nnunet(tmp_path / "clinic", CASES, classes={"ball": 7, "cube": 2})]
