@@ -3,20 +3,17 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from sammoe.engine.selector import LOGIT_LIMIT
 from sammoe.model.build import SamMed3D
-from sammoe.model.config import SamMed3DConfig
 from sammoe.model.mask_decoder import MaskDecoder
 from sammoe.model.prompt_encoder import BOX_FIRST, BOX_LAST, PADDING, POSITIVE
-from sammoe.segmentation.mapped_boxes import box_as_click_and_prior
 from sammoe.training.clicks import corrective_clicks
+from sammoe.training.mapped import as_fed
 from sammoe.training.mixture import Batch
-from sammoe.volume.window import WindowRule
 
 
 @dataclass(frozen=True)
@@ -62,8 +59,7 @@ def run(
     size = model.config.image_size
     coords, labels = _first_tokens(batch, simulation, size, generator)
     prior = _first_prior(batch.targets, simulation, generator)
-    if not model.config.box_embeddings:
-        coords, labels, prior = _mapped(coords, labels, prior, model.config)
+    coords, labels, prior = as_fed(coords, labels, prior, model.config)
     dense_pe = model.prompt_encoder.get_dense_pe()
     for answer in range(simulation.clicks):
         sparse, dense = model.prompt_encoder.embed_prompt(coords, labels, prior[:, None])
@@ -124,23 +120,6 @@ def _first_tokens(
         torch.tensor([POSITIVE, PADDING], device=device),
     )
     return coords, labels
-
-
-def _mapped(
-    coords: Tensor, labels: Tensor, prior: Tensor, config: SamMed3DConfig
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Boxes among first tokens and priors, replaced by what every decoder knows."""
-    rule = WindowRule(
-        config.image_size, config.patch_size, (1.0,), dict.fromkeys(("CT", "MR", "unknown"), 1.0)
-    )
-    coords, prior = coords.clone(), prior.clone()
-    for row in (labels[:, 0] == BOX_FIRST).nonzero()[:, 0].tolist():
-        first, last = coords[row].double().cpu().numpy()
-        click, ellipsoid = box_as_click_and_prior((first, last), rule)
-        coords[row] = coords.new_tensor(np.stack([click, np.zeros(3)]))
-        if not prior[row].any():
-            prior[row] = torch.from_numpy(ellipsoid)
-    return coords, labels.new_tensor([POSITIVE, PADDING]).expand_as(labels), prior
 
 
 def _first_prior(targets: Tensor, simulation: Simulation, generator: torch.Generator) -> Tensor:

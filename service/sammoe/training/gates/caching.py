@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sammoe.training.frozen import weights_digest
 from sammoe.training.gates.bank import PromptBank
 
-_VERSION = 3  # of how prompts are made
+_VERSION = 4  # of how prompts are made
 
 Part = str | int | bool | nn.Module | Tensor
 

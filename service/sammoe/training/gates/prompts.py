@@ -34,6 +34,7 @@ from sammoe.training.gates.starts import (
     some_of,
     stretched,
 )
+from sammoe.training.mapped import as_fed
 from sammoe.training.prepared import Prepared, RandomWindows
 
 _TOKENS = MOST_ANSWERS + 1
@@ -143,21 +144,27 @@ class Simulator:
     ) -> Tokens:
         return first_tokens(clicks, boxes, boxed, self.model.config.image_size, generator)
 
-    def _no_prior(self, count: int) -> Tensor:
-        cells = self.model.config.cells
-        return torch.zeros(count, 1, cells, cells, cells)
+    def _nothing(self, count: int) -> Tensor:
+        """[B, L, L, L]: of no cell anything is known."""
+        return torch.zeros(count, *[self.model.config.cells] * 3)
+
+    def _fed(self, tokens: Tokens) -> tuple[Tensor, Tensor, Tensor]:
+        """First tokens and their prior [B, 1, L, L, L] as decoders get them."""
+        prior = self._nothing(len(tokens[0]))
+        coords, labels, prior = as_fed(*tokens, prior, self.model.config)
+        return coords, labels, prior[:, None]
 
     def _general(self, embedding: Tensor, tokens: Tokens) -> Tensor:
         """Masks bool [B, L, L, L]."""
         general = Asked(self.model.prompt_encoder, self.model.mask_decoder)
-        return general.logits(embedding, *tokens, self._no_prior(len(embedding)))[:, 0] > 0
+        return general.logits(embedding, *self._fed(tokens))[:, 0] > 0
 
     def _random_start(
         self, windows: RandomWindows, rows: Tensor, answers: int, generator: torch.Generator
     ) -> Start:
         clicks, boxes = some_of(windows.clicks[rows], 1, generator)[:, 0], windows.boxes[rows]
         boxed, size = windows.boxed[rows], self.model.config.image_size
-        targets = self._no_prior(len(rows))[:, 0]
+        targets = self._nothing(len(rows))
         if answers > 1 or bool(boxed.any()):
             embedding = windows.embeddings[rows]
             found, empty = box_around(self._general(embedding, click_tokens(clicks)), size)
@@ -205,7 +212,7 @@ class Simulator:
         encoder = self.model.prompt_encoder
         general = Asked(encoder, self.model.mask_decoder)
         others = [Asked(encoder, other) for other in self.others]
-        (coords, labels), prior = start.tokens, self._no_prior(len(rows))
+        coords, labels, prior = self._fed(start.tokens)
         for answer in range(answers):
             inputs = (embedding, coords, labels, prior)
             logits, features = general.logits_and_features(*inputs)

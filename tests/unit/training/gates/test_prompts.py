@@ -1,12 +1,16 @@
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from sammoe.bundle import PROMPT_KINDS
 from sammoe.export.graphs import DecoderGraph
+from sammoe.model import build_sam_med3d
 from sammoe.model.prompt_encoder import BOX_FIRST, BOX_LAST, NEGATIVE, PADDING, POSITIVE
+from sammoe.segmentation.mapped_boxes import box_as_click_and_prior
 from sammoe.training.gates.bank import ABSENT, PromptBank
 from sammoe.training.gates.loops import batches, draw_loops
 from sammoe.training.gates.prompts import Simulator
@@ -19,7 +23,7 @@ from sammoe.training.gates.starts import (
     stretched,
 )
 from tests.unit.training.gates.worlds import cubes, frozen, noise
-from tests.unit.training.small import CELLS, SIDE
+from tests.unit.training.small import CELLS, CONFIG, RULE, SIDE
 
 BOX, CLICK, CLICKS = range(3)
 
@@ -78,6 +82,31 @@ def test_prompts_are_of_every_kind_and_well_formed(tmp_path: Path) -> None:
     assert bank.coords.max() <= SIDE - 0.5
     without = simulator.labelled(cubes(model, 16), count=60, seed=0, title="")
     assert without.prior.shape == (0, CELLS, CELLS, CELLS)
+
+
+def test_weights_without_boxes_are_shown_what_serving_shows_them(tmp_path: Path) -> None:
+    """A click and a prior mask, in place of a box."""
+    torch.manual_seed(0)
+    model = build_sam_med3d(replace(CONFIG, box_embeddings=False)).eval().requires_grad_(False)
+    windows = replace(cubes(model, 8), boxed=torch.ones(8, dtype=torch.bool))
+    simulator = Simulator(model, [], tmp_path)
+
+    bank = simulator.labelled(windows, count=24, seed=0, masks=True, title="")
+    random = simulator.random(noise(model, 8), count=24, seed=0, title="")
+
+    for labels in (bank.labels, random.labels):
+        assert set(labels.unique().tolist()) <= {NEGATIVE, POSITIVE, PADDING, ABSENT}
+    first = (bank.labels != ABSENT).sum(1) == 2
+    assert bool((bank.kind[first] == CLICK).all())
+    for at, prior in zip(bank.coords[first], bank.prior[first], strict=True):
+        expected = [
+            box_as_click_and_prior(tuple(corners.double().numpy()), RULE)
+            for corners in windows.boxes.reshape(-1, 2, 3)
+        ]
+        differences = [np.abs(mask - prior.float().numpy()).mean() for _, mask in expected]
+        middle, _ = expected[int(np.argmin(differences))]
+        assert min(differences) < 1.5  # Boxes are jittered.
+        np.testing.assert_allclose(at[0], middle, atol=1.5)
 
 
 def test_prompts_are_a_function_of_the_seed_and_kept_on_disk(
