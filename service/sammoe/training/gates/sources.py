@@ -21,7 +21,7 @@ from sammoe.training.datasets import (
 from sammoe.training.prepared import Prepared, RandomWindows, prepare, prepare_random
 from sammoe.volume.window import WindowRule
 
-_PROMPTS_A_WINDOW = 6
+_PROMPTS_A_WINDOW = 3  # about one user of it: what another does there teaches little
 _FEWEST = 2  # windows a case: one for clicks, one for boxes
 
 
@@ -117,6 +117,9 @@ class Cutter:
     ) -> Prepared:
         """Windows of prompts that mean ``classes``.
 
+        Which cases show a class stands in their label maps alone: further ones are looked at for
+        as long as too few do, and where all were, those that show it give more windows.
+
         Scans are shown as they are: if an expert's own were augmented, and random prompts' not, a
         head would learn to tell one from the other.
         """
@@ -125,39 +128,59 @@ class Cutter:
             for case in source.split.cases(part)
             if any(name in case.labels for name in classes)
         ]
-        cases, windows = self._spread(known, prompts)
-        return prepare(
-            self.encoder,
-            cases,
-            classes,
-            self.rule,
-            windows=windows,
-            seed=self.seed,
-            augment=False,
-            cache=self.cache,
-            title=f"{source.name} {', '.join(classes)} ({part})",
-        )
+        order, wanted = self._order(known), _windows(prompts)
+
+        def cut(numbers: Sequence[int], each: int) -> Prepared:
+            return prepare(
+                self.encoder,
+                [known[number] for number in sorted(numbers)],
+                classes,
+                self.rule,
+                windows=each,
+                seed=self.seed,
+                augment=False,
+                cache=self.cache,
+                title=f"{source.name} {', '.join(classes)} ({part})",
+            )
+
+        taken, each = _spread(len(order), wanted)
+        made = cut(order[:taken], each)
+        while len(made) < wanted and taken < len(order):
+            taken = min(len(order), taken + _spread(len(order), wanted - len(made))[0])
+            made = cut(order[:taken], each)
+        cases = sorted(order[:taken])
+        showing = [cases[row] for row in made.case.unique().tolist()]
+        more = _spread(len(showing), wanted)[1]
+        return cut(showing, more) if showing and more > each else made
 
     def random(
         self, source: Source, part: Part, avoid: Sequence[str], prompts: int
     ) -> RandomWindows:
         """Windows of prompts that mean nothing in particular, and none of ``avoid``."""
-        cases, windows = self._spread(source.split.cases(part), prompts)
+        cases = source.split.cases(part)
+        taken, each = _spread(len(cases), _windows(prompts))
         return prepare_random(
             self.encoder,
-            cases,
+            [cases[number] for number in sorted(self._order(cases)[:taken])],
             self.rule,
-            windows=windows,
+            windows=each,
             seed=self.seed,
             cache=self.cache,
             avoid=avoid,
             title=f"{source.name} anywhere ({part})",
         )
 
-    def _spread(self, cases: Sequence[Case], prompts: int) -> tuple[list[Case], int]:
-        """Cases, some of them if there are many, and how many windows of each."""
-        wanted = -(-prompts // _PROMPTS_A_WINDOW)
-        order = np.random.default_rng(self.seed).permutation(len(cases)).tolist()
-        chosen = sorted(order[: -(-wanted // _FEWEST)])
-        each = -(-wanted // max(1, len(chosen)))
-        return [cases[number] for number in chosen], max(_FEWEST, each + each % 2)
+    def _order(self, cases: Sequence[Case]) -> list[int]:
+        """In which they are taken: numbers, shuffled."""
+        return np.random.default_rng(self.seed).permutation(len(cases)).tolist()
+
+
+def _windows(prompts: int) -> int:
+    return -(-prompts // _PROMPTS_A_WINDOW)
+
+
+def _spread(cases: int, windows: int) -> tuple[int, int]:
+    """How many of the cases are taken for so many windows, and how many windows of each."""
+    taken = min(cases, -(-windows // _FEWEST))
+    each = -(-windows // max(1, taken))
+    return taken, max(_FEWEST, each + each % 2)

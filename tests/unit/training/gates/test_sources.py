@@ -1,11 +1,13 @@
 from pathlib import Path
+from typing import Any
 
+import nibabel as nib
+import numpy as np
 import pytest
-import torch
 
 from sammoe.training.gates import sources
 from sammoe.training.gates.sources import Cutter, own_sources, read_sources
-from sammoe.training.prepared import Prepared, RandomWindows
+from sammoe.training.prepared import Prepared, RandomWindows, prepare
 from tests.datasets import write_nnunet
 from tests.unit.export import tiny
 from tests.unit.training.gates.worlds import frozen
@@ -38,8 +40,8 @@ def test_prompts_come_from_as_many_patients_as_possible(cutter: Cutter, tmp_path
     source = read_sources([write_nnunet(tmp_path / "clinic", CASES)])[0]
     patients = len(source.split.train)
 
-    few = cutter.labelled(source, "train", ["ball"], 24)
-    many = cutter.labelled(source, "train", ["ball"], 24 * patients)
+    few = cutter.labelled(source, "train", ["ball"], 12)
+    many = cutter.labelled(source, "train", ["ball"], 12 * patients)
 
     assert isinstance(few, Prepared)
     assert len(set(few.case.tolist())) == 2
@@ -48,6 +50,24 @@ def test_prompts_come_from_as_many_patients_as_possible(cutter: Cutter, tmp_path
     assert few.case.bincount().tolist() == [2, 2]
     assert len(many) >= 4 * patients
     assert few.boxed.float().mean() == many.boxed.float().mean() == 0.5
+
+
+def test_a_rare_class_is_looked_for_in_every_case(cutter: Cutter, tmp_path: Path) -> None:
+    """An nnU-Net folder does not say which cases show it."""
+    root = write_nnunet(tmp_path / "clinic", CASES, classes={"ball": 1, "spot": 3})
+    train = [case.name for case in read_sources([root])[0].split.train]
+    for name in train[1::4]:
+        path = root / "labelsTr" / f"{name}.nii.gz"
+        image = nib.load(path)
+        labels = np.asanyarray(image.dataobj).copy()
+        labels[10:12, 9:12, 8:11] = 3
+        nib.save(nib.Nifti1Image(labels, image.affine), path)
+    source = read_sources([root])[0]
+
+    made = cutter.labelled(source, "train", ["spot"], 24)
+
+    assert {made.names[number] for number in made.case.tolist()} == set(train[1::4])
+    assert len(made) >= 8
 
 
 def test_random_windows_are_of_the_part_that_was_asked_for(cutter: Cutter, tmp_path: Path) -> None:
@@ -66,11 +86,12 @@ def test_no_scan_is_shown_as_another_patients(
     source = read_sources([write_nnunet(tmp_path / "clinic", CASES)])[0]
     asked: list[bool] = []
 
-    def prepare(*given: object, augment: bool, **more: object) -> torch.Tensor:
+    def spy(*given: Any, augment: bool, **more: Any) -> Prepared:
         asked.append(augment)
-        return torch.empty(0)
+        return prepare(*given, augment=augment, **more)
 
-    monkeypatch.setattr(sources, "prepare", prepare)
+    monkeypatch.setattr(sources, "prepare", spy)
     for part in ("train", "calibrate"):
         cutter.labelled(source, part, ["ball"], 4)
-    assert asked == [False, False]
+    assert asked
+    assert not any(asked)
