@@ -150,3 +150,15 @@ async def test_mask_must_lie_on_the_volume(service: Service) -> None:
     )
     assert refusal(await bring(service, volume, b"no scan")) == (415, "unsupported_format")
     assert refusal(await bring(service, "0" * 26, as_nifti(half_full(), AFFINE)))[0] == 404
+
+
+async def test_mask_whose_axes_changed_places_is_refused(service: Service) -> None:
+    """With an affine that says so, as nibabel reads DICOM: the ends of a diagonal stay in place."""
+    content = nifti(shape=(40, 40, 30))
+    answer = await service.http.post("/v1/volumes?modality=MR", content=content, headers=OCTETS)
+    mask = np.zeros((40, 40, 30), np.uint8)
+    mask[5:15, 20:35, 10:20] = 1
+    turned = as_nifti(mask.swapaxes(0, 1), AFFINE[:, [1, 0, 2, 3]])
+    refused = await bring(service, answer.json()["id"], turned)
+    assert refusal(refused) == (422, "prior_invalid")
+    assert "axes run ALS and the volume's LAS" in refused.json()["detail"]

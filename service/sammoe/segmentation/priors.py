@@ -169,9 +169,14 @@ def _check_grid(given: Geometry, wanted: Geometry) -> None:
             f"The mask has {given.shape} voxels and the volume {wanted.shape}: resample it to the"
             " volume's grid."
         )
-    corners = np.array([(0, 0, 0), np.subtract(wanted.shape, 1)], dtype=np.float64)
-    off = np.abs(given.index_to_ras(corners) - wanted.index_to_ras(corners)).max()
-    if off > _NEAR_MM:
+    off = given.apart(wanted)
+    if off <= _NEAR_MM:
+        return
+    if given.orientation != wanted.orientation:
         raise PriorInvalid(
-            f"The mask lies {off:.2f} mm beside the volume: resample it to the volume's grid."
+            f"The mask's axes run {given.orientation} and the volume's {wanted.orientation}:"
+            " reorient it, or resample it to the volume's grid."
         )
+    raise PriorInvalid(
+        f"The mask lies {off:.2f} mm beside the volume: resample it to the volume's grid."
+    )

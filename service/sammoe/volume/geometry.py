@@ -135,6 +135,16 @@ class Geometry:
         """Map RAS+ mm [N, 3] to source indices [N, 3], not rounded."""
         return _transform(self._inverse, points)
 
+    def apart(self, other: "Geometry") -> float:
+        """How far a voxel lies from the one of the same index in a grid of the same shape, at most.
+
+        In mm, along one of the patient's axes.
+        """
+        # All corners: the two ends of one diagonal coincide, too, where the grid is turned about
+        # it, as by two axes of one length that changed places.
+        corners = np.indices((2, 2, 2)).reshape(3, 8).T * np.subtract(self.shape, 1)
+        return float(np.abs(self.index_to_ras(corners) - other.index_to_ras(corners)).max())
+
 
 def _transform(matrix: NDArray[np.float64], points: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(points, dtype=np.float64) @ matrix[:3, :3].T + matrix[:3, 3]

@@ -60,6 +60,20 @@ def test_index_and_ras_undo_each_other() -> None:
     assert geometry.ras_to_index(mm) == pytest.approx(index)
 
 
+@pytest.mark.parametrize("order", AXIS_ORDERS)
+def test_a_turn_that_leaves_a_diagonal_where_it_is_moves_voxels(
+    order: tuple[int, int, int],
+) -> None:
+    straight = Geometry((11, 11, 11), axis_affine((0, 1, 2), (1, 1, 1), (2, 2, 2)))
+    turned = Geometry((11, 11, 11), axis_affine(order, (1, 1, 1), (2, 2, 2)))
+    assert turned.apart(straight) == straight.apart(turned) == (0 if order == (0, 1, 2) else 20)
+
+
+def test_grids_that_differ_in_a_spacing_are_apart_at_the_far_end() -> None:
+    grid = Geometry((11, 1, 5), np.diag([1.0, 1.0, 3.0, 1.0]))
+    assert grid.apart(Geometry((11, 1, 5), np.diag([1.0, 7.0, 3.5, 1.0]))) == pytest.approx(2)
+
+
 def test_the_affine_is_a_private_read_only_copy() -> None:
     mine = np.eye(4)
     geometry = Geometry((1, 1, 1), mine)

@@ -15,7 +15,7 @@ from sammoe.volume.volume import Modality, Volume
 
 Mask = NDArray[np.bool_]
 _Read = TypeVar("_Read")
-_SAME_PLACE_MM = 0.1  # between the corners of an image and of its labels
+_SAME_PLACE_MM = 0.1  # between a voxel of an image and that of its labels
 
 
 @dataclass(frozen=True)
@@ -105,12 +105,9 @@ class Case:
             raise DataSetInvalid(
                 f"{path} has {geometry.shape} voxels, its image {image.geometry.shape}"
             )
-        corners = np.array([[0, 0, 0], np.array(geometry.shape) - 1])
-        apart = geometry.index_to_ras(corners) - image.geometry.index_to_ras(corners)
-        if np.abs(apart).max() > _SAME_PLACE_MM:
-            raise DataSetInvalid(
-                f"{path} lies elsewhere than its image, by up to {np.abs(apart).max():.1f} mm"
-            )
+        apart = geometry.apart(image.geometry)
+        if apart > _SAME_PLACE_MM:
+            raise DataSetInvalid(f"{path} lies elsewhere than its image, by up to {apart:.1f} mm")
         if not np.array_equal(labels.voxels, np.rint(labels.voxels)):
             raise DataSetInvalid(f"{path} holds values that are no whole numbers: not a label map")
         return labels.voxels

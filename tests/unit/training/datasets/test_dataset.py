@@ -33,6 +33,13 @@ class TestCases:
         write_scan(label_file(case), scan("anna")[1], affine)
         self.refused(case, r"lies elsewhere than its image, by up to 4.0 mm")
 
+    def test_labels_whose_axes_changed_places(self, case: Case) -> None:
+        voxels = np.zeros((20, 20, 18), np.float32)
+        voxels[5:9, 5:9, 5:9] = 1
+        write_scan(case.image, voxels)
+        write_scan(label_file(case), voxels.swapaxes(0, 1), AFFINE[:, [1, 0, 2, 3]])
+        self.refused(case, r"lies elsewhere than its image, by up to 38.0 mm")
+
     def test_labels_that_are_no_whole_numbers(self, case: Case) -> None:
         write_scan(label_file(case), scan("anna")[1] * np.float32(0.3))
         self.refused(case, "no whole numbers")
