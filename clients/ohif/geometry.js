@@ -64,13 +64,16 @@ export function slicesOf(volume, planes) {
       throw new GridsDiffer('An image has another number of pixels than the volume.');
     }
     const first = voxel(plane.imagePositionPatient);
-    const last = voxel(lastPixel(plane));
     const k = Math.round(first[2]) + 0; // never -0
-    const wanted = [
-      [0, 0, k],
-      [columns - 1, rows - 1, k],
+    // Of one diagonal alone, both ends would stay where rows and columns change places.
+    const corners = [
+      [0, 0],
+      [columns - 1, 0],
+      [0, rows - 1],
+      [columns - 1, rows - 1],
     ];
-    if (k < 0 || k >= slices || !near(first, wanted[0]) || !near(last, wanted[1])) {
+    const lies = corners.every(([i, j]) => near(voxel(pixelAt(plane, i, j)), [i, j, k]));
+    if (k < 0 || k >= slices || !lies) {
       throw new GridsDiffer('An image lies elsewhere than the volume says.');
     }
     return k;
@@ -105,9 +108,10 @@ export function isInside(volume, place) {
   return place.every((index, axis) => index > -0.5 && index < volume.shape[axis] - 0.5);
 }
 
-function lastPixel(plane) {
-  const along = (plane.columns - 1) * plane.columnPixelSpacing;
-  const down = (plane.rows - 1) * plane.rowPixelSpacing;
+/** Centre of a pixel, mm, LPS. @param {Plane} plane @param {number} column @param {number} row */
+function pixelAt(plane, column, row) {
+  const along = column * plane.columnPixelSpacing;
+  const down = row * plane.rowPixelSpacing;
   return [0, 1, 2].map(
     axis =>
       plane.imagePositionPatient[axis] +

@@ -81,6 +81,18 @@ test('images of another grid are refused', () => {
   assert.throws(() => toVoxel([[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]), GridsDiffer);
 });
 
+test('images whose rows and columns changed places are refused', () => {
+  const volume = { shape: [30, 30, 6], affine: AFFINES.axial };
+  const images = planes(volume);
+  const turned = images.map(plane => ({
+    ...plane,
+    rowCosines: plane.columnCosines,
+    columnCosines: plane.rowCosines,
+  }));
+  assert.deepEqual(slicesOf(volume, images), [0, 1, 2, 3, 4, 5]);
+  assert.throws(() => slicesOf(volume, turned), GridsDiffer);
+});
+
 test('what is beside the volume is not inside, and boxes are cut to it', () => {
   const volume = { shape: SHAPE, affine: AFFINES.axial };
   assert.ok(isInside(volume, [-0.4, 29.4, 0]));
