@@ -148,14 +148,15 @@ class Drawing:
         if not (answer and _says_where(after)):
             await self._leases.use(lease, drawn=after, before=drawn)
             return Change(ran=False)
-        return await self._answer(lease, after)
+        return await self._answer(lease, after, drawn)
 
     async def predict(self, lease: LeaseRecord) -> Change:
         """Answer what waits."""
         if lease.drawn.prompt == PromptRecord() or not _says_where(lease.drawn):
             await self._leases.use(lease)
             return Change(ran=False)
-        return await self._answer(lease, lease.drawn)
+        # No prompt came: what can be taken back is still the last of those that waited.
+        return await self._answer(lease, lease.drawn, lease.before)
 
     async def undo(self, lease: LeaseRecord) -> Change:
         """Take the last prompt back; once."""
@@ -170,7 +171,9 @@ class Drawing:
         await self._leases.use(lease, drawn=drawn, before=None)
         return Change(ran=True, part=part)
 
-    async def _answer(self, lease: LeaseRecord, drawn: DrawnRecord) -> Change:
+    async def _answer(
+        self, lease: LeaseRecord, drawn: DrawnRecord, before: DrawnRecord | None
+    ) -> Change:
         made = await self._workspace.segment(
             lease.owner, _volume(lease), _prompt(drawn.prompt), parent=drawn.segmentation
         )
@@ -179,7 +182,7 @@ class Drawing:
         change = Change(ran=True, part=changed(old, made.pasted, drawn.brought))
         # Last: who stops waiting before has the mask that the lease says.
         after = DrawnRecord(segmentation=made.record.id)
-        await self._leases.use(lease, drawn=after, before=lease.drawn)
+        await self._leases.use(lease, drawn=after, before=before)
         return change
 
     async def _keep_own(self, lease: LeaseRecord, segmentation: str, mask: Pasted) -> None:
