@@ -355,9 +355,11 @@ def ends_of(request: Request, grown: Grown, pasted: Pasted) -> Ends:
 
 
 def candidates(grower: Grower, request: Request, grown: Grown) -> Fields:
-    """All masks that were computed in each window that was kept, and the answer."""
+    """All masks that one decoder made in each window that was kept, and the answer."""
     kept = [one for one in grown.looked if one.kept]
     names = [name for name in kept[0].candidates if all(name in one.candidates for one in kept)]
+    if len({one.route.top for one in kept}) > 1:  # each window may have asked another expert
+        names = [name for name in names if name != "expert"]
     name = answer_name(kept[0].candidates, grown.route)
     if grown.coarse is not None:  # another mask may not have outgrown its windows at all
         return {name: grown.field}

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sammoe.engine.local import EngineOptions, LocalEngine
 from sammoe.errors import CandidateGone, CandidateMissing
-from sammoe.segmentation import Workspace
+from sammoe.segmentation import Candidate, Extent, Point, Prompt, Workspace
 from sammoe.store import EmbeddingCache, LocalStore, VolumeRecord
 from tests.bundles import write_test_bundle
+from tests.scans import nifti
 from tests.unit.segmentation.conftest import OWNER
 from tests.unit.segmentation.test_clicking import CLICK
 
@@ -52,3 +54,37 @@ async def test_another_bundle_does_not_answer_for_the_one_that_did(
     pasted, _ = await workspace.mask(OWNER, made.record.id, "general")
     assert pasted.mask.any()
     await workspace.close()
+
+
+@pytest.mark.parametrize(("first", "second", "kept"), [(20, 135, False), (30, 90, True)])
+async def test_windows_whose_gates_name_different_experts(
+    first: int, second: int, kept: bool, store: LocalStore, cache: EmbeddingCache, tmp_path: Path
+) -> None:
+    """Two clicks far apart, each in a window of its own: one expert's mask is made of one's."""
+    bundle = write_test_bundle(
+        tmp_path / "bundle", experts=("cord", "lesion"), radii={"cord": 6, "lesion": 10}
+    )
+    engine = LocalEngine(bundle, EngineOptions(encoder_threads=1, decoder_threads=1))
+    workspace = Workspace(engine, store, cache)
+    path = tmp_path / "wide.nii"
+    path.write_bytes(nifti(shape=(150, 60, 50)))
+    volume, _ = await workspace.volumes.add(OWNER, path, modality="MR")
+    clicks, stays = Prompt((Point(first, 30, 20), Point(second, 30, 20))), Extent(extend=False)
+
+    made = await workspace.segment(OWNER, volume.id, clicks, tau=0.0, extent=stays)
+    assert made.record.route.top == "cord"
+    assert ("expert" in made.record.candidates) is kept
+    alone = await workspace.segment(OWNER, volume.id, clicks, expert="cord", extent=stays)
+    pasted, _ = await workspace.mask(OWNER, made.record.id, "expert")
+    np.testing.assert_array_equal(pasted.full(volume.shape), alone.pasted.full(volume.shape))
+
+    bite = Prompt((Point(first, 30, 26, positive=False),))
+    parents: tuple[tuple[str, Candidate], ...]
+    parents = ((made.record.id, "expert"), (alone.record.id, "fused"))
+    refined = [
+        await workspace.segment(OWNER, volume.id, bite, parent=name, refined=mask, expert="general")
+        for name, mask in parents
+    ]
+    assert refined[0].record.voxel_count == refined[1].record.voxel_count
+    await workspace.close()
+    await engine.close()
