@@ -152,6 +152,14 @@ async def test_mask_must_lie_on_the_volume(service: Service) -> None:
     assert refusal(await bring(service, "0" * 26, as_nifti(half_full(), AFFINE)))[0] == 404
 
 
+@pytest.mark.parametrize("label", [10**400, 2**32, -(2**31) - 1], ids=["huge", "high", "low"])
+async def test_label_that_no_voxel_has_is_refused(service: Service, label: int) -> None:
+    volume = await service.volume()
+    content = as_nifti(half_full().astype(np.float32), AFFINE)
+    refused = await bring(service, volume, content, f"?label={label}")
+    assert refusal(refused) == (422, "invalid_input")
+
+
 async def test_mask_whose_axes_changed_places_is_refused(service: Service) -> None:
     """With an affine that says so, as nibabel reads DICOM: the ends of a diagonal stay in place."""
     content = nifti(shape=(40, 40, 30))

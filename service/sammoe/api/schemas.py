@@ -298,8 +298,12 @@ class UploadQuery(Query):
 class MaskUploadQuery(Query):
     """Of a mask that is brought."""
 
+    # What 32 bits hold, signed or not: a number that no float holds can be compared with none.
     label: int | None = Field(
-        default=None, description="which voxels belong to it; default: all that are not 0"
+        default=None,
+        ge=-(2**31),
+        lt=2**32,
+        description="which voxels belong to it; default: all that are not 0",
     )
 
 
