@@ -8,6 +8,9 @@ SAM-Med3D
     ``<class>/<modality>_<data set>/imagesTr/CASE.nii.gz`` and ``labelsTr/`` under the same name, a
     binary map per class.
 
+Names that begin with a dot are passed over: macOS packs such, and copies that were stopped leave
+them.
+
 A ``patients.json`` beside them (case -> patient) is needed where a patient has several cases.
 """
 
@@ -147,7 +150,7 @@ def _sam_med3d(root: Path) -> DataSet:
     images: dict[tuple[str, str], Path] = {}
     labels: defaultdict[tuple[str, str], dict[str, LabelSource]] = defaultdict(dict)
     classes = []
-    for folder in sorted(root.glob("*/*/imagesTr")):
+    for folder in sorted(root.glob("[!.]*/[!.]*/imagesTr")):
         source, kind = folder.parent, folder.parent.parent.name
         if kind not in classes:
             classes.append(kind)
@@ -181,7 +184,11 @@ def _sam_med3d(root: Path) -> DataSet:
 def _scans(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DataSetInvalid(f"{folder} is missing")
-    return sorted(path for path in folder.iterdir() if path.name.endswith(_ENDINGS))
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.name.endswith(_ENDINGS) and not path.name.startswith(".")
+    )
 
 
 def _split_name(path: Path) -> tuple[str, str]:

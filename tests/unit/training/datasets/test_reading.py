@@ -60,6 +60,12 @@ class TestNnunet:
         (nnunet / "imagesTr" / "notes.txt").write_text("as seen")
         assert len(load_dataset(nnunet).cases) == 3
 
+    def test_hidden_files_are_passed_over(self, nnunet: Path) -> None:
+        for name in ("._anna_0000.nii.gz", ".dora_0000.nii.gz"):
+            (nnunet / "imagesTr" / name).write_bytes(b"half")
+        (nnunet / "labelsTr" / "._anna.nii.gz").write_bytes(b"half")
+        assert [case.name for case in load_dataset(nnunet).cases] == list(NAMES)
+
     def test_labels_may_have_another_ending_than_their_image(self, nnunet: Path) -> None:
         (nnunet / "labelsTr" / "anna.nii.gz").unlink()
         write_scan(nnunet / "labelsTr" / "anna.nii", scan("anna")[1])
@@ -177,6 +183,17 @@ class TestSamMed3d:
         )
         (case,) = load_dataset(root).cases
         assert case.read_masks(case.read_image()).keys() == {"ball"}
+
+    def test_hidden_files_and_folders_are_passed_over(self, tmp_path: Path) -> None:
+        root = write_sam_med3d(tmp_path / "many", NAMES[:1])
+        for place in ("ball/mr_clinic", "ball/.mr_clinic", ".ball/mr_clinic"):
+            for part in ("imagesTr", "labelsTr"):
+                (root / place / part).mkdir(parents=True, exist_ok=True)
+                (root / place / part / "._anna.nii.gz").write_bytes(b"half")
+        (root / "ball" / ".mr_clinic" / "imagesTr" / "bert.nii.gz").write_bytes(b"half")
+        dataset = load_dataset(root)
+        assert dataset.classes == ("ball", "cube")
+        assert [case.name for case in dataset.cases] == ["mr_clinic_anna"]
 
     def test_unknown_sources_have_no_modality(self, tmp_path: Path) -> None:
         root = write_sam_med3d(tmp_path / "many", NAMES[:1], source="us_lab")
