@@ -14,7 +14,6 @@ them.
 A ``patients.json`` beside them (case -> patient) is needed where a patient has several cases.
 """
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ from typing import Any
 
 from sammoe.errors import DataSetInvalid
 from sammoe.training.datasets.dataset import Case, DataSet, LabelSource
+from sammoe.training.datasets.objects import read_object
 from sammoe.volume.volume import Modality
 
 _ENDINGS = (".nii.gz", ".nii", ".nrrd")
@@ -78,7 +78,7 @@ def load_dataset(root: Path) -> DataSet:
 
 
 def _nnunet(root: Path) -> DataSet:
-    about = _json(root / "dataset.json")
+    about = read_object(root / "dataset.json")
     classes = _classes(about, root)
     modality = _modality(about)
     patients = _patients(root)
@@ -198,16 +198,4 @@ def _split_name(path: Path) -> tuple[str, str]:
 
 def _patients(root: Path) -> dict[str, str]:
     path = root / "patients.json"
-    return {str(k): str(v) for k, v in _json(path).items()} if path.is_file() else {}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except OSError as error:
-        raise DataSetInvalid(f"{path} can not be read: {error.strerror}") from error
-    except ValueError as error:
-        raise DataSetInvalid(f"{path} is no JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise DataSetInvalid(f"{path} must hold an object")
-    return content
+    return {str(k): str(v) for k, v in read_object(path).items()} if path.is_file() else {}

@@ -16,6 +16,7 @@ from typing import Literal, get_args
 
 from sammoe.errors import DataSetInvalid
 from sammoe.training.datasets.dataset import Case, DataSet
+from sammoe.training.datasets.objects import read_object
 
 Part = Literal["train", "calibrate", "test"]
 TEST_SHARE, CALIBRATE_SHARE = 0.2, 0.125
@@ -120,10 +121,7 @@ def _some(names: list[str]) -> str:
 
 
 def _read(path: Path) -> dict[str, str]:
-    try:
-        parts = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise DataSetInvalid(f"{path} can not be read: {error}") from error
-    if not isinstance(parts, dict) or any(p not in get_args(Part) for p in parts.values()):
+    parts = read_object(path)
+    if any(part not in get_args(Part) for part in parts.values()):
         raise DataSetInvalid(f"{path} must say train, calibrate or test for each patient")
     return parts

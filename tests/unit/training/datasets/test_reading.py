@@ -158,6 +158,13 @@ class TestNnunet:
         with pytest.raises(DataSetInvalid, match=rf"dataset.json.*{what}"):
             load_dataset(nnunet)
 
+    @pytest.mark.parametrize("name", ["dataset.json", "patients.json"])
+    def test_what_is_said_twice_is_refused(self, nnunet: Path, name: str) -> None:
+        whole = '{"labels": {"background": 0, "anna": 1, "bert": 2, "anna": 3}}'
+        (nnunet / name).write_text(whole)
+        with pytest.raises(DataSetInvalid, match=rf"{name} says 'anna' twice: leave one"):
+            load_dataset(nnunet)
+
     def test_without_cases_it_is_no_data_set(self, tmp_path: Path) -> None:
         root = write_nnunet(tmp_path / "empty", NAMES[:1])
         (root / "imagesTr" / "anna_0000.nii.gz").unlink()

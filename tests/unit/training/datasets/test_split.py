@@ -106,6 +106,11 @@ class TestSplit:
         with pytest.raises(DataSetInvalid, match=r"split.json"):
             split_patients(load_dataset(nnunet))
 
+    def test_a_patient_who_is_named_twice_is_refused(self, nnunet: Path) -> None:
+        (nnunet / "split.json").write_text('{"anna": "test", "bert": "test", "anna": "train"}')
+        with pytest.raises(DataSetInvalid, match=r"split.json says 'anna' twice"):
+            split_patients(load_dataset(nnunet))
+
     def test_a_split_that_is_a_folder_is_named(self, nnunet: Path, tmp_path: Path) -> None:
         (tmp_path / "split.json").mkdir()
         split = split_patients(load_dataset(nnunet), tmp_path / "split.json")
