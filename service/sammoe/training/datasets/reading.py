@@ -103,7 +103,10 @@ def _nnunet(root: Path) -> DataSet:
 
 
 def _classes(about: Mapping[str, Any], root: Path) -> dict[str, frozenset[int]]:
-    """Class -> values, without the background; both versions of the format."""
+    """Class -> values, without the background; both versions of the format.
+
+    In version 1 several values may have one name: they are one class.
+    """
     table, path = about.get("labels"), root / "dataset.json"
     wrong = DataSetInvalid(
         f"{path}: labels must name the classes' values, each a whole number or a list of them"
@@ -112,15 +115,24 @@ def _classes(about: Mapping[str, Any], root: Path) -> dict[str, frozenset[int]]:
         raise wrong
     try:
         if all(key.lstrip("-").isdigit() for key in table):  # version 1: value -> class
-            found = {str(name): frozenset([int(value)]) for value, name in table.items()}
+            background = table.get("0")
+            found: dict[str, frozenset[int]] = {}
+            for value, name in table.items():
+                if name != background:
+                    found[str(name)] = found.get(str(name), frozenset()) | {int(value)}
         else:
             found = {
                 name: frozenset(map(_whole, value if isinstance(value, list) else [value]))
                 for name, value in table.items()
-                if name != "ignore"
             }
     except (TypeError, ValueError):
         raise wrong from None
+    if "ignore" in found:
+        raise DataSetInvalid(
+            f"{path}: voxels of the label 'ignore' would be taken for background, for none can be"
+            " left out of a scan: label them, or take out the scans that have such; then take"
+            " 'ignore' out of the labels"
+        )
     for name, values in found.items():
         if not values:
             raise DataSetInvalid(f"{path}: the class {name!r} has no value")

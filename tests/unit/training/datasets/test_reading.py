@@ -72,7 +72,7 @@ class TestNnunet:
         assert label_file(load_dataset(nnunet).cases[0]).name == "anna.nii"
 
     def test_regions_may_overlap(self, nnunet: Path) -> None:
-        about(nnunet, labels={"background": 0, "both": [1, 2], "cube": 2, "ignore": 9})
+        about(nnunet, labels={"background": 0, "both": [1, 2], "cube": 2})
         dataset = load_dataset(nnunet)
         assert dataset.classes == ("both", "cube")
         masks = dataset.cases[0].read_masks(dataset.cases[0].read_image())
@@ -91,6 +91,26 @@ class TestNnunet:
         dataset = load_dataset(nnunet)
         assert dataset.classes == ("ball", "cube")
         assert dataset.cases[0].modality is Modality.CT
+
+    def test_values_of_one_name_are_one_class(self, nnunet: Path) -> None:
+        labels = {"0": "background", "1": "ball", "2": "ball", "3": "background", "4": "cube"}
+        about(nnunet, labels=labels)
+        dataset = load_dataset(nnunet)
+        assert dataset.classes == ("ball", "cube")
+        masks = dataset.cases[0].read_masks(dataset.cases[0].read_image())
+        assert np.array_equal(masks["ball"], scan("anna")[1] > 0)
+
+    @pytest.mark.parametrize(
+        "labels",
+        [
+            {"background": 0, "ball": 1, "ignore": 2},
+            {"0": "background", "1": "ball", "2": "ignore"},
+        ],
+    )
+    def test_voxels_to_ignore_are_refused(self, nnunet: Path, labels: object) -> None:
+        about(nnunet, labels=labels)
+        with pytest.raises(DataSetInvalid, match=r"dataset.json: voxels of the label 'ignore'"):
+            load_dataset(nnunet)
 
     @pytest.mark.parametrize(
         ("said", "meant"),
