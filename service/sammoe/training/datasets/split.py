@@ -6,9 +6,9 @@ folders that show the same patients need one split. It is kept as ``split.json``
 and what stands there is never changed: new patients are trained on.
 """
 
-import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Literal, get_args
 from sammoe.errors import DataSetInvalid
 from sammoe.training.datasets.dataset import Case, DataSet
 from sammoe.training.datasets.objects import read_object
+from sammoe.training.telling import tell
 
 Part = Literal["train", "calibrate", "test"]
 TEST_SHARE, CALIBRATE_SHARE = 0.2, 0.125
@@ -44,7 +45,8 @@ def split_patients(dataset: DataSet, file: Path | None = None) -> Split:
     ----------
     file
         Default: ``split.json`` in the data set's folder. Where that can not be written, the split
-        is the same the next time all the same, as long as no patient is added.
+        is the same the next time all the same, as long as no patient is added; who runs the
+        command is told.
 
     Raises
     ------
@@ -58,8 +60,7 @@ def split_patients(dataset: DataSet, file: Path | None = None) -> Split:
         _check_names(dataset, parts, path)
     else:
         parts = assign({case.patient for case in dataset.cases})
-        with contextlib.suppress(OSError):  # A read-only folder; see `file`.
-            path.write_text(json.dumps(parts, indent=1, sort_keys=True) + "\n")
+        _keep(parts, path)
     by_part: dict[str, list[Case]] = {part: [] for part in get_args(Part)}
     for case in dataset.cases:
         by_part[parts.get(case.patient, "train")].append(case)
@@ -101,6 +102,23 @@ def assign(patients: Iterable[str]) -> dict[str, str]:
 def by_hash(patients: Iterable[str]) -> list[str]:
     """Patients in the order of their names' SHA-256."""
     return sorted(set(patients), key=lambda p: hashlib.sha256(p.encode()).hexdigest())
+
+
+def _keep(parts: Mapping[str, str], path: Path) -> None:
+    """Write the file whole or not at all: half of one would be refused by the next command."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")  # Others may make it just now.
+    try:
+        try:
+            temporary.write_text(json.dumps(parts, indent=1, sort_keys=True) + "\n")
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        tell(
+            f"{path} can not be written ({error.strerror}), so the split is not kept: once patients"
+            " are added it is another one, and some who were trained on may be test patients; run a"
+            " command once where the folder can be written"
+        )
 
 
 def _check_names(dataset: DataSet, parts: Mapping[str, str], path: Path) -> None:

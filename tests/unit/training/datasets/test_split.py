@@ -1,3 +1,4 @@
+import errno
 import json
 from collections import Counter
 from pathlib import Path
@@ -94,11 +95,39 @@ class TestSplit:
         assert [case.name for case in split.test] == ["anna", "bert"]
         assert not (nnunet / "split.json").exists()
 
-    def test_a_folder_that_can_not_be_written_is_split_all_the_same(
-        self, nnunet: Path, tmp_path: Path
+    def test_a_folder_that_can_not_be_written_is_split_all_the_same_and_told_of(
+        self, nnunet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         file = tmp_path / "nowhere" / "split.json"
-        assert split_patients(load_dataset(nnunet), file) == split_patients(load_dataset(nnunet))
+        dataset = load_dataset(nnunet)
+        assert split_patients(dataset, file) == split_patients(dataset, file)
+        (told,) = capsys.readouterr().err.splitlines()
+        assert told.startswith(f"{file} can not be written (No such file or directory), so the")
+        assert split_patients(dataset, file) == split_patients(dataset)
+        assert capsys.readouterr().err == ""
+
+    def test_a_full_disk_leaves_no_half_split(
+        self, nnunet: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        whole = Path.write_text
+
+        def full(path: Path, text: str) -> int:
+            whole(path, text[:10])
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        before = sorted(nnunet.iterdir())
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "write_text", full)
+            split_patients(load_dataset(nnunet))
+        assert "split.json can not be written (No space left" in capsys.readouterr().err
+        assert sorted(nnunet.iterdir()) == before
+
+    def test_one_process_of_several_tells(
+        self, nnunet: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("RANK", "1")
+        split_patients(load_dataset(nnunet), nnunet / "nowhere" / "split.json")
+        assert capsys.readouterr().err == ""
 
     @pytest.mark.parametrize("text", ["{", "[]", '{"anna": "exam"}', '{"anna": ["test"]}'])
     def test_broken_files_are_named(self, nnunet: Path, text: str) -> None:
