@@ -38,9 +38,8 @@ def assemble(
     BundleInvalid
         ``out`` holds other things, or the bundle was changed since its manifest was written.
     """
-    here = out.exists() and out.samefile(bundle.path)
-    before = bundle.manifest
-    stale = set(before.folders.values()) if here else folders_before(out, replace=replace)
+    here, before = _is_own(bundle, out), bundle.manifest
+    stale = stale_folders(bundle, out, replace=replace)
     models: dict[str, str] = {}
     digests: dict[str, str] = {}
     for plain in manifest.models:
@@ -83,6 +82,15 @@ def upgrade(bundle: Bundle, *, out: Path, replace: bool = False) -> Bundle:
     return assemble(bundle, bundle.manifest, {}, out=out, replace=replace)
 
 
+def stale_folders(bundle: Bundle, out: Path, *, replace: bool) -> set[str]:
+    """Folders in ``out`` that go, unless the new bundle names them, too. To be asked before work
+    that takes long; parameters and errors as those of `assemble`.
+    """
+    if _is_own(bundle, out):
+        return set(bundle.manifest.folders.values())
+    return folders_before(out, replace=replace)
+
+
 def folders_before(out: Path, *, replace: bool) -> set[str]:
     """Folders of the bundle that is to be replaced.
 
@@ -110,6 +118,10 @@ def paths_of(bundle: Bundle, plain: str) -> dict[str, bytes | Path]:
 def files_of(manifest: Manifest, folder: str) -> dict[str, str]:
     """Files of one folder: path within the bundle -> SHA-256."""
     return {n: digest for n, digest in manifest.files.items() if n.startswith(f"{folder}/")}
+
+
+def _is_own(bundle: Bundle, out: Path) -> bool:
+    return out.exists() and out.samefile(bundle.path)
 
 
 def _lacking(bundle: Bundle, plain: str) -> Files:

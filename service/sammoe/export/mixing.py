@@ -150,13 +150,24 @@ def with_reference(
             f"the features have shape {reference.standard.shape}, not [n, {width}]: make them with"
             f" sammoe train negatives --bundle {bundle.path}"
         )
+    check_no_heads(bundle)
+    files = paths_of(bundle, GENERAL_DECODER) | {FEATURES_FILE: reference.to_bytes()}
+    return assemble(bundle, bundle.manifest, {GENERAL_DECODER: files}, out=out, replace=replace)
+
+
+def check_no_heads(bundle: Bundle) -> None:
+    """Refuse a bundle whose heads would not fit other features of random prompts.
+
+    Raises
+    ------
+    BundleInvalid
+        It has heads.
+    """
     if bundle.manifest.experts and bundle.manifest.routing.gate == "heads":
         raise BundleInvalid(
             f"{bundle.path} has heads, trained with the features that it holds: remove the experts"
             " first, or start from the general model's bundle"
         )
-    files = paths_of(bundle, GENERAL_DECODER) | {FEATURES_FILE: reference.to_bytes()}
-    return assemble(bundle, bundle.manifest, {GENERAL_DECODER: files}, out=out, replace=replace)
 
 
 def check_head(bundle: Bundle, name: str, head: HeadFile) -> None:

@@ -41,8 +41,10 @@ _MODALITIES = {
 }
 
 
-def load_datasets(roots: Sequence[Path]) -> list[DataSet]:
+def load_datasets(roots: Sequence[Path], *, labelled: bool = True) -> list[DataSet]:
     """Data sets in the order given.
+
+    ``labelled``: see :func:`load_dataset`.
 
     Raises
     ------
@@ -52,7 +54,7 @@ def load_datasets(roots: Sequence[Path]) -> list[DataSet]:
     """
     found: dict[str, DataSet] = {}
     for root in roots:
-        dataset = load_dataset(root)
+        dataset = load_dataset(root, labelled=labelled)
         if dataset.name in found:
             raise DataSetInvalid(
                 f"two data sets are called {dataset.name!r}, {found[dataset.name].root} and"
@@ -62,8 +64,13 @@ def load_datasets(roots: Sequence[Path]) -> list[DataSet]:
     return list(found.values())
 
 
-def load_dataset(root: Path) -> DataSet:
+def load_dataset(root: Path, *, labelled: bool = True) -> DataSet:
     """List a data set's cases; no scan is read.
+
+    Parameters
+    ----------
+    labelled
+        If not, labels are not asked for: there may be none, and the cases have none.
 
     Raises
     ------
@@ -71,15 +78,16 @@ def load_dataset(root: Path) -> DataSet:
         The folder has neither layout, its ``dataset.json`` is malformed, or an image or its label
         file is missing. The detail names the file.
     """
-    dataset = _nnunet(root) if (root / "dataset.json").is_file() else _sam_med3d(root)
+    read = _nnunet if (root / "dataset.json").is_file() else _sam_med3d
+    dataset = read(root, labelled)
     if not dataset.cases:
         raise DataSetInvalid(f"{root} holds no cases")
     return dataset
 
 
-def _nnunet(root: Path) -> DataSet:
+def _nnunet(root: Path, labelled: bool) -> DataSet:
     about = read_object(root / "dataset.json")
-    classes = _classes(about, root)
+    classes = _classes(about, root) if labelled else {}
     modality = _modality(about)
     patients = _patients(root)
     name_of_set, cases = root.resolve().name, []
@@ -91,15 +99,20 @@ def _nnunet(root: Path) -> DataSet:
             name = name.removesuffix("_0000")
         elif re.search(r"_\d{4}$", name) and f"{name[:-4]}0000" in names:
             continue  # a further channel of the same scan
-        label = next(
-            (p for e in (ending, *_ENDINGS) if (p := root / "labelsTr" / f"{name}{e}").is_file()),
-            None,
-        )
-        if label is None:
-            raise DataSetInvalid(f"{image} has no label file {root / 'labelsTr' / name}{ending}")
-        labels = {key: LabelSource(label, values) for key, values in classes.items()}
+        labels = {}
+        if labelled:
+            label = _label(root / "labelsTr", name, ending, image)
+            labels = {key: LabelSource(label, values) for key, values in classes.items()}
         cases.append(Case(name_of_set, name, patients.get(name, name), image, labels, modality))
     return DataSet(name_of_set, root, tuple(classes), tuple(cases))
+
+
+def _label(folder: Path, name: str, ending: str, image: Path) -> Path:
+    """The label file of a case, with its image's ending if there are several."""
+    for possible in (ending, *_ENDINGS):
+        if (path := folder / f"{name}{possible}").is_file():
+            return path
+    raise DataSetInvalid(f"{image} has no label file {folder / name}{ending}")
 
 
 def _classes(about: Mapping[str, Any], root: Path) -> dict[str, frozenset[int]]:
@@ -155,7 +168,7 @@ def _modality(about: Mapping[str, Any]) -> Modality:
     return _MODALITIES.get(str(first).lower(), Modality.UNKNOWN)
 
 
-def _sam_med3d(root: Path) -> DataSet:
+def _sam_med3d(root: Path, labelled: bool) -> DataSet:
     if not root.is_dir():
         raise DataSetInvalid(f"{root} is no folder")
     patients = _patients(root)
@@ -167,12 +180,13 @@ def _sam_med3d(root: Path) -> DataSet:
         if kind not in classes:
             classes.append(kind)
         for image in _scans(folder):
-            label = source / "labelsTr" / image.name
-            if not label.is_file():
-                raise DataSetInvalid(f"{image} has no label file {label}")
             key = (source.name, _split_name(image)[0])
             images.setdefault(key, image)
-            labels[key][kind] = LabelSource(label, frozenset([1]))
+            if labelled:
+                label = source / "labelsTr" / image.name
+                if not label.is_file():
+                    raise DataSetInvalid(f"{image} has no label file {label}")
+                labels[key][kind] = LabelSource(label, frozenset([1]))
     if not images:
         raise DataSetInvalid(
             f"{root} is no data set: it has neither dataset.json (nnU-Net) nor"

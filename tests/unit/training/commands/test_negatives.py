@@ -1,5 +1,6 @@
 import argparse
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +8,14 @@ import pytest
 
 from sammoe.bundle import load_bundle
 from sammoe.bundle.features import load_reference
-from sammoe.errors import DataSetInvalid
+from sammoe.errors import BundleInvalid, DataSetInvalid
 from sammoe.export import export_bundle
 from sammoe.model.gate_features import TOKENS
 from sammoe.training.commands import negatives
 from sammoe.training.gates import sources
 from tests.datasets import write_nnunet
 from tests.unit.export import tiny
+from tests.unit.export.mixtures import general, mixture
 
 CASES = ("a", "b", "c", "d")
 
@@ -51,6 +53,43 @@ def test_a_bundle_gets_features_of_prompts_in_every_data_set(
     again = load_reference(load_bundle(tmp_path / "again"))
     assert again is not None
     assert again.to_bytes() == reference.to_bytes()
+
+
+def test_scans_need_no_labels(plain: Path, tmp_path: Path) -> None:
+    data = write_nnunet(tmp_path / "clinic", CASES)
+    shutil.rmtree(data / "labelsTr")
+    common = ("--bundle", plain, "--data", data, "--count", 4, "--cache", tmp_path / "cache")
+    negatives.run(arguments(*common, "--out", tmp_path / "out"))
+    assert load_reference(load_bundle(tmp_path / "out")) is not None
+
+
+def test_a_folder_that_is_taken_is_refused_before_the_work(
+    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, out = write_nnunet(tmp_path / "clinic", CASES), tmp_path / "out"
+    shutil.copytree(plain, out)
+    words = ("--bundle", plain, "--data", data, "--count", 4, "--cache", tmp_path / "cache")
+    with monkeypatch.context() as patch:
+        patch.setattr(negatives, "load_networks", None)
+        with pytest.raises(BundleInvalid, match=r"out holds a bundle: .* or --replace it"):
+            negatives.run(arguments(*words, "--out", out))
+        (tmp_path / "notes").mkdir()
+        (tmp_path / "notes" / "a.txt").write_text("mine")
+        with pytest.raises(BundleInvalid, match="notes holds other things"):
+            negatives.run(arguments(*words, "--out", tmp_path / "notes", "--replace"))
+    negatives.run(arguments(*words, "--out", out, "--replace"))
+    assert load_reference(load_bundle(out)) is not None
+    again = ("--bundle", out, *words[2:], "--seed", 1)
+    negatives.run(arguments(*again, "--out", out))  # Its own folder.
+
+
+def test_a_bundle_with_heads_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = mixture(general(tmp_path / "general"), tmp_path / "one", ("ball",))
+    monkeypatch.setattr(negatives, "load_networks", None)
+    with pytest.raises(BundleInvalid, match="one has heads"):
+        negatives.run(arguments("--bundle", bundle.path, "--data", tmp_path, "--out", tmp_path))
 
 
 def test_only_patients_for_training_are_looked_at(

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,16 @@ class TestNnunet:
         with pytest.raises(DataSetInvalid, match=r"has no label file .*labelsTr/cleo.nii.gz"):
             load_dataset(nnunet)
 
+    def test_labels_may_be_missing_where_none_is_asked_for(self, nnunet: Path) -> None:
+        shutil.rmtree(nnunet / "labelsTr")
+        about(nnunet, labels={"background": 0, "ball": 1, "ignore": 2})
+        dataset = load_dataset(nnunet, labelled=False)
+        assert dataset.classes == ()
+        assert [case.name for case in dataset.cases] == list(NAMES)
+        assert not any(case.labels for case in dataset.cases)
+        with pytest.raises(DataSetInvalid):
+            load_datasets([nnunet])
+
     def test_a_missing_folder_is_named(self, nnunet: Path) -> None:
         (nnunet / "imagesTr").rename(nnunet / "images")
         with pytest.raises(DataSetInvalid, match="imagesTr is missing"):
@@ -231,6 +242,13 @@ class TestSamMed3d:
         (root / "ball" / "mr_clinic" / "labelsTr" / "anna.nii.gz").unlink()
         with pytest.raises(DataSetInvalid, match=r"no label file .*ball/mr_clinic/labelsTr/anna"):
             load_dataset(root)
+
+    def test_labels_may_be_missing_where_none_is_asked_for(self, tmp_path: Path) -> None:
+        root = write_sam_med3d(tmp_path / "many", NAMES[:2])
+        shutil.rmtree(root / "ball" / "mr_clinic" / "labelsTr")
+        (dataset,) = load_datasets([root], labelled=False)
+        assert [case.patient for case in dataset.cases] == list(NAMES[:2])
+        assert not any(case.labels for case in dataset.cases)
 
     def test_folders_of_neither_layout_are_told_both(self, tmp_path: Path) -> None:
         with pytest.raises(DataSetInvalid, match=r"neither dataset.json .* nor CLASS/MODALITY"):
