@@ -19,36 +19,29 @@ _PRICES = (0.0, *np.geomspace(0.01, 1e4, 61).tolist())
 class Comparison:
     """Own Dice and general loss on patients that were not fitted on, with one tau and with many."""
 
-    kind: PromptKind
     one: tuple[float, float]
     many: tuple[float, float]
 
 
 def compare(
     samples: Sequence[Sample], kind: PromptKind, slack: float | None, budget: float
-) -> Comparison:
-    """Fit on each half of the patients, measure on the other half; means of both.
-
-    Raises
-    ------
-    DataSetInvalid
-        A half lacks own or general classes.
+) -> Comparison | None:
+    """Fit on each half of the patients, measure on the other half; means of both. None where a half
+    lacks own or general classes: there are too few patients.
     """
     found = []
     halves = [[s for s in samples if _half(s.patient) == half] for half in (0, 1)]
     for fitted, told in (halves, halves[::-1]):
         try:
             bench, other = Bench(fitted, kind), Bench(told, kind)
-        except DataSetInvalid as error:
-            raise DataSetInvalid(
-                f"too few calibration patients to compare one tau with many: {error}"
-            ) from error
+        except DataSetInvalid:
+            return None
         one = choose([bench.measure(tau, slack) for tau in TAUS], budget).tau
         taus = fit(bench, slack, budget)
         many = np.array([taus.get(sample.top, one) for sample in other.samples])
         found.append([*_told(other, one, slack), *_told(other, many, slack)])
     mean = np.mean(found, axis=0).tolist()
-    return Comparison(kind, (mean[0], mean[1]), (mean[2], mean[3]))
+    return Comparison((mean[0], mean[1]), (mean[2], mean[3]))
 
 
 def fit(bench: Bench, slack: float | None, budget: float) -> dict[str, float]:

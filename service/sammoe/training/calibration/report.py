@@ -1,11 +1,11 @@
 """What a calibration found: for people, as a table of the whole grid, and as a picture."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sammoe.bundle import Routing
+from sammoe.bundle import PromptKind, Routing
 from sammoe.training.calibration.doubt import Limit
 from sammoe.training.calibration.fitting import Bench, Budget, Setting
 from sammoe.training.calibration.per_expert import Comparison
@@ -36,7 +36,7 @@ class Calibration:
         )
 
 
-def lines(found: Calibration, comparisons: Sequence[Comparison]) -> Iterator[str]:
+def lines(found: Calibration) -> Iterator[str]:
     """The result for people, in Markdown."""
     yield (
         "| prompt | tau | slack | own: general model | own | general lost | budget |"
@@ -53,15 +53,20 @@ def lines(found: Calibration, comparisons: Sequence[Comparison]) -> Iterator[str
     yield ""
     yield _limit("candidates_disagree: agreement below", found.agreement)
     yield _limit("far_from_training: distance above", found.distance)
-    if comparisons:
-        yield ""
-        yield "| prompt | one tau: own, lost | a tau for each expert: own, lost | gained |"
-        yield "|---|---|---|---|"
-    for told in comparisons:
+
+
+def comparison_lines(comparisons: Mapping[PromptKind, Comparison | None]) -> Iterator[str]:
+    """What a tau for each expert would give, in Markdown."""
+    yield ""
+    yield "| prompt | one tau: own, lost | a tau for each expert: own, lost | gained |"
+    yield "|---|---|---|---|"
+    for kind, told in comparisons.items():
+        if told is None:
+            yield f"| {kind} | too few patients to compare | | |"
+            continue
         one, many = (f"{own:.3f}, {lost:.4f}" for own, lost in (told.one, told.many))
-        yield f"| {told.kind} | {one} | {many} | {told.many[0] - told.one[0]:+.3f} |"
-    if comparisons:
-        yield "fitted on half of the patients, told on the other half"
+        yield f"| {kind} | {one} | {many} | {told.many[0] - told.one[0]:+.3f} |"
+    yield "fitted on half of the patients, told on the other half"
 
 
 def write_curve(found: Calibration, folder: Path) -> Path:

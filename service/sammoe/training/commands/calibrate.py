@@ -15,7 +15,13 @@ from sammoe.training.arguments import not_negative_int, positive_int
 from sammoe.training.calibration.doubt import agreement_limit, answered, distance_limit
 from sammoe.training.calibration.fitting import BUDGET, Budget, benches, choose, grid
 from sammoe.training.calibration.per_expert import compare
-from sammoe.training.calibration.report import Calibration, draw_curve, lines, write_curve
+from sammoe.training.calibration.report import (
+    Calibration,
+    comparison_lines,
+    draw_curve,
+    lines,
+    write_curve,
+)
 from sammoe.training.calibration.samples import NAME, Sample, sample_case
 from sammoe.training.commands.evaluate import find_jobs
 from sammoe.training.evaluation.running import over_cases
@@ -67,11 +73,7 @@ def run(args: argparse.Namespace) -> None:
         raise BundleInvalid(f"{args.bundle} has no experts: there is nothing to calibrate")
     samples = _samples(args)
     found = calibrate(samples, budget)
-    told = [
-        compare(samples, setting.kind, setting.slack, budget[setting.kind])
-        for setting in (found.chosen if args.per_expert else ())
-    ]
-    print(*lines(found, told), sep="\n")
+    print(*lines(found), sep="\n")
     if not args.dry_run:
         _write(bundle, found, samples)
     if args.out or not args.dry_run:
@@ -80,6 +82,12 @@ def run(args: argparse.Namespace) -> None:
         print(write_curve(found, folder))
         if picture := draw_curve(found, folder):
             print(picture)
+    if args.per_expert:
+        told = {
+            setting.kind: compare(samples, setting.kind, setting.slack, budget[setting.kind])
+            for setting in found.chosen
+        }
+        print(*comparison_lines(told), sep="\n")
 
 
 def calibrate(samples: Sequence[Sample], budget: Budget) -> Calibration:

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from sammoe.errors import DataSetInvalid
 from sammoe.training.calibration.fitting import Bench, choose, grid
 from sammoe.training.calibration.per_expert import compare, fit
 from sammoe.training.calibration.samples import Sample
@@ -33,9 +32,11 @@ def test_every_expert_gets_the_tau_that_it_needs() -> None:
 
 def test_many_taus_are_told_on_patients_that_they_were_not_fitted_on() -> None:
     told = compare(two_scales(), "box", None, 0.0)
+    assert told is not None
     assert told.many == pytest.approx((0.7, 0.0))
     assert told.one == pytest.approx((0.5, 0.0))
     same = compare(population(), "box", 0.0, 0.01)
+    assert same is not None
     assert same.one == same.many == pytest.approx((0.7, 0.0))
 
 
@@ -52,5 +53,4 @@ def test_a_common_budget_is_kept() -> None:
 
 
 def test_too_few_patients() -> None:
-    with pytest.raises(DataSetInvalid, match="too few calibration patients"):
-        compare([s for s in population() if s.patient == "p0"], "box", 0.0, 0.01)
+    assert compare([s for s in population() if s.patient == "p0"], "box", 0.0, 0.01) is None

@@ -95,7 +95,7 @@ def test_what_is_printed() -> None:
     samples = [sample for kind in PROMPT_KINDS for sample in population(kind)]
     found = calibrate(samples, {"box": 0.01, "click": 0.02, "clicks": 0.01})
     assert isinstance(found, Calibration)
-    text = list(lines(found, []))
+    text = list(lines(found))
     assert "| box | 0.5 | 0 | 0.300 | 0.700 | 0.0000 | 0.01 | 0.700, lost 0.1200 |" in text
     assert any("no limit tells" in line for line in text)
 
@@ -125,6 +125,19 @@ def test_a_bundle_without_experts(
     write_test_bundle(tmp_path / "general")
     assert run("--bundle", tmp_path / "general", "--data", data) == FAILED
     assert "nothing to calibrate" in capsys.readouterr().err
+
+
+def test_one_patient_is_enough_for_thresholds_and_too_few_to_compare(
+    bundle: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--bundle", bundle, "--data", data, "--jobs", 1, "--limit-cases", 1)
+
+    assert run(*words, "--per-expert") == 0
+
+    told = capsys.readouterr().out
+    assert told.count("| too few patients to compare | | |") == len(PROMPT_KINDS)
+    assert "calibration" in manifest_of(bundle).provenance.details
+    assert (bundle / "calibration.csv").exists()
 
 
 def test_data_without_general_classes(
