@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from sammoe.bundle import PROMPT_KINDS, Bundle, load_bundle
+from sammoe.bundle import PROMPT_KINDS, Bundle, Manifest, load_bundle
 from sammoe.bundle.assembling import assemble
-from sammoe.errors import BundleInvalid
+from sammoe.errors import BundleInvalid, DataSetInvalid
 from sammoe.training.arguments import not_negative_int, positive_int
 from sammoe.training.calibration.doubt import agreement_limit, answered, distance_limit
 from sammoe.training.calibration.fitting import BUDGET, Budget, benches, choose, grid
@@ -24,7 +24,8 @@ from sammoe.training.calibration.report import (
 )
 from sammoe.training.calibration.samples import NAME, Sample, sample_case
 from sammoe.training.commands.evaluate import find_jobs
-from sammoe.training.evaluation.running import over_cases
+from sammoe.training.evaluation.running import Job, expert_of, over_cases
+from sammoe.volume.volume import Modality
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +72,9 @@ def run(args: argparse.Namespace) -> None:
     bundle = load_bundle(args.bundle)
     if not bundle.manifest.experts:
         raise BundleInvalid(f"{args.bundle} has no experts: there is nothing to calibrate")
-    samples = _samples(args)
+    jobs = find_jobs(args.data, "calibrate", (), args.limit_cases)
+    _check_classes(bundle.manifest, jobs)
+    samples = _samples(args, jobs)
     found = calibrate(samples, budget)
     print(*lines(found), sep="\n")
     if not args.dry_run:
@@ -129,8 +132,29 @@ def _budget(shares: Sequence[tuple[str, float]]) -> Budget:
     return {kind: said.get(kind, said.get("", BUDGET)) for kind in PROMPT_KINDS}
 
 
-def _samples(args: argparse.Namespace) -> list[Sample]:
-    jobs = find_jobs(args.data, "calibrate", (), args.limit_cases)
+def _check_classes(manifest: Manifest, jobs: Sequence[Job]) -> None:
+    """Refuse what names alone show to lack own or general classes, before minutes of sampling."""
+    groups = set()
+    for job in jobs:
+        said = job.case.modality
+        # Where the data set does not say it, it is guessed from the scan, which is not read here.
+        possible = tuple(Modality) if said is Modality.UNKNOWN else (said,)
+        for name in job.case.labels:
+            groups |= {bool(expert_of(manifest, name, modality)) for modality in possible}
+    names = ", ".join(sorted({name for job in jobs for name in job.case.labels}))
+    if groups == {True}:
+        raise DataSetInvalid(
+            f"every class of the calibration patients belongs to an expert ({names}): give data"
+            " sets with general classes, too"
+        )
+    if groups == {False}:
+        raise DataSetInvalid(
+            f"no class of the calibration patients belongs to an expert ({names}): give data sets"
+            " with own classes of the experts, too"
+        )
+
+
+def _samples(args: argparse.Namespace, jobs: Sequence[Job]) -> list[Sample]:
     work = partial(sample_case, seed=args.seed, one_window=args.one_window)
     folders = {NAME: args.bundle}
     done = {

@@ -10,6 +10,7 @@ from sammoe.bundle.selector import without_selector
 from sammoe.cli import FAILED, main
 from sammoe.training.calibration.fitting import SLACKS, TAUS
 from sammoe.training.calibration.report import Calibration, lines
+from sammoe.training.commands import calibrate as command
 from sammoe.training.commands.calibrate import calibrate
 from tests.bundles import write_test_bundle
 from tests.datasets import write_nnunet
@@ -140,10 +141,40 @@ def test_one_patient_is_enough_for_thresholds_and_too_few_to_compare(
     assert (bundle / "calibration.csv").exists()
 
 
-def test_data_without_general_classes(
-    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("name", "modality", "complaint"),
+    [
+        ("ball", "MR", "every class of the calibration patients belongs to an expert (ball)"),
+        ("cube", "MR", "no class of the calibration patients belongs to an expert (cube)"),
+        ("ball", "CT", "no class of the calibration patients belongs to an expert (ball)"),
+    ],
+)
+def test_data_of_one_group_are_refused_before_they_are_sampled(
+    name: str,
+    modality: str,
+    complaint: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    names = [f"c{n}" for n in range(6)]
-    data = write_nnunet(tmp_path / "only", names, classes={"ball": 1})
-    assert run("--bundle", bundle, "--data", data, "--jobs", 1) == FAILED
-    assert "on a general class" in capsys.readouterr().err
+    bundle = write_mixture(tmp_path / "bundle", modalities={"round": ("MR",), "other": ("MR",)})
+    cases = [f"c{n}" for n in range(6)]
+    data = write_nnunet(tmp_path / "only", cases, classes={name: 1}, modality=modality)
+    monkeypatch.setattr(command, "over_cases", None)
+
+    assert run("--bundle", bundle.path, "--data", data, "--jobs", 1) == FAILED
+
+    assert complaint in capsys.readouterr().err
+
+
+def test_scans_of_unknown_modality_are_looked_at(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = write_mixture(tmp_path / "bundle", modalities={"round": ("MR",), "other": ("MR",)})
+    cases = [f"c{n}" for n in range(6)]
+    data = write_nnunet(tmp_path / "only", cases, classes={"ball": 1}, modality="scan")
+
+    assert run("--bundle", bundle.path, "--data", data, "--jobs", 1) == FAILED
+
+    # Whether the expert is for them, the names do not say.
+    assert "no prompt of the kind 'box' on a general class" in capsys.readouterr().err
