@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--bundle", type=Path, nargs="+", action="extend", default=[], metavar="DIR",
-        help="bundles of the same experts, each behind a gate of another mode; the first one's"
-        " general model and experts are the Baseline and the FT-expert",
+        help="bundles of one general model and the same experts, each behind a gate of another"
+        " mode; the first one's general model and experts are the Baseline and the FT-expert",
     )  # fmt: skip
     parser.add_argument(
         "--data", type=Path, nargs="+", action="extend", default=[], metavar="DIR",

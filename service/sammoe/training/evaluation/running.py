@@ -7,14 +7,14 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from tqdm import tqdm
 
-from sammoe.bundle import Bundle, Manifest, load_bundle
+from sammoe.bundle import ENCODER, GENERAL_DECODER, Bundle, Manifest, load_bundle
 from sammoe.engine import Engine
 from sammoe.engine.local import EngineOptions, LocalEngine
-from sammoe.errors import DataSetInvalid, InvalidInput, NoForeground
+from sammoe.errors import BundleInvalid, DataSetInvalid, InvalidInput, NoForeground
 from sammoe.training.datasets import Case
 from sammoe.training.evaluation.rows import Row, RowFile
 from sammoe.training.evaluation.sessions import Embeddings, Scene
@@ -25,6 +25,8 @@ from sammoe.volume.volume import Modality
 T = TypeVar("T")
 Engines = Mapping[str, Engine]
 Work = Callable[[Engines, "Job"], Coroutine[Any, Any, list[T]]]
+
+_GENERAL_MODEL: Final = {ENCODER: "image encoder", GENERAL_DECODER: "general decoder"}
 
 _engines: dict[str, Engine] = {}
 """Of a worker process."""
@@ -44,7 +46,7 @@ def load_bundles(folders: Sequence[Path]) -> dict[str, Bundle]:
     Raises
     ------
     BundleInvalid
-        See `load_bundle`.
+        See `load_bundle`; or one has other experts than the first, or another general model.
     InvalidInput
         Two have a gate of the same mode, or they cut windows differently.
     """
@@ -57,6 +59,8 @@ def load_bundles(folders: Sequence[Path]) -> dict[str, Bundle]:
                 f"{folder} and {bundles[name].path} both have a gate of mode"
                 f" {bundle.manifest.routing.gate}: evaluate them one after the other"
             )
+        if bundles:
+            _check_alike(next(iter(bundles.values())), bundle)
         bundles[name] = bundle
     if len({bundle.manifest.window.model_dump_json() for bundle in bundles.values()}) > 1:
         raise InvalidInput("the bundles cut windows differently: evaluate them one by one")
@@ -155,6 +159,28 @@ def expert_of(manifest: Manifest, structure: str, modality: Modality) -> str:
         if structure in expert.classes and able:
             return expert.name
     return ""
+
+
+def _check_alike(first: Bundle, other: Bundle) -> None:
+    """A mixture is measured against the first bundle's general model and experts: see `Examiner`.
+
+    Experts' decoders may differ, for they may learn with a gate. Of the general model the graphs
+    are compared, not the folders, where random prompts lie that change no answer. In another
+    precision or form it is another model: its answers are others, if only a little.
+    """
+    here, there = ({expert.name for expert in b.manifest.experts} for b in (first, other))
+    if here != there:
+        raise BundleInvalid(
+            f"{first.path} and {other.path} have other experts ({', '.join(sorted(here ^ there))}"
+            " only in one of them): evaluate them one after the other"
+        )
+    for plain, what in _GENERAL_MODEL.items():
+        if first.model_digest(plain) != other.model_digest(plain):
+            raise BundleInvalid(
+                f"{first.path} and {other.path} have not the same {what}, byte for byte: evaluate"
+                " them one after the other, or put both gates on one bundle (sammoe bundle"
+                " set-gate)"
+            )
 
 
 def _results(

@@ -23,6 +23,7 @@ from sammoe.model.gate import new_head
 from sammoe.model.gate_features import TOKENS
 from sammoe.model.heads_file import HeadFile, load_gate, load_head
 from sammoe.training.commands import gate
+from sammoe.training.evaluation.running import load_bundles
 from sammoe.training.frozen import weights_digest
 from tests.datasets import scan, write_nnunet, write_scan
 from tests.unit.export import tiny
@@ -161,6 +162,8 @@ def test_a_joint_gate_fits_the_bundle(
     assert (file.mode, file.experts) == ("joint", ("ball",))
     made = with_gate(mixture, file.gate, out=tmp_path / "out")
     assert made.manifest.routing.gate == "joint"
+    # One general model still: they can be evaluated side by side.
+    assert list(load_bundles([mixture.path, made.path])) == ["ours", "joint"]
 
 
 def test_the_papers_gate_may_train_its_experts_too(
