@@ -67,7 +67,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--protocol", choices=(_PROTOCOL,),
         help="one more table, by the measure of published SAM-Med3D numbers",
     )  # fmt: skip
-    parser.add_argument("--save", type=Path, metavar="DIR", help="keep every mask as NIfTI")
+    parser.add_argument(
+        "--save", type=Path, metavar="DIR",
+        help="keep every mask as NIfTI, of cases that are done already, too; a folder for this"
+        " evaluation alone",
+    )  # fmt: skip
     parser.add_argument("--limit-cases", type=positive_int, metavar="N", help="of each data set")
     parser.add_argument("--jobs", type=positive_int, default=2, help="processes (default 2)")
     parser.add_argument("--seed", type=not_negative_int, default=0, help="of the users (default 0)")
@@ -92,7 +96,11 @@ def run(args: argparse.Namespace) -> None:
         one_window=args.one_window,
     )
     jobs = find_jobs(args.data, args.part, args.classes, args.limit_cases)
-    _about(args, bundles, options).write(args.out)
+    about = _about(args, bundles, options)
+    about.write(args.out)
+    if args.save:
+        # Masks that are there count as kept, so they must be of this evaluation.
+        about.write(args.save)
     folders = {name: bundle.path for name, bundle in bundles.items()}
     run_jobs(folders, jobs, options, RowFile(args.out), processes=args.jobs)
     print(write_tables(args.out))

@@ -87,6 +87,10 @@ class RowFile:
         """Whether a case is complete."""
         return _key(dataset, case) in self.done
 
+    def read(self) -> list[Row]:
+        """Rows of all complete cases."""
+        return read_rows(self._rows)
+
     def add(self, dataset: str, case: str, rows: Iterable[Row]) -> None:
         """Append all rows of a case; it is complete then."""
         for path, text in (

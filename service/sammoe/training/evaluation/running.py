@@ -19,7 +19,7 @@ from sammoe.training.datasets import Case
 from sammoe.training.evaluation.rows import Row, RowFile
 from sammoe.training.evaluation.sessions import Embeddings, Scene
 from sammoe.training.evaluation.systems import MIXTURES
-from sammoe.training.evaluation.targets import Examiner, Options, Target
+from sammoe.training.evaluation.targets import Examiner, Options, Target, has_mask, mask_path
 from sammoe.volume.volume import Modality
 
 T = TypeVar("T")
@@ -38,6 +38,11 @@ class Job:
 
     case: Case
     classes: tuple[str, ...]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Data set and name of the case."""
+        return self.case.dataset, self.case.name
 
 
 def load_bundles(folders: Sequence[Path]) -> dict[str, Bundle]:
@@ -75,7 +80,7 @@ def run_jobs(
     *,
     processes: int = 1,
 ) -> None:
-    """Evaluate every job whose case is not in ``rows`` yet.
+    """Evaluate every job whose case is not in ``rows`` yet, or lacks a mask that is to be kept.
 
     Parameters
     ----------
@@ -84,10 +89,13 @@ def run_jobs(
     processes
         How many at the same time, each on one thread.
     """
-    left = [job for job in jobs if not rows.holds(job.case.dataset, job.case.name)]
+    unsaved = _unsaved(rows.read(), options.save) if options.save else set()
+    left = [job for job in jobs if job.key in unsaved or not rows.holds(*job.key)]
     work = partial(_evaluate, options=options)
     for job, found in over_cases(folders, left, work, processes=processes, all_cases=len(jobs)):
-        rows.add(job.case.dataset, job.case.name, found)
+        # Of a case that was answered again for its masks the rows are there, and the same.
+        if not rows.holds(*job.key):
+            rows.add(*job.key, found)
 
 
 def over_cases(
@@ -159,6 +167,15 @@ def expert_of(manifest: Manifest, structure: str, modality: Modality) -> str:
         if structure in expert.classes and able:
             return expert.name
     return ""
+
+
+def _unsaved(rows: Sequence[Row], folder: Path) -> set[tuple[str, str]]:
+    """Data set and name of cases with an answer whose mask is not in the folder."""
+    return {
+        (row.dataset, row.case)
+        for row in rows
+        if has_mask(row) and not mask_path(folder, row).is_file()
+    }
 
 
 def _check_alike(first: Bundle, other: Bundle) -> None:

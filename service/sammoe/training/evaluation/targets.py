@@ -16,6 +16,7 @@ from sammoe.training.evaluation.metrics import Mask
 from sammoe.training.evaluation.rows import NAN, Row
 from sammoe.training.evaluation.sessions import Begun, Scene, Shown
 from sammoe.training.evaluation.systems import (
+    FT_EXPERT,
     VARIANTS,
     Answered,
     Baseline,
@@ -194,7 +195,7 @@ class Examiner:
             dice_crop=judged.dice_crop(begun.first.window) if self._options.crop else NAN,
         )
         if self._options.save is not None:
-            self._save(self._options.save, row, judged)
+            self._save(mask_path(self._options.save, row), judged)
         return row
 
     def _variants(
@@ -237,12 +238,25 @@ class Examiner:
             return NAN
         return self._judge((await scene.grow(begun, Choice(name))).field).dice
 
-    def _save(self, folder: Path, row: Row, judged: Judged) -> None:
-        system = f"{row.system}_{row.used}" if row.system == "ft_expert" else row.system
-        path = folder / system / row.dataset / row.case
-        path.mkdir(parents=True, exist_ok=True)
+    def _save(self, path: Path, judged: Judged) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
         content = write_nifti(judged.pasted.full(self._judge.geometry.shape), self._judge.geometry)
-        (path / f"{row.structure}_{row.prompt}_{row.clicks}.nii.gz").write_bytes(content)
+        # A mask that is there counts as whole when a killed run goes on.
+        temporary = path.with_suffix(".new")
+        temporary.write_bytes(content)
+        temporary.replace(path)
+
+
+def mask_path(folder: Path, row: Row) -> Path:
+    """Where the mask of an answer is kept in the folder for all of them."""
+    system = f"{row.system}_{row.used}" if row.system == FT_EXPERT else row.system
+    name = f"{row.structure}_{row.prompt}_{row.clicks}.nii.gz"
+    return folder / system / row.dataset / row.case / name
+
+
+def has_mask(row: Row) -> bool:
+    """Whether an answer's mask can be kept: one of a variant of the selector never is."""
+    return ": " not in row.system
 
 
 def _number(value: float | None) -> float:

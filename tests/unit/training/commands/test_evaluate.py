@@ -74,6 +74,35 @@ def test_one_class_of_one_case_of_another_part(bundle: Path, data: Path, tmp_pat
     assert "SAM-Med3D's own protocol" in text
 
 
+def test_masks_of_cases_that_are_done_are_made_when_they_are_asked_for(
+    bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--bundle", bundle, "--data", data, "--jobs", 1, "--clicks", 1, "--class", "cube")
+    out, save = tmp_path / "out", tmp_path / "masks"
+    assert evaluate(*words, "--out", out) == 0
+    rows = read_rows(out / "rows.csv")
+    written = (out / "rows.csv").read_bytes()
+
+    assert evaluate(*words, "--out", out, "--save", save) == 0
+
+    masks = sorted(save.rglob("*.nii.gz"))
+    assert len(masks) == len([row for row in rows if ":" not in row.system])
+    assert len({path.parent.name for path in masks}) == 2
+    assert (out / "rows.csv").read_bytes() == written
+    # One is lost: its case alone is answered again.
+    before = {path: path.stat().st_mtime_ns for path in masks}
+    masks[0].unlink()
+    assert evaluate(*words, "--out", out, "--save", save) == 0
+    assert sorted(save.rglob("*.nii.gz")) == masks
+    again = {path.parent.name for path in masks if path.stat().st_mtime_ns != before[path]}
+    assert again == {masks[0].parent.name}
+    assert (out / "rows.csv").read_bytes() == written
+    # Another evaluation's masks are not taken for its own.
+    other = ("--seed", 1, "--out", tmp_path / "other", "--save", save)
+    assert evaluate(*words, *other) == FAILED
+    assert "masks holds an evaluation with other settings (see seed" in capsys.readouterr().err
+
+
 def test_another_question_needs_another_folder(
     bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
