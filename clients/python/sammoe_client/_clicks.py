@@ -1,6 +1,6 @@
 """What a click says."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
 import numpy as np
@@ -31,7 +31,7 @@ class Place(TypedDict, total=False):
     """
 
     points: ArrayLike
-    label: int | Sequence[int]
+    label: ArrayLike
     box: ArrayLike
     space: Space
     spacing: float
@@ -68,24 +68,33 @@ def members(click: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        Coordinates are not threes of numbers, or labels do not fit the points.
+        Coordinates are not threes of numbers, labels are not 0 or 1, or do not fit the points.
     """
     given = {**click}
     label, space = given.pop("label", 1), given.pop("space", "voxel")
     if "points" in given:
         places = _coordinates(given["points"], "points")
-        labels = [label] * len(places) if isinstance(label, int) else [int(one) for one in label]
-        if len(labels) != len(places):
-            raise ValueError(f"there are {len(places)} points and {len(labels)} labels")
         given["points"] = [
-            {"position": place, "label": int(one)}
-            for place, one in zip(places, labels, strict=True)
+            {"position": place, "label": one}
+            for place, one in zip(places, _labels(label, len(places)), strict=True)
         ]
     if "box" in given:
         given["box"] = _coordinates(given["box"], "box")
     if given.keys() & {"points", "box"}:
         given["space"] = space
     return given
+
+
+def _labels(given: ArrayLike, points: int) -> list[int]:
+    """One label for each point: one number is that of all."""
+    array = np.asarray(given, np.float64)
+    if array.ndim > 1 or not np.isin(array, (0, 1)).all():
+        raise ValueError("a label is 1 or 0, on the structure or beside it")
+    if array.ndim == 0:
+        array = np.full(points, array)
+    if len(array) != points:
+        raise ValueError(f"there are {points} points and {len(array)} labels")
+    return [int(one) for one in array]
 
 
 def _coordinates(given: ArrayLike, name: str) -> list[list[float]]:

@@ -52,6 +52,12 @@ def test_clicks() -> None:
     assert members({"points": (1, 2, 3)}) == {"points": [one], "space": "voxel"}
     given: dict[str, Any] = {"points": np.eye(3, dtype=int), "label": (1, 0, True), "tau": 0.5}
     assert [p["label"] for p in members(given)["points"]] == [1, 0, 1]
+    for label in (0, False, np.int64(0), np.uint8(0), np.bool_(False), np.array(0), 0.0):
+        zeros = members({"points": [(1, 2, 3), (4, 5, 6)], "label": label})["points"]
+        assert [p["label"] for p in zeros] == [0, 0]
+        assert {type(p["label"]) for p in zeros} == {int}
+    two = members({"points": [(1, 2, 3), (4, 5, 6)], "label": np.array([1, 0], np.uint8)})
+    assert [p["label"] for p in two["points"]] == [1, 0]
     box = members({"box": [(0, 1, 2), (3, 4, 5)], "space": "ras"})
     assert box == {"box": [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]], "space": "ras"}
 
@@ -64,10 +70,17 @@ def test_clicks() -> None:
         {"points": [(1, 2, float("nan"))]},
         {"points": ["abc"]},
         {"points": [(1, 2, 3)], "label": [1, 0]},
+        {"points": np.eye(3), "label": [1]},
+        {"points": [(1, 2, 3)], "label": [0.9]},
+        {"points": [(1, 2, 3)], "label": 2},
+        {"points": [(1, 2, 3)], "label": -1},
+        {"points": [(1, 2, 3)], "label": np.nan},
+        {"points": [(1, 2, 3)], "label": None},
+        {"points": [(1, 2, 3)], "label": [[1]]},
     ],
 )
 def test_clicks_that_are_none(click: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"points|convert"):
+    with pytest.raises(ValueError, match=r"points|label|convert"):
         members(click)
 
 
