@@ -1,6 +1,7 @@
 """``sammoe train gate --mode heads``: one expert's head."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from sammoe.export.reading import Networks
 from sammoe.model.checkpoint import load_checkpoint
 from sammoe.model.heads_file import save_head
 from sammoe.model.mask_decoder import MaskDecoder
-from sammoe.training.gates.heads import HeadRecipe
+from sammoe.training.gates.heads import USUAL_SOFTENING, HeadRecipe
 from sammoe.training.gates.new_head import HeadMaker
 from sammoe.training.gates.sources import read_together
 
@@ -46,6 +47,8 @@ def run_head(args: argparse.Namespace, bundle: Bundle, networks: Networks) -> No
             f"{kind}: AUROC {look.auroc:.3f}, recall at .5 {look.recall:.2f},"
             f" false alarms {look.false_alarms:.2f}"
         )
+    if not made.looks:
+        print(_told_of_doubt(expert.name), file=sys.stderr)
     out = args.out or (args.checkpoint.parent if args.checkpoint else run_folder(expert.name))
     out.mkdir(parents=True, exist_ok=True)
     path = out / "head.safetensors"
@@ -105,6 +108,15 @@ def _told_of_domains(reference: ReferenceFeatures, left_out: Sequence[str]) -> s
     return (
         f"random prompts of the bundle: learnt from {', '.join(used) or 'none'}; left out, as the"
         f" expert's own: {', '.join(left_out) or 'none'} (--same-as names more)"
+    )
+
+
+def _told_of_doubt(name: str) -> str:
+    return (
+        f"no calibration patient shows {name}, so its head may still be too sure, or not sure"
+        f" enough, beside others: its logits are multiplied by {USUAL_SOFTENING:.2f}, as heads"
+        " usually need. To have it measured, label more patients, give a new one the part calibrate"
+        " in the data set's split.json, and train the head again"
     )
 
 

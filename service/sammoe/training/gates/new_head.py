@@ -12,12 +12,14 @@ from sammoe.model.mask_decoder import MaskDecoder
 from sammoe.training.datasets import Part
 from sammoe.training.gates.bank import PromptBank
 from sammoe.training.gates.heads import (
+    USUAL_SOFTENING,
     HeadRecipe,
     Look,
     bank_pool,
     empty_heads,
     look,
     reference_pool,
+    scaled,
     soften,
     train_head,
 )
@@ -78,6 +80,9 @@ class HeadMaker:
     ) -> NewHead:
         """Learn from the data sets that have the expert's classes.
 
+        How sure the head may be is learnt from calibration patients; where none shows the expert's
+        classes, its logits are softened by `USUAL_SOFTENING`, for the gate compares heads.
+
         Parameters
         ----------
         decoder
@@ -116,6 +121,8 @@ class HeadMaker:
             mine_seen, others_seen = PromptBank.join(seen), PromptBank.join(other)
             head = soften(head, heads, mine_seen, others_seen)
             looks = look(head, heads, mine_seen, others_seen)
+        else:
+            head = scaled(head, USUAL_SOFTENING)
         return NewHead(head, looks, left_out)
 
     def _cutter(self) -> Cutter:

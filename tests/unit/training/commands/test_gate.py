@@ -192,16 +192,25 @@ def test_the_papers_gate_may_train_its_experts_too(
     )
 
 
-def test_without_patients_to_calibrate_on_nothing_is_told(
+def test_without_patients_to_calibrate_on_a_head_is_doubted(
     mixture: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     few = write_nnunet(tmp_path / "few", CASES[:2])
     common = ("--bundle", mixture.path, "--data", few, "--out", tmp_path, *FAST)
-    for words in (["--expert", "ball"], ["--mode", "joint"]):
+    for words, doubted in ((["--expert", "ball"], True), (["--mode", "joint"], False)):
         gate.run(arguments(*common, *words, "--cache", tmp_path / "cache"))
-        printed = capsys.readouterr().out
-        assert "safetensors" in printed
-        assert "click" not in printed
+        printed = capsys.readouterr()
+        assert "safetensors" in printed.out
+        assert "click" not in printed.out
+        assert ("no calibration patient shows ball" in printed.err) is doubted
+
+
+def test_a_head_that_calibration_patients_show_is_not_doubted(
+    mixture: Bundle, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--bundle", mixture.path, "--data", data, "--expert", "ball", "--out", tmp_path)
+    gate.run(arguments(*words, *FAST, "--cache", tmp_path / "cache"))
+    assert "no calibration patient" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

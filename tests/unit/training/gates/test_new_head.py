@@ -3,11 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from sammoe.bundle import ReferenceFeatures
 from sammoe.errors import DataSetInvalid
 from sammoe.model.gate_features import TOKENS
 from sammoe.training.frozen import weights_digest
+from sammoe.training.gates import new_head
 from sammoe.training.gates.heads import HeadRecipe
 from sammoe.training.gates.new_head import HeadMaker, NewHead
 from sammoe.training.gates.sources import read_sources
@@ -76,6 +78,20 @@ def test_other_classes_prompts_are_made_once_for_all_heads(
         made.append({*(tmp_path / "cache").glob("prompts-*")} - made[-1])
     # Own and random ones, to train on and to look at; once those of the ribs.
     assert [len(banks) for banks in made] == [0, 4 + 1, 4]
+
+
+def test_a_head_that_no_calibration_patient_shows_is_softened_as_usual(
+    maker: HeadMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = read_sources([write_nnunet(tmp_path / "clinic", CASES[:2])])
+
+    softened = maker.make(BALL, maker.model.mask_decoder, few)
+    monkeypatch.setattr(new_head, "USUAL_SOFTENING", 1.0)
+    raw = maker.make(BALL, maker.model.mask_decoder, few)
+
+    assert not softened.looks
+    features = torch.from_numpy(FEATURES)
+    torch.testing.assert_close(softened.net(features), raw.net(features) / 3)
 
 
 def test_an_expert_that_is_nowhere_labelled_gets_no_head(maker: HeadMaker, tmp_path: Path) -> None:
