@@ -3,18 +3,22 @@
 The folder holds the models of two releases side by side, for their folders are named after their
 digests; ``bundle.json`` says which one counts where no store says otherwise (see
 `sammoe.store.published`), and is replaced in one step. Whatever stops a publish, the folder holds a
-complete bundle: the old one or the new one.
+complete bundle: the old one or the new one. All of it happens within `changing`, and `tidy` is for
+its end, when nothing is put back any more.
 """
 
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from sammoe.bundle.bundle import MANIFEST_NAME, Bundle, load_bundle, manifest_digest
 from sammoe.bundle.digests import file_digest
+from sammoe.bundle.locking import contents, locked
 from sammoe.bundle.writer import add_model, put
-from sammoe.errors import BundleInvalid
+from sammoe.errors import BundleInvalid, Conflict
 
 PREVIOUS_NAME: Final = "bundle.previous.json"
 """Manifest of the release before, whose model folders are kept."""
@@ -32,6 +36,33 @@ def manifest_of(target: Path, digest: str) -> str | None:
     return None
 
 
+@contextmanager
+def changing(target: Path) -> Iterator[None]:
+    """Be the only one that changes which bundles ``target`` holds. After a `Conflict` within, as
+    where somebody else was faster to change the record, it names the same bundles as before.
+
+    Raises
+    ------
+    BundleInvalid
+        There is no such folder.
+    Conflict
+        Somebody else goes on writing into it.
+    OSError
+        The folder can not be written, or its file system has no locks.
+    """
+    with locked(target):
+        before = {name: _content(target / name) for name in (MANIFEST_NAME, PREVIOUS_NAME)}
+        try:
+            yield
+        except Conflict:
+            for name, content in before.items():
+                if content is None:
+                    (target / name).unlink(missing_ok=True)
+                else:
+                    put(target / name, content)
+            raise
+
+
 def publish(bundle: Bundle, target: Path, active: str | None = None) -> Bundle:
     """Put a bundle in the place of the one in ``target``, which is kept for :func:`rollback`.
 
@@ -40,7 +71,7 @@ def publish(bundle: Bundle, target: Path, active: str | None = None) -> Bundle:
     bundle
         Loaded with every file checked.
     target
-        A folder that holds a bundle, is empty or is to be made.
+        A folder that holds a bundle, is empty or is to be made, or where a publish was stopped.
     active
         Digest of the release that is served and thus kept, if that is not the one of
         ``bundle.json``.
@@ -59,21 +90,21 @@ def publish(bundle: Bundle, target: Path, active: str | None = None) -> Bundle:
     current = target / MANIFEST_NAME
     if target.exists() and target.samefile(bundle.path):
         raise BundleInvalid(f"{target} is the bundle itself: publish it to another folder")
-    if not current.is_file() and target.exists() and any(target.iterdir()):
+    found = contents(target)
+    if not current.is_file() and not all(_MODEL_FOLDER.fullmatch(path.name) for path in found):
         raise BundleInvalid(f"{target} holds other things: choose an empty folder")
     new = (bundle.path / MANIFEST_NAME).read_bytes()
     for plain, folder in bundle.manifest.folders.items():
         if not _is_there(bundle, folder, target):
-            found, _ = add_model(target, plain, _files(bundle, folder))
-            if found != folder:
-                shutil.rmtree(target / found)
+            copied, _ = add_model(target, plain, _files(bundle, folder))
+            if copied != folder:
+                shutil.rmtree(target / copied)
                 raise BundleInvalid(f"{bundle.path / folder} was changed: publish it again")
     if not current.is_file() or current.read_bytes() != new:
         before = (manifest_of(target, active) if active else None) or MANIFEST_NAME
-        if _folders(target, before):  # one that is damaged is no bundle to go back to
+        if folders_of(target, before):  # one that is damaged is no bundle to go back to
             put(target / PREVIOUS_NAME, (target / before).read_bytes())
         put(current, new)
-    _tidy(target)
     return load_bundle(target)
 
 
@@ -104,6 +135,30 @@ def rollback(target: Path, digest: str | None = None) -> Bundle:
     return load_bundle(target)
 
 
+def tidy(target: Path) -> None:
+    """Remove model folders that neither manifest names."""
+    kept = folders_of(target, MANIFEST_NAME) | folders_of(target, PREVIOUS_NAME)
+    for path in target.iterdir():
+        if path.is_dir() and path.name not in kept and _MODEL_FOLDER.fullmatch(path.name):
+            shutil.rmtree(path)
+
+
+def folders_of(target: Path, name: str) -> set[str]:
+    """Model folders of the bundle with this manifest; none where there is no such bundle."""
+    try:
+        return set(load_bundle(target, verify=False, name=name).manifest.folders.values())
+    except BundleInvalid:
+        return set()
+
+
+def _content(path: Path) -> bytes | None:
+    """A file's bytes; None where there is none."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
 def _files(bundle: Bundle, folder: str) -> dict[str, bytes | Path]:
     prefix = f"{folder}/"
     names = [name for name in bundle.manifest.files if name.startswith(prefix)]
@@ -118,19 +173,3 @@ def _is_there(bundle: Bundle, folder: str, target: Path) -> bool:
     return files.keys() == wanted.keys() and all(
         file_digest(file) == wanted[name] for name, file in files.items()
     )
-
-
-def _tidy(target: Path) -> None:
-    """Remove model folders that neither manifest names."""
-    kept = _folders(target, MANIFEST_NAME) | _folders(target, PREVIOUS_NAME)
-    for path in target.iterdir():
-        if path.is_dir() and path.name not in kept and _MODEL_FOLDER.fullmatch(path.name):
-            shutil.rmtree(path)
-
-
-def _folders(target: Path, name: str) -> set[str]:
-    """Model folders of the bundle with this manifest; none where there is no such bundle."""
-    try:
-        return set(load_bundle(target, verify=False, name=name).manifest.folders.values())
-    except BundleInvalid:
-        return set()

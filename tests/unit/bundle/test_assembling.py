@@ -66,6 +66,7 @@ def test_a_selector_is_published_with_its_bundle_and_goes_with_it(tmp_path: Path
 
     for bundle in bundles:
         releases.publish(bundle, tmp_path / "served")
+        releases.tidy(tmp_path / "served")
 
     served = {path.name for path in (tmp_path / "served").iterdir()}
     assert served & {str(b.manifest.selector) for b in bundles} == {

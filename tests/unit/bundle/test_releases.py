@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sammoe.bundle import Bundle, load_bundle
-from sammoe.bundle.releases import PREVIOUS_NAME, manifest_of, publish, rollback
-from sammoe.errors import BundleInvalid
+from sammoe.bundle import Bundle, load_bundle, releases
+from sammoe.bundle.releases import PREVIOUS_NAME, changing, manifest_of, rollback, tidy
+from sammoe.errors import BundleInvalid, Conflict
 from tests.unit.bundle.bundles import EXPERT, write_bundle
 
 
@@ -51,6 +51,15 @@ def release(root: Path, number: int) -> Bundle:
     """The first has an expert, the others have not; the encoder is the same in all."""
     write_bundle(root, experts=(EXPERT,) if number == 1 else (), version=str(number))
     return load_bundle(root)
+
+
+def publish(bundle: Bundle, target: Path, active: str | None = None) -> Bundle:
+    """As the command does."""
+    target.mkdir(exist_ok=True)
+    with changing(target):
+        published = releases.publish(bundle, target, active)
+        tidy(target)
+    return published
 
 
 @pytest.fixture
@@ -239,3 +248,36 @@ def test_what_is_served_elsewhere_need_not_be_here(
     publish(first, served)
     publish(second, served, active="0" * 64)
     assert rollback(served).digest == first.digest
+
+
+def publish_too_late(bundle: Bundle, target: Path) -> None:
+    """The record was changed by somebody else meanwhile."""
+    with changing(target):
+        releases.publish(bundle, target)
+        raise Conflict("The record names another one by now.")
+
+
+def test_after_a_conflict_the_folder_names_what_it_named(
+    first: Bundle, second: Bundle, served: Path, tmp_path: Path
+) -> None:
+    for bundle in (first, second):
+        publish(bundle, served)
+    third = release(tmp_path / "third", 3)
+
+    with pytest.raises(Conflict):
+        publish_too_late(third, served)
+
+    assert load_bundle(served).digest == second.digest
+    assert rollback(served).digest == first.digest
+
+
+def test_a_conflict_at_the_first_publish_leaves_a_place_for_bundles(
+    first: Bundle, second: Bundle, served: Path
+) -> None:
+    served.mkdir()
+    with pytest.raises(Conflict):
+        publish_too_late(first, served)
+
+    assert manifest_of(served, first.digest) is None
+    assert publish(second, served).digest == second.digest
+    assert names(served) == {"bundle.json", *second.manifest.models.values()}

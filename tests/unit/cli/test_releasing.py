@@ -6,11 +6,13 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from sammoe.bundle import Bundle, load_bundle, releases, write_manifest
+from sammoe.bundle import Bundle, load_bundle, locking, releases, write_manifest
 from sammoe.cli import main
+from sammoe.cli.bundle import releasing
 from sammoe.engine.verifying import verify_bundle
 from sammoe.store import LocalStore, PublishedRecord
 from tests.bundles import with_self_test, write_test_bundle
@@ -102,31 +104,126 @@ def test_the_environment_names_the_store(
     assert record.active.by == f"{os.getuid()}@{socket.gethostname()}"
 
 
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    root = tmp_path_factory.mktemp("three")
+    return with_self_test(write_test_bundle(root, experts=("cord",)))
+
+
+def meanwhile(
+    monkeypatch: pytest.MonkeyPatch, owner: ModuleType, name: str, *words: object
+) -> None:
+    """Somebody else runs another command of ``sammoe bundle`` when the next one calls a function of
+    a module."""
+    original = getattr(owner, name)
+
+    def call(*args: object) -> object:
+        monkeypatch.setattr(owner, name, original)
+        assert main(["bundle", *map(str, words)]) == 0
+        return original(*args)
+
+    monkeypatch.setattr(owner, name, call)
+
+
+REFUSED = "Somebody else has changed the active bundle"
+
+
+@pytest.mark.parametrize("recorded", [True, False])
 def test_who_publishes_while_another_does_is_refused(
+    one: Bundle,
+    two: Bundle,
+    three: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    recorded: bool,
+) -> None:
+    served = tmp_path / "served"
+    to = ["--to", str(served), *(["--state", str(tmp_path / "state")] if recorded else [])]
+    main(["bundle", "publish", str(one.path), *to])
+    meanwhile(monkeypatch, releasing, "verify_bundle", "publish", two.path, *to)
+
+    assert main(["bundle", "publish", str(three.path), *to]) == 2
+
+    assert REFUSED in capsys.readouterr().err
+    assert load_bundle(served).digest == two.digest
+    if recorded:
+        record = active(tmp_path / "state")
+        assert record is not None
+        assert record.active.digest == two.digest
+    assert {path.name for path in served.iterdir()} == {
+        "bundle.json",
+        "bundle.previous.json",
+        *one.manifest.folders.values(),
+        *two.manifest.folders.values(),
+    }
+    assert main(["bundle", "rollback", *to[1:]]) == 0
+    assert load_bundle(served).digest == one.digest
+
+
+def test_who_publishes_while_another_does_elsewhere_is_refused(
+    one: Bundle,
+    two: Bundle,
+    three: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    served, elsewhere = tmp_path / "served", tmp_path / "elsewhere"
+    where = ["--state", str(tmp_path / "state")]
+    main(["bundle", "publish", str(one.path), "--to", str(served), *where])
+    # As on several machines: into each folder first, and then with the store.
+    main(["bundle", "publish", str(two.path), "--to", str(served)])
+    # No lock keeps these two apart: the record changes when the folder has changed already.
+    words = ("publish", two.path, "--to", elsewhere, *where)
+    meanwhile(monkeypatch, releasing, "_tell", *words)
+
+    assert main(["bundle", "publish", str(three.path), "--to", str(served), *where]) == 2
+
+    assert REFUSED in capsys.readouterr().err
+    record = active(tmp_path / "state")
+    assert record is not None
+    assert record.active.digest == two.digest == load_bundle(served).digest
+    assert main(["bundle", "rollback", str(served), *where]) == 0
+    assert load_bundle(served).digest == one.digest
+
+
+def test_of_two_who_roll_back_one_is_refused(
     one: Bundle,
     two: Bundle,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    served, where = tmp_path / "served", ["--state", str(tmp_path / "state")]
-    main(["bundle", "publish", str(one.path), "--to", str(served), *where])
-    publish = releases.publish
+    served = tmp_path / "served"
+    for bundle in (one, two):
+        main(["bundle", "publish", str(bundle.path), "--to", str(served)])
+    meanwhile(monkeypatch, releases, "changing", "rollback", served)
 
-    def slowly(bundle: Bundle, target: Path, active: str | None = None) -> Bundle:
-        monkeypatch.setattr(releases, "publish", publish)
-        main(["bundle", "publish", str(two.path), "--to", str(tmp_path / "elsewhere"), *where])
-        return publish(bundle, target, active)
+    assert main(["bundle", "rollback", str(served)]) == 2
 
-    monkeypatch.setattr(releases, "publish", slowly)
-    third = with_self_test(write_test_bundle(tmp_path / "third", experts=("cord",)))
-    assert main(["bundle", "publish", str(third.path), "--to", str(served), *where]) == 2
-    assert "Somebody else has changed the active bundle" in capsys.readouterr().err
-    record = active(tmp_path / "state")
-    assert record is not None
-    assert record.active.digest == two.digest
-    # The one that was active when all this began is kept, whatever bundle.json names by now.
-    assert releases.manifest_of(served, one.digest) is not None
+    assert REFUSED in capsys.readouterr().err
+    assert load_bundle(served).digest == one.digest
+
+
+def test_who_finds_another_at_it_does_not_wait_for_long(
+    one: Bundle,
+    two: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(locking, "WAIT_SECONDS", 0.0)
+    served = tmp_path / "served"
+    main(["bundle", "publish", str(one.path), "--to", str(served)])
+    half_done = served / ".new-half"
+    half_done.mkdir()
+
+    with releases.changing(served):
+        assert main(["bundle", "publish", str(two.path), "--to", str(served)]) == 2
+    assert f"Somebody else has been writing into {served}" in capsys.readouterr().err
+    assert half_done.exists()
+    assert load_bundle(served).digest == one.digest
 
 
 def test_a_record_names_what_the_folder_does_not_hold(
