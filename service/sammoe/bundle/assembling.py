@@ -4,12 +4,14 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from sammoe.bundle.bundle import MANIFEST_NAME, Bundle, load_bundle
+from sammoe.bundle.bundle import MANIFEST_NAME, Bundle, load_bundle, manifest_digest
+from sammoe.bundle.locking import contents, locked
 from sammoe.bundle.manifest import Manifest
+from sammoe.bundle.releases import PREVIOUS_NAME, folders_of
 from sammoe.bundle.selector import add_selector
 from sammoe.bundle.triton import TENSORRT_CONFIG, tensorrt_pbtxt
 from sammoe.bundle.writer import add_model, write_manifest
-from sammoe.errors import BundleInvalid
+from sammoe.errors import BundleInvalid, Conflict
 
 Files = Mapping[str, bytes | Path]
 """Path within a model folder -> its content, or a file to copy."""
@@ -31,14 +33,30 @@ def assemble(
         Plain name -> content of its folder, for models that are not the bundle's.
     out
         An empty or new folder, with ``replace`` one that holds another bundle, or the bundle's
-        own. The manifest comes last, then folders that it no longer names are removed.
+        own. The manifest comes last, then folders that it no longer names are removed, but for
+        those of the bundle that :func:`sammoe.bundle.releases.rollback` goes back to.
 
     Raises
     ------
     BundleInvalid
         ``out`` holds other things, or the bundle was changed since its manifest was written.
+    Conflict
+        ``out`` is the bundle's own folder and holds another one by now, or somebody else goes on
+        writing into it.
     """
+    out.mkdir(parents=True, exist_ok=True)
+    with locked(out):
+        return _assemble(bundle, manifest, files, out, replace=replace)
+
+
+def _assemble(
+    bundle: Bundle, manifest: Manifest, files: Mapping[str, Files], out: Path, *, replace: bool
+) -> Bundle:
     here, before = _is_own(bundle, out), bundle.manifest
+    if here and manifest_digest(out) != bundle.digest:
+        raise Conflict(
+            f"{out} holds another bundle by now than the one that was read: nothing was written."
+        )
     stale = stale_folders(bundle, out, replace=replace)
     models: dict[str, str] = {}
     digests: dict[str, str] = {}
@@ -58,9 +76,21 @@ def assemble(
             )
         digests |= written
     fields = dict(manifest) | {"models": models, "files": digests, "selector": None}
-    new = add_selector(out, Manifest(**fields))
-    write_manifest(out, new)
-    for folder in stale - set(new.folders.values()):
+    return complete(out, add_selector(out, Manifest(**fields)), stale)
+
+
+def complete(out: Path, manifest: Manifest, stale: set[str]) -> Bundle:
+    """Write the manifest of a bundle whose folders are all in ``out``, and load it, verified.
+
+    Parameters
+    ----------
+    stale
+        Folders of the bundle that it replaces. They are removed where neither the new one has them
+        nor the one that :func:`sammoe.bundle.releases.rollback` goes back to.
+    """
+    write_manifest(out, manifest)
+    kept = {*manifest.folders.values()} | folders_of(out, PREVIOUS_NAME)
+    for folder in stale - kept:
         shutil.rmtree(out / folder)
     return load_bundle(out)
 
@@ -76,7 +106,7 @@ def upgrade(bundle: Bundle, *, out: Path, replace: bool = False) -> Bundle:
 
     Raises
     ------
-    BundleInvalid
+    BundleInvalid, Conflict
         As for `assemble`.
     """
     return assemble(bundle, bundle.manifest, {}, out=out, replace=replace)
@@ -99,7 +129,7 @@ def folders_before(out: Path, *, replace: bool) -> set[str]:
     BundleInvalid
         ``out`` holds a bundle and ``replace`` is not given, or it holds other things.
     """
-    if not out.exists() or not any(out.iterdir()):
+    if not contents(out):
         return set()
     if not (out / MANIFEST_NAME).is_file():
         raise BundleInvalid(f"{out} holds other things: choose an empty folder")

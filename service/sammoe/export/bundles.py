@@ -1,6 +1,5 @@
 """Networks -> bundle: every graph is checked against its network before anything is written."""
 
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,10 +11,9 @@ from sammoe.bundle import (
     ModelConfig,
     add_model,
     add_selector,
-    load_bundle,
-    write_manifest,
 )
-from sammoe.bundle.assembling import folders_before
+from sammoe.bundle.assembling import complete, folders_before
+from sammoe.bundle.locking import locked
 from sammoe.bundle.self_test import record_self_test
 from sammoe.errors import BundleInvalid
 from sammoe.export.answering import NetworkRunner
@@ -56,7 +54,8 @@ def export_bundle(
         float32 and equal the rounded networks within :data:`sammoe.export.parity.EXACT`.
     replace
         Whether ``out`` may hold a bundle already; its model folders that are not part of the new
-        one are removed once that is complete.
+        one are removed once that is complete, but for those of the bundle that
+        :func:`sammoe.bundle.releases.rollback` goes back to.
     report
         Called with each part's plain name before it is made.
 
@@ -66,8 +65,10 @@ def export_bundle(
         A graph differs from its network by more than its bound; nothing was written.
     BundleInvalid
         ``out`` holds something and ``replace`` is not given, or the parts contradict each other.
+    Conflict
+        Somebody else goes on writing into ``out``.
     """
-    stale = folders_before(out, replace=replace)
+    folders_before(out, replace=replace)  # before anything that takes long
     parts = parts_of(model, experts, gate)
     if release.window.side != model.config.image_size:
         raise BundleInvalid(
@@ -79,33 +80,33 @@ def export_bundle(
         report(plain)
         made[plain] = make(plain, part, half=half)
 
-    models: dict[str, str] = {}
-    files: dict[str, str] = {}
-    for plain, graph in made.items():
-        models[plain], digests = add_model(out, plain, graph.files)
-        files |= digests
     measured: dict[str, JsonValue] = {plain: graph.measured for plain, graph in made.items()}
     checks: dict[str, JsonValue] = {"measured": measured, "bounds": bounds(half=half)}
     details = release.provenance.details | {"export": checks}
     sizes, names = _model_config(model.config), tuple(e.expert.name for e in experts)
     runner = NetworkRunner({plain: graph.module for plain, graph in made.items()})
     routing = release.routing
-    manifest = Manifest(
-        name=release.name,
-        model=sizes,
-        window=release.window,
-        routing=routing.model_copy(update={"gate": gate_mode(gate)}) if gate else routing,
-        models=models,
-        files=files,
-        experts=tuple(expert.expert for expert in experts),
-        provenance=release.provenance.model_copy(update={"details": details}),
-        self_test=record_self_test(sizes, release.window.side, names, runner),
-    )
-    manifest = add_selector(out, manifest)
-    write_manifest(out, manifest)
-    for folder in stale - set(manifest.folders.values()):
-        shutil.rmtree(out / folder)
-    return load_bundle(out)
+    self_test = record_self_test(sizes, release.window.side, names, runner)
+    out.mkdir(parents=True, exist_ok=True)
+    with locked(out):
+        stale = folders_before(out, replace=replace)
+        models: dict[str, str] = {}
+        files: dict[str, str] = {}
+        for plain, graph in made.items():
+            models[plain], digests = add_model(out, plain, graph.files)
+            files |= digests
+        manifest = Manifest(
+            name=release.name,
+            model=sizes,
+            window=release.window,
+            routing=routing.model_copy(update={"gate": gate_mode(gate)}) if gate else routing,
+            models=models,
+            files=files,
+            experts=tuple(expert.expert for expert in experts),
+            provenance=release.provenance.model_copy(update={"details": details}),
+            self_test=self_test,
+        )
+        return complete(out, add_selector(out, manifest), stale)
 
 
 def _model_config(config: SamMed3DConfig) -> ModelConfig:

@@ -3,10 +3,18 @@ from pathlib import Path
 
 import pytest
 
-from sammoe.bundle import TENSORRT_CONFIG, Routing, load_bundle, releases
+from sammoe.bundle import (
+    TENSORRT_CONFIG,
+    Manifest,
+    Routing,
+    assembling,
+    load_bundle,
+    locking,
+    releases,
+)
 from sammoe.bundle.assembling import assemble, upgrade
 from sammoe.bundle.selector import without_selector
-from sammoe.errors import BundleInvalid
+from sammoe.errors import BundleInvalid, Conflict
 from tests.unit.bundle.bundles import EXPERT, write_bundle
 
 
@@ -72,6 +80,55 @@ def test_a_selector_is_published_with_its_bundle_and_goes_with_it(tmp_path: Path
     assert served & {str(b.manifest.selector) for b in bundles} == {
         str(b.manifest.selector) for b in bundles[1:]
     }
+
+
+def test_replacing_a_published_bundle_keeps_the_one_before_for_a_rollback(tmp_path: Path) -> None:
+    bundles = []
+    for name in ("one", "two", "three"):
+        write_bundle(tmp_path / name, version=name)
+        bundles.append(load_bundle(tmp_path / name))
+    one, two, three = bundles
+    served = tmp_path / "served"
+    for bundle in (one, two):
+        releases.publish(bundle, served)
+
+    upgrade(three, out=served, replace=True)
+
+    assert not (served / two.manifest.models["decoder_general"]).exists()
+    replaced = load_bundle(served)
+    routing = replaced.manifest.model_copy(update={"routing": Routing(fusion="logit")})
+    assemble(replaced, routing, {}, out=served, replace=True)
+    assert releases.rollback(served).digest == one.digest
+
+
+def test_a_bundle_that_was_published_over_since_is_not_changed(tmp_path: Path) -> None:
+    served = tmp_path / "served"
+    for name in ("one", "two"):
+        write_bundle(tmp_path / name, version=name)
+    read = releases.publish(load_bundle(tmp_path / "one"), served)
+    releases.publish(load_bundle(tmp_path / "two"), served)
+
+    with pytest.raises(Conflict, match="another bundle by now than the one that was read"):
+        upgrade(read, out=served)
+    assert load_bundle(served).manifest.name == "testtwo"
+
+
+def test_nobody_publishes_where_a_bundle_is_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locking, "WAIT_SECONDS", 0.0)
+    write_bundle(tmp_path / "one")
+    one, served = load_bundle(tmp_path / "one"), tmp_path / "served"
+
+    def publish(root: Path, manifest: Manifest) -> None:
+        with releases.changing(root):
+            pytest.fail("two at once")
+
+    monkeypatch.setattr(assembling, "write_manifest", publish)
+    with pytest.raises(Conflict, match="has been writing into"):
+        upgrade(one, out=served)
+    with releases.changing(served), pytest.raises(Conflict, match="has been writing into"):
+        upgrade(one, out=served)
 
 
 def test_a_model_changed_since_is_not_passed_on(tmp_path: Path) -> None:

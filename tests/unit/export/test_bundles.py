@@ -11,7 +11,7 @@ import torch
 from onnx import TensorProto, numpy_helper
 from torch import Tensor
 
-from sammoe.bundle import Bundle, load_bundle
+from sammoe.bundle import Bundle, load_bundle, releases
 from sammoe.errors import BundleInvalid, ExportMismatch
 from sammoe.export import ExpertDecoder, bundles, export_bundle, making
 from sammoe.export.parity import EXACT, HALF
@@ -184,6 +184,18 @@ def test_a_folder_in_use_is_left_alone_unless_its_bundle_is_replaced(
     assert new.digest != plain.digest
     folders = {path.name for path in out.iterdir()}
     assert folders == {"bundle.json", *new.manifest.folders.values()}
+
+
+def test_replacing_a_published_bundle_keeps_the_one_before_for_a_rollback(
+    plain: Bundle, bundle: Bundle, network: SamMed3D, tmp_path: Path
+) -> None:
+    served = tmp_path / "served"
+    for published in (bundle, plain):
+        releases.publish(published, served)
+
+    export_bundle(network, served, tiny.RELEASE, half=True, replace=True)
+
+    assert releases.rollback(served).digest == bundle.digest
 
 
 @pytest.mark.parametrize("replace", [False, True])

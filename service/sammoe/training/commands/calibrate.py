@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from sammoe.bundle import PROMPT_KINDS, Bundle, Manifest, load_bundle
 from sammoe.bundle.assembling import assemble
-from sammoe.errors import BundleInvalid, DataSetInvalid
+from sammoe.errors import BundleInvalid, Conflict, DataSetInvalid
 from sammoe.training.arguments import not_negative_int, positive_int
 from sammoe.training.calibration.doubt import agreement_limit, answered, distance_limit
 from sammoe.training.calibration.fitting import BUDGET, Budget, benches, choose, grid
@@ -77,14 +77,12 @@ def run(args: argparse.Namespace) -> None:
     samples = _samples(args, jobs)
     found = calibrate(samples, budget)
     print(*lines(found), sep="\n")
+    if args.out:
+        _save_grid(found, args.out)
     if not args.dry_run:
-        _write(bundle, found, samples)
-    if args.out or not args.dry_run:
-        folder = args.out or args.bundle
-        folder.mkdir(parents=True, exist_ok=True)
-        print(write_curve(found, folder))
-        if picture := draw_curve(found, folder):
-            print(picture)
+        _write(bundle, found, samples, args.out)
+        if not args.out:
+            _save_grid(found, args.bundle)
     if args.per_expert:
         told = {
             setting.kind: compare(samples, setting.kind, setting.slack, budget[setting.kind])
@@ -165,7 +163,28 @@ def _samples(args: argparse.Namespace, jobs: Sequence[Job]) -> list[Sample]:
     return [sample for job in jobs for sample in done[job.case.dataset, job.case.name]]
 
 
-def _write(bundle: Bundle, found: Calibration, samples: Sequence[Sample]) -> None:
+def _save_grid(found: Calibration, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    print(write_curve(found, folder))
+    if picture := draw_curve(found, folder):
+        print(picture)
+
+
+def _write(
+    bundle: Bundle, found: Calibration, samples: Sequence[Sample], saved: Path | None
+) -> None:
+    """Put the thresholds into the bundle, if its folder still holds it.
+
+    Parameters
+    ----------
+    saved
+        Where the grid is already, if anywhere.
+
+    Raises
+    ------
+    Conflict
+        Another bundle was published there since this one was read, or is just now.
+    """
     manifest = bundle.manifest
     about: dict[str, JsonValue] = {
         "budget": {kind: found.budget[kind] for kind in PROMPT_KINDS},
@@ -180,4 +199,8 @@ def _write(bundle: Bundle, found: Calibration, samples: Sequence[Sample]) -> Non
         "provenance": manifest.provenance.model_copy(update={"details": details}),
     }
     changed = manifest.model_copy(update=changes)
-    assemble(bundle, changed, {}, out=bundle.path, replace=True)
+    try:
+        assemble(bundle, changed, {}, out=bundle.path, replace=True)
+    except Conflict as error:
+        grid = f" The grid is in {saved}." if saved else ""
+        raise Conflict(f"{error} The thresholds above are not in it.{grid}") from error

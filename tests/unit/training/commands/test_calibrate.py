@@ -1,15 +1,17 @@
 import csv
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from sammoe.bundle import PROMPT_KINDS, Manifest, load_bundle
+from sammoe.bundle import PROMPT_KINDS, Manifest, load_bundle, releases
 from sammoe.bundle.assembling import upgrade
 from sammoe.bundle.selector import without_selector
 from sammoe.cli import FAILED, main
-from sammoe.training.calibration.fitting import SLACKS, TAUS
+from sammoe.training.calibration.fitting import SLACKS, TAUS, Budget
 from sammoe.training.calibration.report import Calibration, lines
+from sammoe.training.calibration.samples import Sample
 from sammoe.training.commands import calibrate as command
 from sammoe.training.commands.calibrate import calibrate
 from tests.bundles import write_test_bundle
@@ -90,6 +92,36 @@ def test_a_dry_run_only_tells(
     assert told.startswith(first)
     assert "a tau for each expert" in told
     assert (tmp_path / "curve" / "calibration.csv").exists()
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_a_bundle_that_was_published_meanwhile_is_left_alone(
+    bundle: Path,
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    saved: bool,
+) -> None:
+    other = write_test_bundle(tmp_path / "other")
+
+    def publish(samples: Sequence[Sample], budget: Budget) -> Calibration:
+        releases.publish(other, bundle)
+        return calibrate(samples, budget)
+
+    monkeypatch.setattr(command, "calibrate", publish)
+    words = ("--bundle", bundle, "--data", data, "--jobs", 1, "--limit-cases", 2)
+    out = tmp_path / "curve"
+
+    assert run(*words, *(("--out", out) if saved else ())) == FAILED
+
+    told = capsys.readouterr()
+    assert "| clicks |" in told.out
+    assert "holds another bundle by now than the one that was read" in told.err
+    assert (f"The grid is in {out}." in told.err) is saved
+    assert (out / "calibration.csv").exists() is saved
+    assert not (bundle / "calibration.csv").exists()
+    assert load_bundle(bundle).digest == other.digest
 
 
 def test_what_is_printed() -> None:
