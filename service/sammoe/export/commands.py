@@ -11,7 +11,7 @@ from torch import nn
 
 from sammoe.bundle import Bundle, Expert, load_bundle, load_reference
 from sammoe.bundle.finding import find_bundle
-from sammoe.errors import BundleInvalid, CheckpointInvalid
+from sammoe.errors import BundleInvalid, CheckpointInvalid, SettingsInvalid
 from sammoe.export.mixing import check_head, with_expert, with_gate, without_expert
 from sammoe.export.parts import Gate
 from sammoe.export.plan_building import find_tensorrt
@@ -36,11 +36,24 @@ _OPTIONS: Final = {
 
 
 def add_expert(args: argparse.Namespace) -> Bundle:
-    """The bundle with the checkpoint's decoder as its last expert."""
+    """The bundle with the checkpoint's decoder as its last expert.
+
+    Raises
+    ------
+    CheckpointInvalid
+        The checkpoint does not share the bundle's networks, or does not say what it is for.
+    SettingsInvalid
+        It does, and its head is not given.
+    """
     bundle = load_bundle(find_bundle(args.folder))
-    head = load_head(args.head)
     checkpoint = load_checkpoint(args.checkpoint)
     check_shared(bundle, checkpoint.model, args.checkpoint)
+    if args.head is None:
+        raise SettingsInvalid(
+            f"{args.checkpoint} shares the bundle's networks; what it lacks is its head: make it"
+            f" with {_to_head(args, bundle)}, and give it as --head"
+        )
+    head = load_head(args.head)
     expert = describe(args, args.checkpoint, checkpoint.metadata)
     decoder = checkpoint.model.mask_decoder
     return with_expert(bundle, decoder, expert, head, out=args.out, replace=args.replace)
@@ -96,6 +109,18 @@ def describe(args: argparse.Namespace, source: Path, metadata: Mapping[str, str]
         raise CheckpointInvalid(
             f"{source}: the expert's {place} is wrong: {first['msg']}"
         ) from error
+
+
+def _to_head(args: argparse.Namespace, bundle: Bundle) -> str:
+    """The command that makes the head, told of the task what ``add-expert`` was told."""
+    task = {
+        "--name": [args.name] if args.name else [],
+        "--modality": args.modality or [],
+        "--class": args.classes or [],
+    }
+    words = [" ".join((name, *values)) for name, values in task.items() if values]
+    command = f"sammoe train gate --bundle {bundle.path} --checkpoint {args.checkpoint}"
+    return " ".join([command, *words, "--data ..."])
 
 
 def _unknown(source: Path, words: Mapping[str, Any]) -> dict[str, Any]:

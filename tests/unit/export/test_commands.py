@@ -174,6 +174,26 @@ def test_other_shared_networks_are_refused_by_name_with_the_way_out(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_checkpoint_is_compared_before_its_head_is_asked_for(
+    bare: Bundle, files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("add-expert", bare.path, "--checkpoint", files[0], "--out", tmp_path / "out")
+    command = f"sammoe train gate --bundle {bare.path} --checkpoint {files[0]}"
+
+    assert run(*words) == 2
+    assert f"make it with {command} --data ..., and give it as --head" in capsys.readouterr().err
+    assert run(*words, "--name", "mine", "--modality", "CT", "MR", "--class", "liver") == 2
+    task = "--name mine --modality CT MR --class liver"
+    assert f"make it with {command} {task} --data ..." in capsys.readouterr().err
+
+    save_checkpoint(files[0], tiny.model(tiny.DETAILED, 5), {})
+    assert run(*words) == 2
+    told = capsys.readouterr().err
+    assert "differs from the bundle's" in told
+    assert f"sammoe train expert --init {files[0]}" in told
+    assert not (tmp_path / "out").exists()
+
+
 def test_weights_that_the_bundle_has_rounded_are_the_same(
     bare: Bundle, files: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -22,7 +22,10 @@ def add_expert(parser: argparse.ArgumentParser) -> None:
         help="with the bundle's encoder and prompt encoder; from sammoe train expert, or your own",
     )
     parser.add_argument(
-        "--head", type=Path, required=True, metavar="FILE", help="its head, from sammoe train gate"
+        "--head",
+        type=Path,
+        metavar="FILE",
+        help="its head, from sammoe train gate; without it, the checkpoint is compared alone",
     )
     about = parser.add_argument_group(
         "what the manifest says of it", "Checkpoints of sammoe train expert know it already."

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sammoe.bundle import FEATURES_FILE, GENERAL_DECODER, Bundle, Expert, ReferenceFeatures
-from sammoe.errors import BundleInvalid, CheckpointInvalid, SettingsInvalid
+from sammoe.errors import BundleInvalid, SettingsInvalid
 from sammoe.export.commands import describe
 from sammoe.export.reading import Networks
+from sammoe.export.sharing import check_shared
 from sammoe.model.checkpoint import load_checkpoint
 from sammoe.model.heads_file import save_head
 from sammoe.model.mask_decoder import MaskDecoder
@@ -73,10 +74,7 @@ def _expert(
     """Whose head is wanted, and the decoder."""
     if args.checkpoint:
         checkpoint = load_checkpoint(args.checkpoint)
-        if checkpoint.model.config != networks.model.config:
-            raise CheckpointInvalid(
-                f"{args.checkpoint} is of another architecture than {bundle.path}"
-            )
+        check_shared(bundle, checkpoint.model, args.checkpoint)  # before the head is trained
         expert = describe(args, args.checkpoint, checkpoint.metadata)
         device = next(networks.model.mask_decoder.parameters()).device
         return expert, checkpoint.model.mask_decoder.requires_grad_(False).to(device)

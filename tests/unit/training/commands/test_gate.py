@@ -18,6 +18,7 @@ from sammoe.errors import (
 from sammoe.export import export_bundle
 from sammoe.export.mixing import with_expert, with_gate, with_reference
 from sammoe.export.reading import load_networks
+from sammoe.model import SamMed3D
 from sammoe.model.checkpoint import load_checkpoint, save_checkpoint
 from sammoe.model.gate import new_head
 from sammoe.model.gate_features import TOKENS
@@ -72,13 +73,20 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_nnunet(tmp_path_factory.mktemp("data") / "clinic", CASES)
 
 
+def new_expert() -> SamMed3D:
+    """Another decoder behind the bundle's own networks."""
+    model = tiny.model(tiny.DETAILED)
+    model.mask_decoder = tiny.model(tiny.DETAILED, 5).mask_decoder
+    return model
+
+
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     """A new expert, as `sammoe train expert` leaves it."""
     path = tmp_path / "run" / "expert.safetensors"
     path.parent.mkdir()
     metadata = {"expert": expert("cube").model_dump_json()}
-    save_checkpoint(path, tiny.model(tiny.DETAILED, 5), metadata)
+    save_checkpoint(path, new_expert(), metadata)
     return path
 
 
@@ -114,7 +122,7 @@ def test_a_checkpoint_that_people_bring_is_told_what_it_is_for(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    save_checkpoint(checkpoint, tiny.model(tiny.DETAILED, 5), {})
+    save_checkpoint(checkpoint, new_expert(), {})
     words = ("--bundle", general.path, "--data", data, "--checkpoint", checkpoint, *FAST)
     task = ("--name", "mine", "--class", "cube", "--modality", "MR")
     gate.run(arguments(*words, *task, "--same-as", "anywhere", "--cache", tmp_path / "cache"))
@@ -259,7 +267,10 @@ def test_checkpoints_that_are_no_experts_are_refused(
         ask()
     metadata = {"expert": expert("cube").model_dump_json()}
     save_checkpoint(path, tiny.model(tiny.CONFIG), metadata)
-    with pytest.raises(CheckpointInvalid, match="another architecture"):
+    with pytest.raises(CheckpointInvalid, match="window_size is 6, in the bundle it is 0"):
+        ask()
+    save_checkpoint(path, tiny.model(tiny.DETAILED, 5), metadata)
+    with pytest.raises(CheckpointInvalid, match=f"sammoe train expert --init {path}"):
         ask()
 
 
