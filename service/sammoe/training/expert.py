@@ -30,6 +30,8 @@ from sammoe.training.validation import COLUMNS, Scores, validate
 
 _ENOUGH = 1e-4  # gain in Dice that counts as one
 _NOTHING = Scores(None, None, None)
+# Of older states, too: those do not say what they learnt.
+_STATE = ("start", "frozen", "decoder", "average", "best", "optimiser", "scores", "step", "seconds")
 _BAR = "{desc}: {percentage:3.0f}% |{bar:20}| {elapsed}, {remaining} left{postfix}"
 
 
@@ -237,16 +239,16 @@ class ExpertTrainer:
         Raises
         ------
         SettingsInvalid
-            It is damaged; or it is that of a run with other networks, from another decoder, of
-            another task or recipe, or on other windows.
+            It is damaged; or it is that of another kind of run, or of one with other networks, from
+            another decoder, of another task or recipe, or on other windows.
         """
-        state = load_state(self.folder, self.ranks.device)
+        state = load_state(self.folder, _STATE, self.ranks.device)
         if state is None:
             return False
         lesson = self._lesson(windows, calibrate)
         if (state["start"], state["frozen"]) != (self.start, self.frozen):
             self._refuse("began with other weights")
-        if state.get("lesson", lesson) != lesson:  # Older states do not say what they learnt.
+        if state.get("lesson", lesson) != lesson:
             self._refuse("learnt another task, from other scans, or by another recipe")
         self.model.mask_decoder.load_state_dict(state["decoder"])
         self.averaged.mask_decoder.load_state_dict(state["average"])

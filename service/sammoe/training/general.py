@@ -17,6 +17,7 @@ from sammoe.training.simulation import Simulation, run
 from sammoe.training.states import load_state, save_state
 
 _CPU = torch.device("cpu")
+_STATE = ("model", "average", "optimiser", "generator", "step", "seconds")
 
 
 @dataclass(frozen=True)
@@ -144,10 +145,9 @@ class GeneralTrainer:
 
     def _log(self, losses: list[float], dices: list[float]) -> None:
         path, most = self.folder / "log.csv", self.recipe.simulation.clicks
-        new = not path.exists()
         with path.open("a", newline="") as file:
             writer = csv.writer(file)
-            if new:
+            if not file.tell():
                 answers = range(1, most + 1)
                 names = [f"loss_{i}" for i in answers] + [f"dice_{i}" for i in answers]
                 writer.writerow(["step", "seconds", *names])
@@ -175,9 +175,9 @@ class GeneralTrainer:
         Raises
         ------
         SettingsInvalid
-            It is damaged.
+            It is damaged, or of another kind of run.
         """
-        state = load_state(self.folder, self.device)
+        state = load_state(self.folder, _STATE, self.device)
         if state is None:
             return False
         self.model.load_state_dict(state["model"])

@@ -24,10 +24,9 @@ class RunLog:
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Add a row; what ``values`` lacks stays empty."""
-        new = not self.path.exists()
         with self.path.open("a", newline="") as file:
             writer = csv.DictWriter(file, self.columns)
-            if new:
+            if not file.tell():
                 writer.writeheader()
             writer.writerow({"step": step} | {name: f"{v:.6g}" for name, v in values.items()})
         if self._board:
@@ -35,12 +34,14 @@ class RunLog:
                 self._board.add_scalar(name, value, step)
 
     def cut(self, step: int) -> None:
-        """Drop what a killed run wrote after the state that it is resumed from."""
+        """Drop what a killed run wrote after the state that it is resumed from, and half a line,
+        as a full disk leaves it."""
         if not self.path.exists():
             return
-        lines = self.path.read_text().splitlines(keepends=True)
-        kept = [line for line in lines[1:] if int(line.partition(",")[0]) <= step]
-        self.path.write_text("".join([lines[0], *kept]))
+        text = self.path.read_text()
+        header, *rows = text[: text.rfind("\n") + 1].splitlines(keepends=True) or [""]
+        kept = [row for row in rows if int(row.partition(",")[0]) <= step]
+        self.path.write_text("".join([header, *kept]))
 
     def close(self) -> None:
         """Let TensorBoard write what it still holds."""

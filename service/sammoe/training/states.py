@@ -1,7 +1,7 @@
 """The state that a run goes on from: one file in its folder, replaced whole."""
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,19 +19,28 @@ def save_state(folder: Path, state: Mapping[str, Any]) -> None:
     path.with_suffix(".part").replace(path)
 
 
-def load_state(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any] | None:
+def load_state(
+    folder: Path, names: Collection[str], device: torch.device | str = "cpu"
+) -> dict[str, Any] | None:
     """The state in a folder, if there is one.
+
+    Parameters
+    ----------
+    names
+        What a state of this kind of run holds, at least.
 
     Raises
     ------
     SettingsInvalid
-        The file is damaged.
+        The file is damaged, or of another kind of run.
     """
     path = folder / FILE
     if not path.exists():
         return None
     try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        state = torch.load(path, map_location=device, weights_only=True)
     except (EOFError, RuntimeError, pickle.UnpicklingError) as error:
         raise SettingsInvalid(f"{path} is damaged: remove it to begin anew") from error
+    if not isinstance(state, dict) or not state.keys() >= set(names):
+        raise SettingsInvalid(f"{path} is of another kind of run: give another --out")
     return state

@@ -18,8 +18,10 @@ from sammoe.model.mask_decoder import MaskDecoder
 from sammoe.training.expert import ExpertTrainer
 from sammoe.training.expert_recipe import ExpertRecipe
 from sammoe.training.frozen import weights_digest
+from sammoe.training.general import GeneralTrainer, Recipe
 from sammoe.training.prepared import Prepared
 from sammoe.training.ranks import Ranks
+from sammoe.training.runlog import RunLog
 from tests.unit.training.small import network, windows
 
 RECIPE = ExpertRecipe(steps=6, batch=4, points=2, lr=3e-3, warmup=2, average=0.8, every=2)
@@ -184,6 +186,32 @@ def test_a_damaged_state_is_refused(
         path.write_bytes(content)
         with pytest.raises(SettingsInvalid, match=r"state.pt is damaged: remove it to begin anew"):
             ExpertTrainer(network(), RECIPE, tmp_path).resume(some, others)
+
+
+def test_a_folder_of_general_training_is_refused(
+    model: SamMed3D, some: Prepared, others: Prepared, tmp_path: Path
+) -> None:
+    GeneralTrainer(network(), Recipe(), tmp_path).save()
+    with pytest.raises(SettingsInvalid, match=r"state.pt is of another kind of run: give another"):
+        ExpertTrainer(model, RECIPE, tmp_path).resume(some, others)
+
+
+@pytest.mark.parametrize("left", ["", "step,sec"])
+def test_a_log_that_a_full_disk_cut_begins_anew(
+    model: SamMed3D, some: Prepared, tmp_path: Path, left: str
+) -> None:
+    (tmp_path / "log.csv").write_text(left)
+    ExpertTrainer(model, replace(RECIPE, steps=2), tmp_path).train(some, some)
+    assert [row["step"] for row in rows(tmp_path)] == ["1", "2"]
+
+
+def test_half_a_row_is_cut_off(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("step,loss\n1,0.5\n2,0.4\n1")
+    log = RunLog(tmp_path, ["loss"])
+    log.cut(2)
+    log.write(3, {"loss": 0.3})
+    log.close()
+    assert [row["step"] for row in rows(tmp_path)] == ["1", "2", "3"]
 
 
 def test_only_the_first_process_has_a_log(

@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from sammoe.errors import SettingsInvalid
+from sammoe.training.expert import ExpertTrainer
+from sammoe.training.expert_recipe import ExpertRecipe
 from sammoe.training.general import GeneralTrainer, Recipe
 from sammoe.training.mixture import Mixture
 from sammoe.training.simulation import Simulation
@@ -49,6 +52,19 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
     second.train(mixture(1), workers=0)
     assert second.step == 5
     assert len((tmp_path / "log.csv").read_text().splitlines()) == 1 + 5
+
+
+def test_a_folder_of_an_expert_is_refused(tmp_path: Path) -> None:
+    ExpertTrainer(network(), ExpertRecipe(), tmp_path).save()
+    with pytest.raises(SettingsInvalid, match=r"state.pt is of another kind of run: give another"):
+        GeneralTrainer(network(), RECIPE, tmp_path).resume()
+
+
+def test_an_empty_log_gets_its_header(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").touch()
+    GeneralTrainer(network(), replace(RECIPE, steps=2), tmp_path).train(mixture(), workers=0)
+    rows = list(csv.DictReader((tmp_path / "log.csv").read_text().splitlines()))
+    assert [row["step"] for row in rows] == ["1", "2"]
 
 
 def test_the_state_is_saved_on_the_way(tmp_path: Path) -> None:
