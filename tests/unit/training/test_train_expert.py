@@ -185,6 +185,27 @@ def test_a_modality_that_nobody_says_is_asked_for(bundle: Bundle, tmp_path: Path
     assert Expert.model_validate_json(metadata["expert"]).modalities == ("MR",)
 
 
+def test_a_modality_that_later_commands_may_not_see_is_told_of(
+    bundle: Bundle, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--task", "ball", "--init", str(tmp_path / "none"))  # Ends before it trains.
+
+    def told(folder: Path, *modalities: str) -> list[str]:
+        with pytest.raises(CheckpointInvalid):
+            train(bundle, folder, *words, *modalities)
+        return capsys.readouterr().err.splitlines()
+
+    assert (
+        told(data) == told(data, "--modality", "MR") == told(data, "--modality", "CT", "MR") == []
+    )
+    (line,) = told(data, "--modality", "CT")
+    assert line.startswith(f"{data}: gate, calibrate and evaluate may take scans for MR, which")
+    unsaid = write_nnunet(tmp_path / "unsaid", NAMES[:3], modality="?")
+    assert len(told(unsaid, "--modality", "CT", "MR")) == 1
+    (line,) = told(unsaid, "--modality", "CT")
+    assert '"channel_names": {"0": "CT"}' in line
+
+
 def test_scans_without_the_task_are_refused_by_folder(bundle: Bundle, tmp_path: Path) -> None:
     data = write_nnunet(tmp_path / "clinic", NAMES[:3], classes={"ball": 1, "cube": 2, "disc": 3})
     with pytest.raises(DataSetInvalid, match=r"clinic: no patient for training shows disc"):

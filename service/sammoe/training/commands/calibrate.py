@@ -24,6 +24,7 @@ from sammoe.training.calibration.report import (
 )
 from sammoe.training.calibration.samples import NAME, Sample, sample_case
 from sammoe.training.commands.evaluate import find_jobs
+from sammoe.training.evaluation.namesakes import tell_of_namesakes
 from sammoe.training.evaluation.running import Job, expert_of, over_cases
 from sammoe.volume.volume import Modality
 
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> None:
         raise BundleInvalid(f"{args.bundle} has no experts: there is nothing to calibrate")
     jobs = find_jobs(args.data, "calibrate", (), args.limit_cases)
     _check_classes(bundle.manifest, jobs)
-    samples = _samples(args, jobs)
+    samples = _samples(args, bundle.manifest, jobs)
     found = calibrate(samples, budget)
     print(*lines(found), sep="\n")
     if args.out:
@@ -152,7 +153,9 @@ def _check_classes(manifest: Manifest, jobs: Sequence[Job]) -> None:
         )
 
 
-def _samples(args: argparse.Namespace, jobs: Sequence[Job]) -> list[Sample]:
+def _samples(
+    args: argparse.Namespace, manifest: Manifest, jobs: Sequence[Job]
+) -> list[Sample]:
     work = partial(sample_case, seed=args.seed, one_window=args.one_window)
     folders = {NAME: args.bundle}
     done = {
@@ -160,7 +163,10 @@ def _samples(args: argparse.Namespace, jobs: Sequence[Job]) -> list[Sample]:
         for job, samples in over_cases(folders, jobs, work, processes=args.jobs)
     }
     # In the data sets' order, not in that in which processes were done.
-    return [sample for job in jobs for sample in done[job.case.dataset, job.case.name]]
+    samples = [sample for job in jobs for sample in done[job.case.dataset, job.case.name]]
+    general = ((s.dataset, s.patient, s.structure) for s in samples if not s.expert)
+    tell_of_namesakes(manifest, (job.case for job in jobs), general)
+    return samples
 
 
 def _save_grid(found: Calibration, folder: Path) -> None:

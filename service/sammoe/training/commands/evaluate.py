@@ -9,7 +9,8 @@ from sammoe.bundle import Bundle, Manifest
 from sammoe.errors import DataSetInvalid, ExpertUnknown, InvalidInput
 from sammoe.training.arguments import not_negative_int, positive_int
 from sammoe.training.datasets import Part, check_patients, load_datasets, split_patients
-from sammoe.training.evaluation.rows import RowFile
+from sammoe.training.evaluation.namesakes import tell_of_namesakes
+from sammoe.training.evaluation.rows import RowFile, read_rows
 from sammoe.training.evaluation.running import Job, load_bundles, run_jobs
 from sammoe.training.evaluation.tables import About, write_tables
 from sammoe.training.evaluation.targets import Options
@@ -103,6 +104,9 @@ def run(args: argparse.Namespace) -> None:
         about.write(args.save)
     folders = {name: bundle.path for name, bundle in bundles.items()}
     run_jobs(folders, jobs, options, RowFile(args.out), processes=args.jobs)
+    rows = read_rows(args.out / "rows.csv")
+    general = ((row.dataset, row.patient, row.structure) for row in rows if not row.expert)
+    tell_of_namesakes(manifest, (job.case for job in jobs), general)
     print(write_tables(args.out))
 
 

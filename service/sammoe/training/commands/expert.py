@@ -21,12 +21,14 @@ from sammoe.model import SamMed3D
 from sammoe.model.checkpoint import load_checkpoint, save_checkpoint
 from sammoe.model.mask_decoder import MaskDecoder
 from sammoe.training.arguments import not_negative_int, positive_float, positive_int
-from sammoe.training.datasets import DataSet, load_datasets
+from sammoe.training.datasets import HOW_TO_SAY, DataSet, load_datasets
 from sammoe.training.expert import ExpertTrainer
 from sammoe.training.expert_recipe import ExpertRecipe
 from sammoe.training.prepared import Prepared, prepare
 from sammoe.training.ranks import Ranks
 from sammoe.training.tasks import known_modalities, require, task_cases
+from sammoe.training.telling import tell
+from sammoe.volume.volume import Modality
 
 DETAIL = (
     "Only the mask decoder learns; encoder and prompt encoder stay the bundle's. Patients are split"
@@ -137,6 +139,7 @@ def run(args: argparse.Namespace) -> None:
     datasets = load_datasets(args.data)
     require(datasets, classes)
     expert = _expert(args, classes, datasets)
+    _tell_of_modalities(expert, datasets)
     bundle = load_bundle(find_bundle(args.bundle))
     if ranks.first and args.from_expert is None:
         _tell_of_namesake(bundle, args.task)
@@ -184,6 +187,19 @@ def _expert(
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "name"
         raise SettingsInvalid(f"the task's {place}: {first['msg']}") from error
+
+
+def _tell_of_modalities(expert: Expert, datasets: Sequence[DataSet]) -> None:
+    """Later commands know nothing of ``--modality``: they go by the data sets alone."""
+    for dataset in datasets:
+        said = {case.modality for case in dataset.cases}
+        possible = {Modality.CT, Modality.MR} if Modality.UNKNOWN in said else said
+        if others := sorted(possible.difference(expert.modalities)):
+            tell(
+                f"{dataset.root}: gate, calibrate and evaluate may take scans for"
+                f" {' or '.join(others)}, which {expert.name} is not for, and its classes there for"
+                f" general ones. If they are {' or '.join(expert.modalities)}, say it {HOW_TO_SAY}"
+            )
 
 
 def _tell_of_namesake(bundle: Bundle, name: str) -> None:

@@ -22,23 +22,14 @@ from typing import Any
 
 from sammoe.errors import DataSetInvalid
 from sammoe.training.datasets.dataset import Case, DataSet, LabelSource
+from sammoe.training.datasets.modalities import HOW_TO_SAY, modality_of
 from sammoe.training.datasets.objects import read_object
+from sammoe.training.telling import tell
 from sammoe.volume.volume import Modality
 
 _ENDINGS = (".nii.gz", ".nii", ".nrrd")
 _PLAIN = re.compile(r"(?!\.{1,2}$)[^/\\\x00-\x1f]+")
 """Names of classes become names of files."""
-
-_MODALITIES = {
-    "ct": Modality.CT,
-    "mr": Modality.MR,
-    "mri": Modality.MR,
-    "t1": Modality.MR,
-    "t1w": Modality.MR,
-    "t2": Modality.MR,
-    "t2w": Modality.MR,
-    "flair": Modality.MR,
-}
 
 
 def load_datasets(roots: Sequence[Path], *, labelled: bool = True) -> list[DataSet]:
@@ -65,7 +56,8 @@ def load_datasets(roots: Sequence[Path], *, labelled: bool = True) -> list[DataS
 
 
 def load_dataset(root: Path, *, labelled: bool = True) -> DataSet:
-    """List a data set's cases; no scan is read.
+    """List a data set's cases; no scan is read. Who runs the command is told of scans whose
+    modality is not said.
 
     Parameters
     ----------
@@ -88,7 +80,11 @@ def load_dataset(root: Path, *, labelled: bool = True) -> DataSet:
 def _nnunet(root: Path, labelled: bool) -> DataSet:
     about = read_object(root / "dataset.json")
     classes = _classes(about, root) if labelled else {}
-    modality = _modality(about)
+    channel = _first_channel(about)
+    modality = modality_of(channel)
+    if modality is Modality.UNKNOWN:
+        said = f"its channel name {channel!r}" if channel else "it"
+        _tell_of_unknown(root, said)
     patients = _patients(root)
     name_of_set, cases = root.resolve().name, []
     images = _scans(root / "imagesTr")
@@ -161,11 +157,17 @@ def _whole(value: Any) -> int:
     return int(value)
 
 
-def _modality(about: Mapping[str, Any]) -> Modality:
-    """Of the first channel: ``channel_names`` in version 2 of the format, ``modality`` in 1."""
+def _first_channel(about: Mapping[str, Any]) -> str:
+    """Its name: ``channel_names`` in version 2 of the format, ``modality`` in 1."""
     channels = about.get("channel_names", about.get("modality", {}))
-    first = channels.get("0", "") if isinstance(channels, dict) else ""
-    return _MODALITIES.get(str(first).lower(), Modality.UNKNOWN)
+    return str(channels.get("0", "")) if isinstance(channels, dict) else ""
+
+
+def _tell_of_unknown(root: Path, said: str) -> None:
+    tell(
+        f"{root}: {said} does not say whether scans are CT or MR, so it is guessed from each one's"
+        f" voxels, by later commands as well: say it {HOW_TO_SAY}"
+    )
 
 
 def _sam_med3d(root: Path, labelled: bool) -> DataSet:
@@ -177,6 +179,8 @@ def _sam_med3d(root: Path, labelled: bool) -> DataSet:
     classes = []
     for folder in sorted(root.glob("[!.]*/[!.]*/imagesTr")):
         source, kind = folder.parent, folder.parent.parent.name
+        if modality_of(source.name.partition("_")[0]) is Modality.UNKNOWN:
+            _tell_of_unknown(root, f"the folder name {source.name!r}")
         if kind not in classes:
             classes.append(kind)
         for image in _scans(folder):
@@ -200,7 +204,7 @@ def _sam_med3d(root: Path, labelled: bool) -> DataSet:
             patients.get(name, name),
             image,
             labels[source, name],
-            _MODALITIES.get(source.partition("_")[0].lower(), Modality.UNKNOWN),
+            modality_of(source.partition("_")[0]),
         )
         for (source, name), image in images.items()
     ]

@@ -160,6 +160,16 @@ def test_a_bundle_without_experts(
     assert "nothing to calibrate" in capsys.readouterr().err
 
 
+def test_an_experts_class_on_scans_that_look_otherwise_is_told_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = write_mixture(tmp_path / "bundle", modalities={"round": ("CT",)}).path
+    data = write_nnunet(tmp_path / "balls", [f"c{n}" for n in range(6)], modality="cropped")
+    run("--bundle", bundle, "--data", data, "--jobs", 1)
+    err = capsys.readouterr().err
+    assert "balls: ball counts as a general class (patients: 1), though the expert round" in err
+
+
 def test_one_patient_is_enough_for_thresholds_and_too_few_to_compare(
     bundle: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -133,6 +133,18 @@ def test_a_target_with_nothing_to_see_is_named(
     assert "imagesTr/d_0000.nii.gz: " in capsys.readouterr().err
 
 
+def test_an_experts_class_on_scans_that_look_otherwise_is_told_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = write_mixture(tmp_path / "bundle", modalities={"round": ("CT",)}).path
+    data = write_nnunet(tmp_path / "balls", ["a", "b", "c"], modality="cropped")
+    words = ("--bundle", bundle, "--data", data, "--out", tmp_path / "out", "--jobs", 1)
+    assert evaluate(*words, "--clicks", 1, "--class", "ball") == 0
+    err = capsys.readouterr().err
+    assert "balls: its channel name 'cropped' does not say whether scans are CT or MR" in err
+    assert "balls: ball counts as a general class (patients: 1), though the expert round" in err
+
+
 def test_a_general_model_alone(tmp_path: Path, data: Path) -> None:
     write_test_bundle(tmp_path / "bundle")
     words = ("--bundle", tmp_path / "bundle", "--data", data, "--out", tmp_path / "out")

@@ -115,11 +115,30 @@ class TestNnunet:
 
     @pytest.mark.parametrize(
         ("said", "meant"),
-        [("MRI", "MR"), ("FLAIR", "MR"), ("t1w", "MR"), ("ct", "CT"), ("noNorm", "unknown")],
+        [
+            *((name, "CT") for name in ("ct", "CTA", "CT_A", "CE-CT", "CT (HU)")),
+            *((name, "MR") for name in ("MRI", "mr_T1", "FLAIR", "t1w", "T1-weighted", "DWI")),
+            *((name, "unknown") for name in ("noNorm", "PET", "PET/CT", "CT from MR", "CBCT", "")),
+        ],
     )
     def test_modalities_have_many_names(self, nnunet: Path, said: str, meant: str) -> None:
         about(nnunet, channel_names={"0": said})
         assert {case.modality.value for case in load_dataset(nnunet).cases} == {meant}
+
+    def test_a_modality_that_is_not_said_is_told_of_once(
+        self, nnunet: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        load_dataset(nnunet)
+        assert capsys.readouterr().err == ""
+        about(nnunet, channel_names={"0": "whatever"})
+        load_datasets([nnunet])
+        load_datasets([nnunet])
+        (told,) = capsys.readouterr().err.splitlines()
+        assert told.startswith(f"{nnunet}: its channel name 'whatever' does not say whether")
+        assert '"channel_names": {"0": "CT"}' in told
+        about(nnunet, channel_names={})
+        load_dataset(nnunet)
+        assert capsys.readouterr().err.startswith(f"{nnunet}: it does not say whether")
 
     def test_channels_that_are_no_table_say_nothing(self, nnunet: Path) -> None:
         about(nnunet, channel_names=["CT"])
@@ -233,9 +252,13 @@ class TestSamMed3d:
         assert dataset.classes == ("ball", "cube")
         assert [case.name for case in dataset.cases] == ["mr_clinic_anna"]
 
-    def test_unknown_sources_have_no_modality(self, tmp_path: Path) -> None:
+    def test_unknown_sources_have_no_modality(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         root = write_sam_med3d(tmp_path / "many", NAMES[:1], source="us_lab")
         assert load_dataset(root).cases[0].modality is Modality.UNKNOWN
+        (told,) = capsys.readouterr().err.splitlines()
+        assert told.startswith(f"{root}: the folder name 'us_lab' does not say whether")
 
     def test_a_missing_label_file_is_named(self, tmp_path: Path) -> None:
         root = write_sam_med3d(tmp_path / "many", NAMES[:1])
