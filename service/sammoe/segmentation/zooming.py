@@ -98,7 +98,7 @@ def _fullest(
         phase = CELLS_PER_PATCH * (like.start[axis] - field.start[axis]) // rule.patch
         first = np.arange((phase + count) % step - count, n, step)
         starts.append(first)
-        total = np.cumsum(np.insert(sums, 0, 0, axis), axis)
+        total = np.cumsum(np.insert(sums, 0, 0, axis), axis, dtype=np.int32)
         ends = (np.clip(first + at, 0, n) for at in (count - margin, margin))
         upper, lower = (np.take(total, end, axis) for end in ends)
         sums = upper - lower

@@ -6,9 +6,9 @@ large as what was looked at, and NaN where nobody looked.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sammoe.errors import TooLarge
 from sammoe.volume.geometry import Geometry
 from sammoe.volume.paste import Pasted, cut, paste_box, upsampling
-from sammoe.volume.resample import taps
+from sammoe.volume.resample import Taps, taps
 from sammoe.volume.window import Window, model_grid
 
 CELLS_PER_PATCH = 4
@@ -24,8 +24,14 @@ CELLS_PER_PATCH = 4
 Region = tuple[slice, slice, slice]
 
 
-MAX_CELLS: Final = 1 << 26
-"""Of one field in memory: a body of 1.2 m at cells of 3 mm."""
+MAX_CELLS: Final = 3 << 24
+"""Of one field in memory: 2 m of a scanner's whole bore, 0.8 m wide, at cells of 3 mm.
+
+While a click is worked on, a cell takes about 20 bytes at most.
+"""
+
+_SLAB_CELLS: Final = 1 << 18
+"""Cells that are worked on at once: they take little memory beside the field, and stay in cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,23 +122,31 @@ class Field:
 
         Model grids of all spacings share their volume's outer edge, so millimetres from there mean
         the same place in each.
+
+        Raises
+        ------
+        TooLarge
+            These are more than `MAX_CELLS`.
         """
+        if math.prod(shape) > MAX_CELLS:
+            raise TooLarge(
+                f"Cells of a grid of {spacing:g} mm are too small for a segmentation of this"
+                " extent: take a larger spacing."
+            )
         known = self.known
-        total = np.where(known, self.values, np.float32(0))
-        share = known.astype(np.float32)
+        logits, there = np.where(known, self.values, np.float32(0)), known.astype(np.float32)
         ratio = (patch * spacing) / (self.patch * self.spacing)
+        rows = []
         for axis in range(3):
             place = start[axis] + (np.arange(shape[axis]) + 0.5) * patch / CELLS_PER_PATCH
             place = place * (spacing / self.spacing) - self.start[axis]
             cell = place * CELLS_PER_PATCH / self.patch - 0.5
-            rows = taps(cell, self.values.shape[axis], max(1.0, ratio))
-            total, share = (
-                np.moveaxis(rows.rows(np.moveaxis(part, axis, 0)), 0, axis)
-                for part in (total, share)
-            )
-        enough = share > 0.5 - 1e-6
-        values = np.full(share.shape, np.nan, np.float32)
-        np.divide(total, share, out=values, where=enough)
+            rows.append(taps(cell, self.values.shape[axis], max(1.0, ratio)))
+        values = np.full(shape, np.nan, np.float32)
+        for slab in slabs(shape):
+            along = rows[0].part(slab), rows[1], rows[2]
+            total, share = _averaged(logits, along), _averaged(there, along)
+            np.divide(total, share, out=values[slab], where=share > 0.5 - 1e-6)
         return Field(spacing, patch, start, values)
 
     def paste(self, geometry: Geometry, threshold: float = 0.0) -> Pasted:
@@ -144,7 +158,8 @@ class Field:
         known = self.known
         whole = bool(known.all())
         if not whole:
-            values = np.where(np.isnan(spread := _spread(values)), np.float32(threshold), spread)
+            values = _spread(values)
+            np.copyto(values, np.float32(threshold), where=np.isnan(values))
         sides = [self._voxels(count) for count in values.shape]
         pasted = paste_box(values, self.spacing, self.start, sides, geometry, threshold)
         if whole or not pasted.mask.size:
@@ -235,21 +250,28 @@ def aligned(start: Sequence[int], like: Window, patch: int, size: Sequence[int])
     return Window(like.spacing, (found[0], found[1], found[2]), side)
 
 
+def slabs(shape: Sequence[int]) -> Iterator[slice]:
+    """Parts of the first axis, one after the other, of about `_SLAB_CELLS` each."""
+    planes = max(1, _SLAB_CELLS // math.prod(shape[1:]))
+    for first in range(0, shape[0], planes):
+        yield slice(first, min(first + planes, shape[0]))
+
+
+def _averaged(values: NDArray[np.float32], along: Sequence[Taps]) -> NDArray[np.float32]:
+    for axis, rows in enumerate(along):
+        values = np.moveaxis(rows.rows(np.moveaxis(values, axis, 0)), 0, axis)
+    return values
+
+
 def _spread(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Repeat the outermost known cells by one cell in every direction."""
+    """A copy, with the outermost known cells repeated by one cell in every direction."""
     spread = values.copy()
+    ends = slice(1, None), slice(None, -1)
     for axis in range(3):
         before = spread.copy()
         for step in (1, -1):
-            near = _moved(before, axis, step)
-            spread = np.where(np.isnan(spread), near, spread)
+            to, of = ([slice(None)] * 3 for _ in range(2))
+            to[axis], of[axis] = ends[::step]
+            near = spread[tuple(to)]
+            np.copyto(near, before[tuple(of)], where=np.isnan(near))
     return spread
-
-
-def _moved(values: NDArray[Any], axis: int, step: int) -> NDArray[Any]:
-    moved = np.full_like(values, np.nan)
-    ends = slice(1, None), slice(None, -1)
-    to, of = ([slice(None)] * 3 for _ in range(2))
-    to[axis], of[axis] = ends[::step]
-    moved[tuple(to)] = values[tuple(of)]
-    return moved

@@ -31,6 +31,10 @@ class Taps:
         """Return the taps for an input whose samples are numbered ``by`` higher."""
         return Taps(self.first + by, self.weights)
 
+    def part(self, outputs: slice) -> "Taps":
+        """Return the taps of some of the output samples."""
+        return Taps(self.first[outputs], self.weights[outputs])
+
     def rows(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Resample the first axis of ``values`` [M, ...] to [N, ...]."""
         shape = (-1,) + (1,) * (values.ndim - 1)

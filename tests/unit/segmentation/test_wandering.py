@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sammoe.errors import InvalidInput, OnlyNegative, OutsideWindow
+from sammoe.errors import InvalidInput, OnlyNegative, OutsideWindow, TooLarge
 from sammoe.segmentation import Point, Prompt
 from sammoe.segmentation.planning import Parent
 from sammoe.segmentation.prompt import merge
-from sammoe.segmentation.wandering import first_windows
+from sammoe.segmentation.wandering import first_windows, zoomed
 from sammoe.store import LocalStore, PromptRecord, VolumeRecord
 from sammoe.volume.field import Field
 from sammoe.volume.window import Window, WindowRule
@@ -126,3 +126,12 @@ def test_spacing_may_be_said_with_a_first_prompt(volume: VolumeRecord) -> None:
     with pytest.raises(InvalidInput, match=r"1\.5, 3 mm") as caught:
         first_windows(volume, None, new, new, RULE, 8, 2.0)
     assert caught.value.pointer == "/spacing"
+
+
+def test_large_segmentation_is_not_refined_on_fine_cells(volume: VolumeRecord) -> None:
+    window = Window(3.0, (0, 0, 0), 32)
+    field = Field(3.0, 8, (0, 0, 0), np.broadcast_to(np.float32(1), (200,) * 3))
+    parent = Parent(PromptRecord(), window, field)
+    assert zoomed(volume, parent, 3.0, RULE) is parent
+    with pytest.raises(TooLarge, match="take a larger spacing"):
+        zoomed(volume, parent, 1.5, RULE)
