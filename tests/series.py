@@ -28,6 +28,9 @@ AFFINE: NDArray[np.float64] = np.array(
 
 STUDY, SERIES, REFERENCE = "1.2.826.0.1.1", "1.2.826.0.1.2", "1.2.826.0.1.3"
 
+GEOMETRY = ("PixelMeasuresSequence", "PlaneOrientationSequence")
+"""Functional groups that an enhanced image shares, or gives for each frame."""
+
 Series = list[Dataset]
 
 
@@ -85,21 +88,34 @@ def enhanced(
     modality: str = "CT",
     intercept: float = -1024,
     order: Sequence[int] | None = None,
+    per_frame: Sequence[str] = (),
 ) -> Series:
-    """One enhanced image with a frame for each slice, in the array's order or another."""
+    """One enhanced image with a frame for each slice, in the array's order or another.
+
+    Its pixel measures and orientation are shared, but for those ``per_frame``; with no shared group
+    left, there is no sequence of them.
+    """
     singles = series(voxels, affine, modality=modality, intercept=intercept)
     places = list(range(len(singles)) if order is None else order)
     one = _head(modality, "Doe^Jane", SERIES, f"{SERIES}.1")
     kind = EnhancedCTImageStorage if modality == "CT" else EnhancedMRImageStorage
     one.SOPClassUID = one.file_meta.MediaStorageSOPClassUID = kind
-    shared, first = Dataset(), singles[0]
-    shared.PixelMeasuresSequence = [_item(first, "PixelSpacing", "SliceThickness")]
-    shared.PlaneOrientationSequence = [_item(first, "ImageOrientationPatient")]
-    one.SharedFunctionalGroupsSequence = [shared]
+    shared = Dataset()
+    geometry = {
+        "PixelMeasuresSequence": ("PixelSpacing", "SliceThickness"),
+        "PlaneOrientationSequence": ("ImageOrientationPatient",),
+    }
+    for sequence, keywords in geometry.items():
+        if sequence not in per_frame:
+            setattr(shared, sequence, [_item(singles[0], *keywords)])
+    if shared:
+        one.SharedFunctionalGroupsSequence = [shared]
     one.PerFrameFunctionalGroupsSequence = []
     for place in places:
         groups, content = Dataset(), Dataset()
         groups.PlanePositionSequence = [_item(singles[place], "ImagePositionPatient")]
+        for sequence in per_frame:
+            setattr(groups, sequence, [_item(singles[place], *geometry[sequence])])
         scale = _item(singles[place], "RescaleSlope", "RescaleIntercept")
         groups.PixelValueTransformationSequence = [scale]
         content.StackID, content.InStackPositionNumber = "1", place + 1

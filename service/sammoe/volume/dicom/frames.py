@@ -82,6 +82,26 @@ def frames_of(dataset: Dataset) -> tuple[Frame, ...]:
     return (Frame(0, _plane(dataset, dataset, dataset), *_scale(dataset), _traits(dataset)),)
 
 
+def group_of(dataset: Dataset, number: int, sequence: str) -> Dataset:
+    """A functional group of a frame, its own or the one shared by all: the only item.
+
+    Parameters
+    ----------
+    dataset
+        An enhanced image.
+    number
+        Of the frame, from 1.
+    sequence
+        Keyword of the group.
+
+    Returns
+    -------
+    An empty dataset where there is none.
+    """
+    own = items(dataset, "PerFrameFunctionalGroupsSequence")[number - 1]
+    return _groups(own, items(dataset, "SharedFunctionalGroupsSequence"))(sequence)
+
+
 def _groups(own: Dataset, shared: list[Dataset]) -> _Group:
     def find(sequence: str) -> Dataset:
         for groups in (own, *shared[:1]):

@@ -15,6 +15,7 @@ from pydicom.sr.codedict import codes
 
 from sammoe import __version__
 from sammoe.errors import NoDicomSource, StructureEmpty, TooLarge
+from sammoe.volume.dicom.frames import group_of
 from sammoe.volume.dicom.instances import (
     MANUFACTURER,
     MODEL,
@@ -201,7 +202,7 @@ def _sources(came_from: Sequence[Origin]) -> list[Dataset]:
             "The series of this volume has several multi-frame images, and a DICOM SEG can refer to"
             " the frames of one: fetch NIfTI or NRRD."
         )
-    return [_stand_in_of_frames(first.instance)]
+    return [_stand_in_of_frames(first)]
 
 
 def _bare(instance: Dataset) -> Dataset:
@@ -231,11 +232,20 @@ def _stand_in(origin: Origin, first: Origin) -> Dataset:
     return bare
 
 
-def _stand_in_of_frames(instance: Dataset) -> Dataset:
-    bare = _bare(instance)
+def _stand_in_of_frames(first: Origin) -> Dataset:
+    bare, instance, number = _bare(first.instance), first.instance, first.frame
+    assert number is not None
     bare.ImageType = instance.get("ImageType", ["DERIVED", "PRIMARY"])
-    bare.SharedFunctionalGroupsSequence = instance.SharedFunctionalGroupsSequence
-    bare.PerFrameFunctionalGroupsSequence = instance.PerFrameFunctionalGroupsSequence
+    # One for all here, too: an image may say it for each frame, and highdicom reads what is shared.
+    shared = Dataset()
+    for sequence in ("PixelMeasuresSequence", "PlaneOrientationSequence"):
+        setattr(shared, sequence, [group_of(instance, number, sequence)])
+    bare.SharedFunctionalGroupsSequence = [shared]
+    bare.PerFrameFunctionalGroupsSequence = []
+    for frame in range(1, int(instance.NumberOfFrames) + 1):
+        own = Dataset()
+        own.PlanePositionSequence = [group_of(instance, frame, "PlanePositionSequence")]
+        bare.PerFrameFunctionalGroupsSequence.append(own)
     return bare
 
 
@@ -337,8 +347,7 @@ def _segment_of(item: Dataset) -> int | None:
 def _position(origin: Origin) -> Any:
     if origin.frame is None:
         return origin.instance.ImagePositionPatient
-    groups = origin.instance.PerFrameFunctionalGroupsSequence[origin.frame - 1]
-    return groups.PlanePositionSequence[0].ImagePositionPatient
+    return group_of(origin.instance, origin.frame, "PlanePositionSequence").ImagePositionPatient
 
 
 def _settle(seg: Dataset, date: str, time: str) -> None:

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from sammoe.volume.dicom.source import DicomSource
 from sammoe.volume.geometry import Geometry
 from tests.places import PLACES
 from tests.readers import by_dcmqi, by_references
-from tests.series import STUDY, changed, ct, enhanced, series
+from tests.series import GEOMETRY, STUDY, changed, ct, enhanced, series
 from tests.unit.volume.dicom.writing import IDENTITY, SHAPE, blobs, read, two
 
 FORMS: tuple[SegForm, ...] = ("BINARY", "LABELMAP")
@@ -59,8 +60,12 @@ def test_structures_may_overlap(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("order", [range(12), [3, 0, 11, 5, 1, 2, 10, 9, 4, 8, 7, 6]])
-def test_frames_of_an_enhanced_image_are_referred_to(tmp_path: Path, order: list[int]) -> None:
-    geometry, source = read(enhanced(ct(SHAPE), order=order), tmp_path / "series")
+@pytest.mark.parametrize("per_frame", [(), GEOMETRY[:1], GEOMETRY[1:], GEOMETRY])
+def test_frames_of_an_enhanced_image_are_referred_to(
+    tmp_path: Path, order: list[int], per_frame: Sequence[str]
+) -> None:
+    images = enhanced(ct(SHAPE), order=order, per_frame=per_frame)
+    geometry, source = read(images, tmp_path / "series")
     masks = blobs()
     path = tmp_path / "seg.dcm"
     path.write_bytes(write_seg(two(*masks), geometry, source, IDENTITY))
@@ -77,6 +82,17 @@ def test_frames_of_an_enhanced_image_are_referred_to(tmp_path: Path, order: list
             assert np.array_equal(frame.T > 0, mask[:, :, slice_])
             mask[:, :, slice_] = False
         assert not mask.any()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_enhanced_image_may_give_its_geometry_for_each_frame(
+    tmp_path: Path, form: SegForm
+) -> None:
+    made = []
+    for name, per_frame in (("shared", ()), ("each", GEOMETRY)):
+        geometry, source = read(enhanced(ct(SHAPE), per_frame=per_frame), tmp_path / name)
+        made.append(write_seg(two(*blobs()), geometry, source, IDENTITY, form))
+    assert made[0] == made[1]
 
 
 def test_a_seg_says_what_it_shows_and_who_drew_it(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from sammoe.volume.limits import ReadLimits
 from sammoe.volume.volume import Modality, ModalitySource, Volume
 from tests.series import (
     AFFINE,
+    GEOMETRY,
     REFERENCE,
     SERIES,
     STUDY,
@@ -199,6 +200,7 @@ READ: dict[str, tuple[Series, NDArray[Any], NDArray[np.float64]]] = {
         MR.astype(np.uint16),
         OBLIQUE,
     ),
+    "enhanced CT, all geometry for each frame": (enhanced(CT, per_frame=GEOMETRY), CT, AFFINE),
     "enhanced, RLE": (compressed(enhanced(CT), RLELossless), CT, AFFINE),
     "MR": (series(MR, modality="MR", intercept=0), MR.astype(np.uint16), AFFINE),
     "MR, MONOCHROME1": (
