@@ -1,5 +1,6 @@
 """Series out of a real PACS: pulled, searched for, and read through the proxy."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -189,6 +190,31 @@ def test_the_proxy_leads_nowhere_else(front: Server, path: str) -> None:
 def test_the_proxy_does_not_delete(http: httpx.Client) -> None:
     assert http.delete(f"/dicom-web/studies/{STUDY}").status_code == 405
     assert http.post(f"/dicom-web/studies/{STUDY}/series").status_code == 404
+
+
+def test_a_viewer_that_tells_the_uid_clicks_in_the_whole_series(
+    http: httpx.Client, pacs: OrthancServer
+) -> None:
+    grown = "1.2.826.0.1.55"
+    images = [as_bytes(one) for one in series(CT, uid=grown)]
+
+    def clicked() -> httpx.Response:
+        sent = {"params": (None, '{"foreground": [[24, 22, 6]], "result_extension": ".nrrd"}')}
+        return http.post(f"/monailabel/infer/general?image={grown}&output=image", files=sent)
+
+    def slices(answer: httpx.Response) -> int:
+        assert answer.status_code == 200, answer.text
+        (line,) = re.findall(rb"sizes: 48 44 (\d+)", answer.content)
+        return int(line)
+
+    pacs.store(images[:16])
+    assert slices(clicked()) == 16
+    pacs.store(images[16:])
+    assert slices(clicked()) == SHAPE[2]
+    # A part that is sent here later is newer, and not what the viewer shows either.
+    part = [("file", image) for image in images[4:20]]
+    assert http.post("/v1/volumes", files=part).json()["shape"][2] == 16
+    assert slices(clicked()) == slices(clicked()) == SHAPE[2]
 
 
 def test_keys_are_asked_for(pacs: OrthancServer, bundle: Path, tmp_path: Path) -> None:

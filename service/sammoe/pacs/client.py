@@ -203,6 +203,18 @@ class Pacs:
         wanted = {"SeriesInstanceUID": series, "includefield": _STUDY}
         return await _list(self.connection(), "/series", wanted, partial(_study_of, series))
 
+    async def instances(self, study: str, series: str) -> int | None:
+        """How many images the default server has of a series; None where it does not say so.
+
+        Raises
+        ------
+        SeriesMissing, PacsError, PacsUnavailable, PacsUnknown
+            See `retrieve`.
+        """
+        if not (_UID.fullmatch(study) and _UID.fullmatch(series)):
+            return None
+        return await self._instances(self.connection(), study, series)
+
     async def _studies(self, connection: Connection, query: SeriesQuery) -> dict[str, date | None]:
         wanted = {"limit": str(query.limit), "offset": str(query.offset)}
         if query.modality:

@@ -27,6 +27,7 @@ from sammoe.segmentation.priors import given_mask, keep_mask
 from sammoe.segmentation.prompt import Prompt
 from sammoe.segmentation.replays import Replays
 from sammoe.segmentation.results import Results
+from sammoe.segmentation.series import WholeSeries
 from sammoe.segmentation.served import Served
 from sammoe.segmentation.volumes import Volumes
 from sammoe.segmentation.warmer import Warmer
@@ -101,6 +102,8 @@ class Workspace:
     ----------
     volumes, results
         What a principal can do with those.
+    series
+        Keeps volumes in step with the PACS, for viewers that tell a series by its UID.
     health
         Whether clicks can be answered.
     swaps
@@ -137,6 +140,7 @@ class Workspace:
         self.volumes = Volumes(
             store, self.pacs, self.forgetting, limits.read, self._clicks, self._scans
         )
+        self.series = WholeSeries(self.volumes)
         self._allowances = Allowances(limits.encodes_per_minute)
         self._served = self._serve(engine)
         self._replays = Replays(store, self._clicks)

@@ -297,6 +297,14 @@ async def test_a_series_alone_leads_to_its_study() -> None:
     assert await Pacs([]).study_of(SERIES) is None
 
 
+async def test_a_series_is_counted() -> None:
+    async with answering(lambda head: COUNTED) as (pacs, asked):
+        assert await pacs.instances(STUDY, SERIES) == 2
+        for study, series in (("../..", SERIES), (STUDY, "1/2"), ("", SERIES)):
+            assert await pacs.instances(study, series) is None
+        assert len(asked) == 1
+
+
 async def test_what_reads_is_asked_again_when_a_kept_connection_was_closed(tmp_path: Path) -> None:
     """As Orthanc does after a second, just when it is taken again."""
     answers = [b"", COUNTED]

@@ -257,20 +257,28 @@ async def _find(call: Call, name: str) -> VolumeRecord:
 
 
 async def _find_or_pull(call: Call, name: str) -> VolumeRecord:
-    """The same; a series that is not here is fetched from the default PACS.
+    """The same; a series that is not here, or not whole, is fetched from the default PACS.
 
     Its UID is all that OHIF tells of it.
     """
+    volumes, limit = call.workspace.volumes, call.services.settings.upload_limit
     try:
-        return await _find(call, name)
+        found = await _find(call, name)
     except NotFound:
         study = await call.workspace.pacs.study_of(name)
         if study is None:
             raise
-        pull, limit = Pull(study, name), call.services.settings.upload_limit
-        record, _ = await call.workspace.volumes.pull(call.principal, pull, limit)
+        record, _ = await volumes.pull(call.principal, Pull(study, name), limit)
         _note(call, record)
         return record
+    if found.source is None or found.source.series != name:
+        return found
+    record = await call.workspace.series.of(found, limit)
+    if record.id != found.id:
+        # It may be older than the part of it that was found.
+        await volumes.name(call.principal, _named(name), record.id)
+        _note(call, record)
+    return record
 
 
 def _note(call: Call, record: VolumeRecord) -> None:
