@@ -10,7 +10,7 @@ import shutil
 import stat
 import struct
 import zlib
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 from typing import BinaryIO, Final
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
@@ -54,7 +54,8 @@ def unpack_archive(archive: Path, folder: Path, limits: ReadLimits) -> list[Path
 
     Returns
     -------
-    The files in the archive's order; of their names the suffix ``.dcm`` alone is kept.
+    The files in the archive's order; of their names the suffix ``.dcm`` alone is kept, and not that
+    of macOS' own.
 
     Raises
     ------
@@ -76,8 +77,7 @@ def unpack_archive(archive: Path, folder: Path, limits: ReadLimits) -> list[Path
                 raise TooLarge(f"The archive would inflate to {declared} bytes; {budget} are read.")
             files = []
             for number, entry in enumerate(entries):
-                suffix = ".dcm" if entry.filename.lower().endswith(".dcm") else ""
-                path = folder / f"{number}{suffix}"
+                path = folder / f"{number}{_suffix(entry.filename)}"
                 with opened.open(entry) as packed, path.open("xb") as file:
                     shutil.copyfileobj(packed, file, _COPY_BYTES)
                 with path.open("rb") as file:
@@ -91,6 +91,16 @@ def unpack_archive(archive: Path, folder: Path, limits: ReadLimits) -> list[Path
         if error.errno != errno.EINVAL:
             raise
         raise _damaged() from error
+
+
+def is_of_macos(name: PurePath) -> bool:
+    """Whether a file is what macOS puts beside another of that name, about its icon and such."""
+    return name.name.startswith("._") or "__MACOSX" in name.parts
+
+
+def _suffix(name: str) -> str:
+    kept = name.lower().endswith(".dcm") and not is_of_macos(PurePosixPath(name))
+    return ".dcm" if kept else ""
 
 
 def _damaged() -> ArchiveInvalid:

@@ -17,6 +17,7 @@ from sammoe.errors import (
     TooLarge,
 )
 from sammoe.volume.dicom import notes
+from sammoe.volume.dicom.archive import is_of_macos
 from sammoe.volume.dicom.files import starts_as_dicom
 from sammoe.volume.dicom.header import read_instance
 from sammoe.volume.dicom.instance import Instance
@@ -57,7 +58,7 @@ def select(
     others = objects = headers = 0
     for path in files:
         if not starts_as_dicom(path):
-            if path.suffix.lower() == _SUFFIX:
+            if path.suffix.lower() == _SUFFIX and not is_of_macos(path):
                 raise DicomInvalid("A file is named .dcm, but its content is no DICOM.")
             others += 1
             continue

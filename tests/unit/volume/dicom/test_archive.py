@@ -13,6 +13,7 @@ from sammoe.errors import ArchiveInvalid, DicomInvalid, DicomNoImages, SammoeErr
 from sammoe.volume.dicom.archive import unpack_archive
 from sammoe.volume.dicom.series import read_series
 from sammoe.volume.limits import ReadLimits
+from sammoe.volume.volume import Volume
 from tests.series import as_bytes, ct, series
 
 CT = ct()
@@ -72,6 +73,26 @@ def test_a_scan_is_read(tmp_path: Path) -> None:
     found = read(SCAN, tmp_path)
 
     assert np.array_equal(getattr(found, "voxels", None), CT)  # type: ignore[arg-type]
+
+
+def test_what_macos_puts_beside_is_left_out_and_told(tmp_path: Path) -> None:
+    beside = b"\0\5\x16\7\0\2\0\0Mac OS X" + bytes(100)
+    entries = [(f"study/{k}.dcm", data) for k, data in enumerate(FILES)]
+    entries += [(f"__MACOSX/study/._{k}.dcm", beside) for k in range(len(FILES))]
+    entries += [("__MACOSX/other.dcm", beside), ("study/._0.DCM", beside)]
+    for name, data in entries:
+        path = tmp_path / "folder" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    found = read_series(tmp_path / "folder", ReadLimits())
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    for volume in (found, read(packed(*entries), archive)):
+        assert isinstance(volume, Volume)
+        assert np.array_equal(volume.voxels, CT)
+        (note,) = volume.notes
+        assert note.code == "files_left_out"
+        assert note.detail.startswith(f"{len(FILES) + 2} file(s)")
 
 
 @pytest.mark.fault("S07")
