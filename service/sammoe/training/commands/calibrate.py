@@ -153,9 +153,7 @@ def _check_classes(manifest: Manifest, jobs: Sequence[Job]) -> None:
         )
 
 
-def _samples(
-    args: argparse.Namespace, manifest: Manifest, jobs: Sequence[Job]
-) -> list[Sample]:
+def _samples(args: argparse.Namespace, manifest: Manifest, jobs: Sequence[Job]) -> list[Sample]:
     work = partial(sample_case, seed=args.seed, one_window=args.one_window)
     folders = {NAME: args.bundle}
     done = {
