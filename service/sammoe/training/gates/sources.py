@@ -149,7 +149,7 @@ class Cutter:
             taken = min(len(order), taken + _spread(len(order), wanted - len(made))[0])
             made = cut(order[:taken], each)
         cases = sorted(order[:taken])
-        showing = [cases[row] for row in made.case.unique().tolist()]
+        showing = [cases[row] for row in sorted(set(made.case.tolist()))]
         more = _spread(len(showing), wanted)[1]
         return cut(showing, more) if showing and more > each else made
 
@@ -172,7 +172,8 @@ class Cutter:
 
     def _order(self, cases: Sequence[Case]) -> list[int]:
         """In which they are taken: numbers, shuffled."""
-        return np.random.default_rng(self.seed).permutation(len(cases)).tolist()
+        order: list[int] = np.random.default_rng(self.seed).permutation(len(cases)).tolist()
+        return order
 
 
 def _windows(prompts: int) -> int:

@@ -95,7 +95,7 @@ def test_weights_without_boxes_are_shown_what_serving_shows_them(tmp_path: Path)
     random = simulator.random(noise(model, 8), count=24, seed=0, title="")
 
     for labels in (bank.labels, random.labels):
-        assert set(labels.unique().tolist()) <= {NEGATIVE, POSITIVE, PADDING, ABSENT}
+        assert set(labels.flatten().tolist()) <= {NEGATIVE, POSITIVE, PADDING, ABSENT}
     first = (bank.labels != ABSENT).sum(1) == 2
     assert bool((bank.kind[first] == CLICK).all())
     for at, prior in zip(bank.coords[first], bank.prior[first], strict=True):

@@ -1,14 +1,12 @@
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
-import numpy as np
 import pytest
 
 from sammoe.training.gates import sources
 from sammoe.training.gates.sources import Cutter, own_sources, read_sources
 from sammoe.training.prepared import Prepared, RandomWindows, prepare
-from tests.datasets import write_nnunet
+from tests.datasets import scan, write_nnunet, write_scan
 from tests.unit.export import tiny
 from tests.unit.training.gates.worlds import frozen
 from tests.unit.training.small import RULE
@@ -57,11 +55,9 @@ def test_a_rare_class_is_looked_for_in_every_case(cutter: Cutter, tmp_path: Path
     root = write_nnunet(tmp_path / "clinic", CASES, classes={"ball": 1, "spot": 3})
     train = [case.name for case in read_sources([root])[0].split.train]
     for name in train[1::4]:
-        path = root / "labelsTr" / f"{name}.nii.gz"
-        image = nib.load(path)
-        labels = np.asanyarray(image.dataobj).copy()
+        labels = scan(name)[1]
         labels[10:12, 9:12, 8:11] = 3
-        nib.save(nib.Nifti1Image(labels, image.affine), path)
+        write_scan(root / "labelsTr" / f"{name}.nii.gz", labels)
     source = read_sources([root])[0]
 
     made = cutter.labelled(source, "train", ["spot"], 24)
