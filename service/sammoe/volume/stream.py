@@ -13,6 +13,13 @@ from typing import BinaryIO, Final, Protocol
 from sammoe.errors import FileTruncated, TooLarge
 
 _CHUNK: Final = 1 << 18
+_FIRST_BYTES: Final = 1 << 10
+"""Of a member that are inflated at once, and four times as many each time after that: what follows
+a member's end is copied."""
+_SMALL_MEMBER: Final = 1 << 10
+_MOST_SMALL: Final = 1000
+"""Members of less than `_SMALL_MEMBER` bytes: some writers end with an empty one, or are appended
+to; but thousands would take a worker for minutes."""
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 # Deflate codes 258 bytes in 2 bits at best.
 _DEFLATE_MAX_RATIO: Final = 1032
@@ -63,43 +70,66 @@ class GzipStream:
         self._file = file
         self._left = _left(file)
         self._pending = b""
-        self._inflater: zlib._Decompress | None = zlib.decompressobj(wbits=31)
+        self._at = 0
+        self._small = 0
+        self._begin()
 
     def at_most(self) -> int:
         """Return what deflate could make of the compressed bytes left, at best."""
-        return (self._left + len(self._pending)) * _DEFLATE_MAX_RATIO
+        return (self._left + len(self._pending) - self._at) * _DEFLATE_MAX_RATIO
 
     def read(self, size: int) -> bytes:
         """Return up to ``size`` inflated bytes; fewer only at the end."""
         parts = []
         while size > 0 and self._inflater is not None:
-            if not self._pending:
-                self._pending = self._more()
-            try:
-                part = self._inflater.decompress(self._pending, size)
-            except zlib.error as error:
-                raise FileTruncated("The file's gzip compression is broken.") from error
-            if not part and not self._pending and not self._inflater.eof:
-                raise FileTruncated("The file ends in the middle of its gzip compression.")
-            self._pending = self._inflater.unconsumed_tail
-            if self._inflater.eof:
-                self._next_member(self._inflater.unused_data)
-            parts.append(part)
-            size -= len(part)
+            part = self._inflate(self._inflater, size)
+            if part:
+                parts.append(part)
+                size -= len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _begin(self) -> None:
+        self._inflater: zlib._Decompress | None = zlib.decompressobj(wbits=31)
+        self._step = _FIRST_BYTES
+        self._made = 0
+
+    def _inflate(self, inflater: "zlib._Decompress", size: int) -> bytes:
+        """Up to ``size`` more bytes of a member, which it may end."""
+        if self._at == len(self._pending):
+            self._pending, self._at = self._more(), 0
+        given = memoryview(self._pending)[self._at : self._at + self._step]
+        try:
+            part = inflater.decompress(given, size)
+        except zlib.error as error:
+            raise FileTruncated("The file's gzip compression is broken.") from error
+        if not part and not given and not inflater.eof:
+            raise FileTruncated("The file ends in the middle of its gzip compression.")
+        left = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
+        self._at += len(given) - len(left)
+        self._step = min(4 * self._step, _CHUNK)
+        self._made += len(part)
+        if inflater.eof:
+            self._next_member()
+        return part
 
     def _more(self) -> bytes:
         data = self._file.read(min(_CHUNK, self._left))
         self._left -= len(data)
         return data
 
-    def _next_member(self, tail: bytes) -> None:
+    def _next_member(self) -> None:
         """Go on with the member that follows; gzip's own rule: what is no member is padding."""
-        if len(tail) < len(_GZIP_MAGIC):
-            tail += self._more()
-        self._pending = tail
-        is_member = tail.startswith(_GZIP_MAGIC)
-        self._inflater = zlib.decompressobj(wbits=31) if is_member else None
+        self._small += self._made < _SMALL_MEMBER
+        if self._small > _MOST_SMALL:
+            raise FileTruncated(
+                "The file's gzip compression is in thousands of tiny pieces; compress it again."
+            )
+        if len(self._pending) - self._at < len(_GZIP_MAGIC):
+            self._pending, self._at = self._pending[self._at :] + self._more(), 0
+        if self._pending.startswith(_GZIP_MAGIC, self._at):
+            self._begin()
+        else:
+            self._inflater = None
 
 
 def _left(file: BinaryIO) -> int:

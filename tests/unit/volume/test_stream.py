@@ -3,6 +3,7 @@ import io
 import tracemalloc
 from typing import BinaryIO
 
+import numpy as np
 import pytest
 
 from sammoe.errors import FileTruncated, TooLarge
@@ -34,6 +35,23 @@ def test_gzip_is_inflated(step: int) -> None:
 def test_members_are_joined_wherever_they_break() -> None:
     members = b"".join(gzip.compress(DATA[at : at + 500]) for at in range(0, 5000, 500))
     assert read_all(Dripping(members), 333) == DATA[:5000]
+
+
+@pytest.mark.parametrize("step", [500, 4096, 1 << 18, 10**7])
+def test_blocks_as_of_bgzip_are_joined(step: int) -> None:
+    data = np.random.default_rng(0).integers(0, 900, 1_000_000, dtype=np.int16).tobytes()
+    members = [gzip.compress(data[at : at + 65280]) for at in range(0, len(data), 65280)]
+    assert read_all(io.BytesIO(b"".join([*members, gzip.compress(b"")])), step) == data
+
+
+@pytest.mark.parametrize("content", [b"", b"x", bytes(1000)])
+def test_thousands_of_tiny_members_are_refused(content: bytes) -> None:
+    few = gzip.compress(content) * 1000
+    assert read_all(io.BytesIO(few), 10**7) == content * 1000
+    file = io.BytesIO(few * 500)
+    with pytest.raises(FileTruncated, match="tiny pieces"):
+        open_stream(file).read(10**9)
+    assert file.tell() <= 1 << 18
 
 
 def test_padding_after_the_last_member_is_ignored() -> None:
