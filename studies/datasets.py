@@ -96,7 +96,7 @@ FIFTEEN = {
 TEMPLATES = Path("/usr/share/mricron/templates")
 SEED = 1  # general training draws its phantoms with seed 0
 _PARTS = ("train", "calibrate", "test")
-_HEADS_PER_BRAIN = {"train": 12, "calibrate": 6, "test": 12}
+_HEADS_PER_BRAIN = {"train": 4, "calibrate": 6, "test": 12}
 _CALIBRATION_BRAINS = 2  # of those that general training leaves; the others are for tests
 
 Labels = Mapping[str, Sequence[int] | int]

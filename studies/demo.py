@@ -75,7 +75,6 @@ TASKS = (
         _STS,
         "CC BY 3.0",
         windows=10,
-        prompts=1800,
         others=_MR,
     ),
     Task(

@@ -21,7 +21,7 @@ from sammoe.training.datasets import (
 from sammoe.training.prepared import Prepared, RandomWindows, prepare, prepare_random
 from sammoe.volume.window import WindowRule
 
-_PROMPTS_A_WINDOW = 3  # about one user of it: what another does there teaches little
+_PROMPTS_A_WINDOW = 6
 _FEWEST = 2  # windows a case: one for clicks, one for boxes
 
 

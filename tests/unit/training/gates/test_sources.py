@@ -38,8 +38,8 @@ def test_prompts_come_from_as_many_patients_as_possible(cutter: Cutter, tmp_path
     source = read_sources([write_nnunet(tmp_path / "clinic", CASES)])[0]
     patients = len(source.split.train)
 
-    few = cutter.labelled(source, "train", ["ball"], 12)
-    many = cutter.labelled(source, "train", ["ball"], 12 * patients)
+    few = cutter.labelled(source, "train", ["ball"], 24)
+    many = cutter.labelled(source, "train", ["ball"], 24 * patients)
 
     assert isinstance(few, Prepared)
     assert len(set(few.case.tolist())) == 2
@@ -60,7 +60,7 @@ def test_a_rare_class_is_looked_for_in_every_case(cutter: Cutter, tmp_path: Path
         write_scan(root / "labelsTr" / f"{name}.nii.gz", labels)
     source = read_sources([root])[0]
 
-    made = cutter.labelled(source, "train", ["spot"], 24)
+    made = cutter.labelled(source, "train", ["spot"], 48)
 
     assert {made.names[number] for number in made.case.tolist()} == set(train[1::4])
     assert len(made) >= 8
