@@ -17,6 +17,9 @@ from sammoe.store import VolumeRecord
 _FRESH_SECONDS: Final = 5.0
 """So long the PACS is not asked again about a series: clicks follow each other."""
 
+_SILENT_SECONDS: Final = 30.0
+"""The same where it did not answer: not every click is to wait for one that hangs."""
+
 _PATIENCE_SECONDS: Final = 2.0
 """So long a click waits for what the PACS says."""
 
@@ -31,6 +34,11 @@ class _Looked:
     at: float
     volume: str
     told: int | None
+
+    @property
+    def holds(self) -> float:
+        """Seconds for which the PACS is not asked again."""
+        return _SILENT_SECONDS if self.told is None else _FRESH_SECONDS
 
 
 class WholeSeries:
@@ -58,7 +66,7 @@ class WholeSeries:
         last = self._looked.get(key)
         if last is not None and last.volume != found.id:
             last = None
-        if last is not None and monotonic() - last.at < _FRESH_SECONDS:
+        if last is not None and monotonic() - last.at < last.holds:
             return found
         told = await self._told(source.study, source.series)
         record = found
