@@ -15,7 +15,9 @@ HEAD_SECONDS: Final = 10.0
 """From a connection's beginning, or the first byte of a further request, to the head's end."""
 
 HEAD_BYTES: Final = 64 << 10
-"""Request line and headers together."""
+"""Target and headers together."""
+
+HEAD_TOO_LONG: Final = "The request's head is too long."
 
 UNWANTED_SECONDS: Final = 10.0
 """How long the rest of a refused body is received, and thrown away, after the answer."""
@@ -117,9 +119,13 @@ class _Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self._in_head and self._head_bytes > HEAD_BYTES:
-            self.send_400_response("The request's head is too long.")
+            self.send_400_response(HEAD_TOO_LONG)
         elif self._timer is None and (self.cycle is None or self.cycle.response_complete):
             self._start_timer(self._connections.head_seconds)
+
+    def send_400_response(self, msg: str) -> None:
+        too_long = self._in_head and self._head_bytes > HEAD_BYTES
+        super().send_400_response(HEAD_TOO_LONG if too_long else msg)
 
     def on_message_begin(self) -> None:
         self._in_head = True
@@ -127,6 +133,12 @@ class _Connection(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        # What came at once has not been counted: the parser is given all of it before.
+        self._head_bytes = len(self.url) + sum(
+            len(name) + len(value) for name, value in self.headers
+        )
+        if self._head_bytes > HEAD_BYTES:
+            raise ValueError(HEAD_TOO_LONG)  # To the parser, which then reads no further.
         self._in_head = False
         self._stop_timer()
         self._connections.busy(self)

@@ -136,6 +136,15 @@ async def test_a_head_without_end_is_refused(connect: Connect) -> None:
     assert (await answer(await connect(ASK))).endswith(b"hi")
 
 
+async def test_a_long_head_that_comes_at_once_is_refused(connect: Connect) -> None:
+    fields = b"".join(b"X-%d: %s\r\n" % (i, b"x" * 1000) for i in range(HEAD_BYTES // 1000 + 1))
+    pair = await connect(ASK[:-2] + fields + b"\r\n")
+    refused = await pair[0].read()
+    assert refused.startswith(b"HTTP/1.1 400 ")
+    assert refused.endswith(b"The request's head is too long.")
+    assert (await answer(await connect(ASK))).endswith(b"hi")
+
+
 @pytest.mark.fault("S04")
 async def test_idle_connections_give_way(connect: Connect) -> None:
     idle = [await connect() for _ in range(5 * PLACES)]
