@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 import argparse
+from pathlib import Path
 
 from sammoe.bundle.manifest import Code
 
@@ -16,6 +17,21 @@ def add_task_options(parser: argparse._ActionsContainer) -> None:
         metavar="CLASS",
         help="what data sets call its structure (default: the name)",
     )
+
+
+def folder_option(text: str) -> Path:
+    """A folder to write into, which need not be there yet; for ``type=`` of an argument: a file in
+    its place is told before hours of work.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        There is something else of that name.
+    """
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a file: name a folder, or a new one")
+    return path
 
 
 def code_option(text: str) -> Code:

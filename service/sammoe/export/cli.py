@@ -7,6 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from sammoe.bundle import Provenance, file_digest
+from sammoe.bundle.options import folder_option
 from sammoe.errors import CheckpointInvalid
 from sammoe.export.bundles import export_bundle
 from sammoe.export.plan_building import find_tensorrt
@@ -76,7 +77,9 @@ def _check(args: argparse.Namespace) -> None:
 
 def _add_common_arguments(parser: argparse.ArgumentParser, checkpoint: str) -> None:
     parser.add_argument("checkpoint", type=Path, help=checkpoint)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="bundle folder")
+    parser.add_argument(
+        "--out", type=folder_option, required=True, metavar="DIR", help="bundle folder"
+    )
     parser.add_argument("--name", help="the bundle's name")
     parser.add_argument("--half", action="store_true", help="float16 weights: half the size")
     parser.add_argument("--replace", action="store_true", help="replace the bundle in DIR")

@@ -1,9 +1,10 @@
 import argparse
+from pathlib import Path
 
 import pytest
 
 from sammoe.bundle import Code
-from sammoe.bundle.options import code_option
+from sammoe.bundle.options import code_option, folder_option
 
 
 def test_a_code_is_scheme_value_and_meaning() -> None:
@@ -17,3 +18,14 @@ def test_a_code_is_scheme_value_and_meaning() -> None:
 def test_a_code_with_a_part_missing_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="is not SCHEME:VALUE:MEANING"):
         code_option(text)
+
+
+def test_a_folder_may_be_there_or_not(tmp_path: Path) -> None:
+    assert folder_option(str(tmp_path)) == tmp_path
+    assert folder_option(str(tmp_path / "new")) == tmp_path / "new"
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "scan.nii").touch()
+    with pytest.raises(argparse.ArgumentTypeError, match="is a file: name a folder"):
+        folder_option(str(tmp_path / "scan.nii"))

@@ -287,6 +287,17 @@ def test_a_bundle_that_can_not_be_served_is_not_published(
     assert not (tmp_path / "served").exists()
 
 
+def test_a_file_is_no_place_for_a_bundle(
+    one: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "served"
+    target.write_text("mine")
+    with pytest.raises(SystemExit, match="2"):
+        main(["bundle", "publish", str(one.path), "--to", str(target)])
+    assert f"{target} is a file: name a folder" in capsys.readouterr().err
+    assert target.read_text() == "mine"
+
+
 def test_nothing_to_roll_back_to(
     one: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

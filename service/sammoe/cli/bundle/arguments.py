@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from sammoe.bundle.options import add_task_options, code_option
+from sammoe.bundle.options import add_task_options, code_option, folder_option
 
 
 def show(parser: argparse.ArgumentParser) -> None:
@@ -92,7 +92,7 @@ def publish(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("new", type=Path, metavar="NEW", help="the bundle to publish")
     parser.add_argument(
         "--to",
-        type=Path,
+        type=folder_option,
         required=True,
         metavar="FOLDER",
         help="where bundles are served from; what it holds is kept for rollback",
@@ -119,6 +119,6 @@ def _add_store(parser: argparse.ArgumentParser) -> None:
 def _add_folders(parser: argparse.ArgumentParser) -> None:
     show(parser)
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="the new bundle's folder"
+        "--out", type=folder_option, required=True, metavar="DIR", help="the new bundle's folder"
     )
     parser.add_argument("--replace", action="store_true", help="replace the bundle in DIR")

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from sammoe.bundle import PROMPT_KINDS, Bundle, Manifest, load_bundle
 from sammoe.bundle.assembling import assemble
+from sammoe.bundle.options import folder_option
 from sammoe.errors import BundleInvalid, Conflict, DataSetInvalid
 from sammoe.training.arguments import not_negative_int, positive_int
 from sammoe.training.calibration.doubt import agreement_limit, answered, distance_limit
@@ -54,7 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="leave the bundle as it is")
     parser.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="for grid and picture (default: the bundle)"
+        "--out",
+        type=folder_option,
+        metavar="FOLDER",
+        help="for grid and picture (default: the bundle)",
     )
     parser.add_argument(
         "--one-window", action="store_true",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 from sammoe.bundle import Bundle, Manifest
+from sammoe.bundle.options import folder_option
 from sammoe.errors import DataSetInvalid, ExpertUnknown, InvalidInput
 from sammoe.training.arguments import not_negative_int, positive_int
 from sammoe.training.datasets import Part, check_patients, load_datasets, split_patients
@@ -36,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path, nargs="+", action="extend", default=[], metavar="DIR",
         help="data sets: nnU-Net or SAM-Med3D folders",
     )  # fmt: skip
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="for rows, tables and plots")
+    parser.add_argument(
+        "--out", type=folder_option, metavar="FOLDER", help="for rows, tables and plots"
+    )
     parser.add_argument(
         "--tables", type=Path, metavar="FOLDER", help="only make the tables of FOLDER again"
     )
@@ -69,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="one more table, by the measure of published SAM-Med3D numbers",
     )  # fmt: skip
     parser.add_argument(
-        "--save", type=Path, metavar="DIR",
+        "--save", type=folder_option, metavar="DIR",
         help="keep every mask as NIfTI, of cases that are done already, too; a folder for this"
         " evaluation alone",
     )  # fmt: skip

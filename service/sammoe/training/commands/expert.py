@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from sammoe.bundle import Bundle, Expert, load_bundle
 from sammoe.bundle.finding import find_bundle
-from sammoe.bundle.options import code_option
+from sammoe.bundle.options import code_option, folder_option
 from sammoe.errors import CheckpointInvalid, DataSetInvalid, SettingsInvalid
 from sammoe.export.reading import load_networks
 from sammoe.model import SamMed3D
@@ -89,9 +89,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     instead.add_argument(
         "--from-expert", metavar="NAME", help="expert of the bundle to start from instead"
     )
-    start.add_argument("--out", type=Path, help="run folder (default: runs/expert-NAME)")
+    start.add_argument("--out", type=folder_option, help="run folder (default: runs/expert-NAME)")
     start.add_argument(
-        "--cache", type=Path, default=Path("runs/cache"), help="windows (default: runs/cache)"
+        "--cache",
+        type=folder_option,
+        default=Path("runs/cache"),
+        help="windows (default: runs/cache)",
     )
     how = parser.add_argument_group("how it learns")
     how.add_argument("--windows", type=positive_int, default=8, help="of each scan (default: 8)")

@@ -9,7 +9,7 @@ import torch
 
 from sammoe.bundle import Bundle, load_bundle
 from sammoe.bundle.finding import find_bundle
-from sammoe.bundle.options import add_task_options
+from sammoe.bundle.options import add_task_options, folder_option
 from sammoe.errors import BundleInvalid, SettingsInvalid
 from sammoe.export.reading import Networks, load_networks
 from sammoe.model.checkpoint import save_checkpoint
@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " those called like its data sets: they are left out (heads)",
     )
     parser.add_argument(
-        "--out", type=Path, help="folder (default: the checkpoint's, or runs/gate_NAME)"
+        "--out", type=folder_option, help="folder (default: the checkpoint's, or runs/gate_NAME)"
     )
     about = parser.add_argument_group(
         "what the expert is for", "Checkpoints of sammoe train expert know it already."
@@ -102,7 +102,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="let the fused expert's decoder learn, too, as one sentence of the paper has it",
     )
     parser.add_argument(
-        "--cache", type=Path, default=Path("runs/cache"), help="embeddings (default runs/cache)"
+        "--cache",
+        type=folder_option,
+        default=Path("runs/cache"),
+        help="embeddings (default runs/cache)",
     )
     parser.add_argument("--threads", type=positive_int, default=1, help="for torch (default 1)")
     add_device(parser)

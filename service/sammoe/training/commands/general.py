@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from sammoe.bundle.options import folder_option
 from sammoe.model import SamMed3DConfig, build_sam_med3d
 from sammoe.model.checkpoint import load_checkpoint
 from sammoe.training.arguments import not_negative_int, positive_float, positive_int
@@ -24,7 +25,9 @@ def add_arguments(general: argparse.ArgumentParser) -> None:
     recipe = Recipe()
     general.add_argument("--data", type=Path, required=True, help="folder of real volumes")
     general.add_argument("--pool", type=Path, default=Path("runs/pool"), help="phantoms")
-    general.add_argument("--out", type=Path, default=Path("runs/general"), help="run folder")
+    general.add_argument(
+        "--out", type=folder_option, default=Path("runs/general"), help="run folder"
+    )
     general.add_argument("--init", type=Path, help="checkpoint to start from; none: random weights")
     general.add_argument("--steps", type=positive_int, default=recipe.steps, help="optimiser steps")
     general.add_argument("--images", type=positive_int, default=recipe.images, help="images a step")

@@ -10,6 +10,7 @@ import torch
 from sammoe.bundle import ReferenceFeatures, load_bundle
 from sammoe.bundle.assembling import stale_folders
 from sammoe.bundle.finding import find_bundle
+from sammoe.bundle.options import folder_option
 from sammoe.errors import DataSetInvalid
 from sammoe.export.mixing import check_no_heads, with_reference
 from sammoe.export.reading import load_networks
@@ -42,12 +43,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folders of scans",
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the new bundle")
+    parser.add_argument("--out", type=folder_option, required=True, help="folder of the new bundle")
     parser.add_argument("--replace", action="store_true", help="replace the bundle in OUT")
     parser.add_argument("--count", type=positive_int, default=2000, help="prompts (default 2000)")
     parser.add_argument("--seed", type=not_negative_int, default=0, help="of the prompts")
     parser.add_argument(
-        "--cache", type=Path, default=Path("runs/cache"), help="embeddings (default runs/cache)"
+        "--cache",
+        type=folder_option,
+        default=Path("runs/cache"),
+        help="embeddings (default runs/cache)",
     )
     parser.add_argument("--threads", type=positive_int, default=1, help="for torch (default 1)")
     add_device(parser)
