@@ -10,7 +10,7 @@ sarcoma_ct       the same patients, CT                                          
 torsos           phantoms as CT: organs, and four structures that are rare in training  synthesis
 torsos_mr        phantoms as MR                                                         synthesis
 torsos_seen      the CT phantoms again, with half of the organs as classes              synthesis
-torsos_fifteen   the CT phantoms again, with fifteen other structures as classes        synthesis
+torsos_fifteen   those and more CT phantoms, with fifteen other structures as classes   synthesis
 ch2bet           a real head, for tests alone                                           AAL atlas
 totalseg_ct      a real CT, for tests alone                                             a network
 ===============  =====================================================================  ==========
@@ -110,15 +110,19 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/data"))
     parser.add_argument("--torsos", type=int, default=72, help="CT phantoms (default 72)")
     parser.add_argument("--torsos-mr", type=int, default=16, help="MR phantoms (default 16)")
+    parser.add_argument(
+        "--torsos-fifteen", type=int, default=240, help="for fifteen experts (default 240)"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
     args = parser.parse_args()
-    torsos(args.out / "torsos", args.torsos, Modality.CT, args.jobs)
-    torsos(args.out / "torsos_mr", args.torsos_mr, Modality.MR, args.jobs)
     organs, rare = organ_labels(), part_labels(RARE)
+    fifteen = organs | part_labels(FIFTEEN)
+    torsos(args.out / "torsos", args.torsos, Modality.CT, organs | rare, args.jobs)
+    torsos(args.out / "torsos_mr", args.torsos_mr, Modality.MR, organs | rare, args.jobs)
+    torsos(args.out / "torsos_fifteen", args.torsos_fifteen, Modality.CT, fifteen, args.jobs)
     seen = {name: values for name, values in organs.items() if name in SEEN}
     own = {name: values for name, values in rare.items() if name in RARE_WITH_EXPERTS}
     relabelled(args.out / "torsos", args.out / "torsos_seen", seen | own)
-    relabelled(args.out / "torsos", args.out / "torsos_fifteen", organs | part_labels(FIFTEEN))
     if (args.data / "hippocampus").is_dir():
         cohort(args.data, "hippocampus", args.out / "hippocampus", "MR", HIPPOCAMPUS)
     if (args.data / "sts_mr_t1").is_dir():
@@ -164,9 +168,9 @@ def _cohort_parts(data: Path, folder: str) -> dict[str, str]:
     return parts | dict.fromkeys(by_hash(tests), "test")
 
 
-def torsos(out: Path, count: int, modality: Modality, jobs: int) -> None:
+def torsos(out: Path, count: int, modality: Modality, labels: Labels, jobs: int) -> None:
     """Phantoms; number n depends on the modality and n alone."""
-    _begin(out, modality.value, organ_labels() | part_labels(RARE))
+    _begin(out, modality.value, labels)
     # Number n as MR is another phantom than as CT, so another patient.
     patient = "torso_mr" if modality is Modality.MR else "torso"
     names = [f"{patient}_{n:03d}" for n in range(count)]

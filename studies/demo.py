@@ -34,6 +34,8 @@ class Task:
     """Simulated for the head."""
     others: tuple[str, ...] = ()
     """Data sets whose other labels its head learns to leave alone."""
+    same_as: tuple[str, ...] = ()
+    """Domains of random prompts that show the structure, too, where ``--general`` is a bundle."""
 
 
 _MSD = "hippocampus task of the Medical Segmentation Decathlon, also pasted into synthetic heads"
@@ -247,6 +249,8 @@ def _head(task: Task, bundle: Path, args: argparse.Namespace) -> Step:
     words += ["--prompts", str(task.prompts), "--seed", str(args.seed)]
     if task.others:
         words += ["--also-general", *(args.data / name for name in task.others)]
+    if task.same_as and args.general.is_dir():
+        words += ["--same-as", *task.same_as]
     return Step(words, folder / "head.safetensors")
 
 

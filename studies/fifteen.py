@@ -24,9 +24,10 @@ TASKS = tuple(
         "CT",
         PHANTOMS,
         "Apache-2.0",
-        windows=6,
-        prompts=300,
+        windows=2,
+        prompts=600,
         others=(DATA,),
+        same_as=("torsos", "torsos_mr"),
     )
     for name in FIFTEEN
 )

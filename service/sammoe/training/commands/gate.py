@@ -62,8 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="DIR",
-        help="data sets whose other labelled classes are told apart from the expert's, by a sixth"
-        " of --prompts each (heads)",
+        help="data sets whose other labelled classes are told apart from the expert's, by a quarter"
+        " of --prompts each, which are made once for all heads (heads)",
     )
     parser.add_argument(
         "--same-as",

@@ -28,7 +28,7 @@ from sammoe.training.gates.sources import Cutter, Source, nothing_labelled, own_
 from sammoe.volume.window import WindowRule
 
 _CALIBRATE = 4  # times fewer prompts than for training
-_OTHERS = 6  # times fewer prompts of each other class than of the expert's own
+_OTHERS = 4  # times fewer prompts of each other class than of the expert's own
 
 _Target = tuple[Source, tuple[str, ...]]
 """A data set, and those of its classes that are one structure."""
@@ -106,7 +106,7 @@ class HeadMaker:
             raise nothing_labelled(expert, own)
         banks = (
             self._random(simulator, expert, own, "train", self.prompts),
-            self._general(simulator, _general_targets(expert, general)),
+            self._general(_general_targets(expert, general)),
         )
         others = [bank_pool(made, heads) for made in banks if made]
         named = {*same_as, *(source.name for source in own)}
@@ -141,10 +141,11 @@ class HeadMaker:
                 banks.append(simulator.labelled(windows, count=share, seed=self.seed, title=title))
         return banks
 
-    def _general(self, simulator: Simulator, targets: Sequence[_Target]) -> list[PromptBank]:
-        """The same of other classes, shown by the same decoders: were they shown by others, a head
-        would learn whose mask it looks at."""
+    def _general(self, targets: Sequence[_Target]) -> list[PromptBank]:
+        """The same of other classes, as the general decoder alone answers them: they are every
+        head's, and the next one finds them in the cache."""
         share = -(-self.prompts // _OTHERS)
+        simulator = Simulator(self.model, [], self.cache)
         return self._labelled(simulator, targets, "train", share * len(targets))
 
     def _random(
