@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="DIR",
         help="data sets whose other labelled classes are told apart from the expert's, by a quarter"
-        " of --prompts each, which are made once for all heads (heads)",
+        " of --prompts each, which are made once for all heads of as many (heads)",
     )
     parser.add_argument(
         "--same-as",

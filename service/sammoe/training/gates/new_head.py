@@ -142,8 +142,8 @@ class HeadMaker:
         return banks
 
     def _general(self, targets: Sequence[_Target]) -> list[PromptBank]:
-        """The same of other classes, as the general decoder alone answers them: they are every
-        head's, and the next one finds them in the cache."""
+        """The same of other classes, as the general decoder alone answers them: another head of as
+        many prompts finds them in the cache."""
         share = -(-self.prompts // _OTHERS)
         simulator = Simulator(self.model, [], self.cache)
         return self._labelled(simulator, targets, "train", share * len(targets))
