@@ -2,7 +2,7 @@
 
 Structures of the torso phantoms, each with an expert of its own; nothing of it ships. Needs
 ``runs/data/torsos_fifteen`` of ``python -m studies.datasets``. Tables and both bar charts are in
-``OUT/tables``.
+``OUT/tables``. Ten minutes on a large GPU with 16 cores up to the bundle; many hours on two cores.
 """
 
 import argparse
@@ -25,7 +25,7 @@ TASKS = tuple(
         PHANTOMS,
         "Apache-2.0",
         windows=2,
-        prompts=600,
+        prompts=3000,
         others=(DATA,),
         same_as=("torsos", "torsos_mr"),
     )
