@@ -2,7 +2,7 @@
 
 Structures of the torso phantoms, each with an expert of its own; nothing of it ships. Needs
 ``runs/data/torsos_fifteen`` of ``python -m studies.datasets``. Tables and both bar charts are in
-``OUT/tables``. Ten minutes on a large GPU with 16 cores up to the bundle; hours on two cores.
+``OUT/tables``. Up to the bundle a quarter of an hour on a large GPU with 16 cores.
 """
 
 import argparse
