@@ -5,7 +5,7 @@
  * Clicks are answered one request after the other. Those that come meanwhile wait, and go together.
  *
  * @typedef {import('./packed.js').Mask} Mask
- * @typedef {'fused' | 'general' | 'expert'} Candidate
+ * @typedef {'fused' | 'general' | 'expert' | 'rival'} Candidate
  * @typedef {{position?: number[], label?: 0 | 1, box?: number[][]}} Prompt voxel indices
  * @typedef {(volume: any) => Prompt | null} Locate where in the volume something was clicked; null: beside it
  * @typedef {{segmentation: any, candidate: Candidate, masks: Map<Candidate, Mask>, prompts: Prompt[]}} Step
@@ -135,7 +135,11 @@ export class Session {
     if (!route || route.used === 'given-mask') return [];
     const isGeneral = route.used === 'general' && !route.fused;
     const isExpert = route.used !== 'general' && !route.fused;
-    const others = [!isGeneral && 'general', !isExpert && this.experts.length > 0 && 'expert'];
+    const expert = !isExpert && this.experts.length > 0 && 'expert';
+    const rival = Boolean(route.rival) && 'rival';
+    // The likelier one first: 1 - s_top is what the best expert's score leaves to nobody.
+    const torn = !isGeneral && route.scores?.[route.rival] > 1 - route.s_top;
+    const others = [torn && rival, !isGeneral && 'general', expert, !torn && rival];
     return /** @type {Candidate[]} */ (['fused', ...others.filter(Boolean)]);
   }
 

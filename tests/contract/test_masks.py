@@ -107,6 +107,13 @@ async def test_gate_is_asked_late_where_it_was_not(service: Service) -> None:
     assert found.content == named.content
 
 
+async def test_one_expert_has_no_rival(service: Service) -> None:
+    made = (await service.click(await service.volume())).json()
+    assert (made["route"]["top"], made["route"]["rival"]) == (EXPERT, None)
+    none = await service.http.get(f"/v1/segmentations/{made['id']}/mask?candidate=rival")
+    assert refusal(none) == (404, "candidate_unavailable")
+
+
 async def test_candidate_after_its_parent_was_deleted(service: Service) -> None:
     volume = await service.volume()
     first = await service.segmentation(volume, expert="general")

@@ -209,6 +209,19 @@ test('only masks that differ are candidates', async () => {
   assert.deepEqual(session.candidates, ['fused', 'general']);
 });
 
+test('the second expert comes first where it is likelier than none, else last', async () => {
+  const { service, session } = begin();
+  service.route = { used: 'spleen', fused: true, s_top: 0.7, rival: 'liver', scores: { spleen: 0.7, liver: 0.4 } };
+  await session.prompt(INSIDE);
+  assert.deepEqual(session.candidates, ['fused', 'rival', 'general', 'expert']);
+  service.route = { ...service.route, scores: { spleen: 0.7, liver: 0.2 } };
+  await session.prompt(INSIDE);
+  assert.deepEqual(session.candidates, ['fused', 'general', 'expert', 'rival']);
+  service.route = { ...service.route, used: 'general', fused: false, scores: { spleen: 0.7, liver: 0.4 } };
+  await session.prompt(INSIDE);
+  assert.deepEqual(session.candidates, ['fused', 'expert', 'rival']);
+});
+
 test('what may go well a moment later waits for another try; what is refused is told and gone', async () => {
   const { service, session } = begin();
   await session.prompt(INSIDE);

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 Space = Literal["voxel", "ras", "lps"]
 """What coordinates are: voxel index (i, j, k), 0 being the centre of the first voxel; or mm."""
 
-CandidateName = Literal["fused", "general", "expert"]
+CandidateName = Literal["fused", "general", "expert", "rival"]
 """Which mask of a segmentation; ``fused`` is the answer, whatever it was made of."""
 
 

@@ -89,6 +89,9 @@ class Route:
         The gate's score for each expert.
     top, s_top, tau
         The best expert for the scan's modality, its score, and what that had to exceed.
+    rival
+        The one with the best score beside it, whose mask is the candidate of that name; None also
+        from services that name none.
     check
         Whether the expert's mask fits the prompt: ``accepted``, ``rejected``, ``failed``; None
         where none was made.
@@ -107,6 +110,7 @@ class Route:
     check: str | None
     agreement: float | None
     distance: float | None
+    rival: str | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ANYTHING, type Found, NOTHING } from "../src/address.ts";
 import { Away, Refused } from "../src/api/errors.ts";
-import type { Point } from "../src/api/types.ts";
+import type { Point, Segmentation } from "../src/api/types.ts";
+import { candidateText, candidatesOf } from "../src/state/candidates.ts";
 import { Session, type Watcher } from "../src/state/session.ts";
 import { Answering, VOLUME, answered, kept } from "./service.ts";
 
@@ -267,6 +268,26 @@ test("sizes are of the mask that shows, and times of the answer that they were t
   assert.equal(session.millilitresOf({ ...session.active, head: null }), null);
   await settled(session);
   assert.equal([...service.results.values()][0].entries[0].candidate, "general");
+});
+
+test("the second expert comes first where it is likelier than none, else last; it can be kept", async () => {
+  const { service, session } = await begin();
+  session.prompt(at(1), null);
+  await settled(session);
+  const answer = session.history.get("s1") as Segmentation;
+  const scores = { liver: 0.7, spleen: 0.4 };
+  Object.assign(answer, { route: { used: "liver", fused: true, top: "liver", s_top: 0.7, rival: "spleen", scores } });
+  assert.deepEqual(candidatesOf(answer), ["fused", "rival", "general", "expert"]);
+  assert.equal(candidateText("rival", answer), "second expert spleen");
+  await session.nextCandidate();
+  assert.equal(session.active.candidate, "rival");
+  session.keepCandidate();
+  await settled(session);
+  assert.equal(service.asked.at(-1)?.expert, "spleen");
+  const sure = { ...answer.route, scores: { liver: 0.7, spleen: 0.2 } };
+  assert.deepEqual(candidatesOf({ ...answer, route: sure }), ["fused", "general", "expert", "rival"]);
+  const none = { ...answer.route, used: "general" };
+  assert.deepEqual(candidatesOf({ ...answer, route: none }), ["fused", "expert", "rival"]);
 });
 
 test("a structure that is removed takes its clicks along", async () => {

@@ -139,6 +139,10 @@ class RouteOut(BaseModel):
         " or of two that are close the one whose mask fits the box better"
     )
     s_top: float | None = Field(description="best score among those")
+    rival: str | None = Field(
+        description="expert with the best score beside `top`, among those for the scan's modality:"
+        " its mask is the candidate `rival`"
+    )
     tau: float | None = Field(description="what s_top had to exceed")
     check: str | None = Field(
         description="whether the expert's mask fits the prompt: `accepted`, `rejected`, or `failed`"

@@ -112,6 +112,7 @@ SEGMENTATION: Final[dict[str, Any]] = {
         "scores": {"spleen": 0.71},
         "top": "spleen",
         "s_top": 0.71,
+        "rival": None,
         "tau": 0.5,
         "check": "rejected",
         "agreement": 0.34,
@@ -137,7 +138,7 @@ GIVEN: Final[dict[str, Any]] = SEGMENTATION | {
     "points": [],
     "route": SEGMENTATION["route"]
     | {"used": "given-mask", "scores": {}}
-    | dict.fromkeys(("top", "s_top", "tau", "check", "agreement", "distance")),
+    | dict.fromkeys(("top", "s_top", "rival", "tau", "check", "agreement", "distance")),
     "candidates": ["given-mask"],
     "encodes": 0,
     "timings_ms": {},

@@ -233,7 +233,8 @@ async def get_mask(
     call: QueryCaller, segmentation_id: str, query: Annotated[MaskQuery, Query()]
 ) -> Response:
     """A mask as NIfTI, NRRD or packed. `fused` is the answer; `general` and `expert` are what it
-    was made of, computed now if the click did not.
+    was made of, `rival` is that of the expert which `route.rival` names; computed now if the click
+    did not.
     """
     form = call.form(*MASKS)
     owner = await call.owner_of_segmentation(segmentation_id)

@@ -11,7 +11,7 @@ from sammoe.engine import AUTO, GENERAL, Choice, Engine, WorkerPool
 from sammoe.errors import CandidateGone, CandidateMissing, NotFound
 from sammoe.segmentation.growing import Grower
 from sammoe.segmentation.grown import Extent, Request
-from sammoe.segmentation.parents import ANSWER, Candidate, parent_of
+from sammoe.segmentation.parents import ANSWER, RIVAL, Candidate, parent_of
 from sammoe.segmentation.planning import Parent, Plan, answer_name
 from sammoe.segmentation.wandering import zoomed
 from sammoe.store import GIVEN, PromptRecord, SegmentationRecord, Store, VolumeRecord
@@ -107,6 +107,10 @@ def _choice(record: SegmentationRecord, candidate: Candidate) -> Choice:
         raise CandidateMissing("Somebody brought this mask: there is no other.")
     if candidate == GENERAL:
         return Choice(GENERAL)
+    if candidate == RIVAL:
+        if record.route.rival is None:
+            raise CandidateMissing("No second expert was asked about here.")
+        return Choice(record.route.rival)
     named = record.choice.expert
     expert = record.route.top if named in {AUTO, GENERAL} else named
     return _ASK if expert is None else Choice(expert)

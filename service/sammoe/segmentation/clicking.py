@@ -20,6 +20,7 @@ from sammoe.segmentation.grown import Extent, Grown, Progress, Request
 from sammoe.segmentation.parents import ANSWER, field_of, parent_of
 from sammoe.segmentation.planning import Parent, Plan, check_form
 from sammoe.segmentation.prompt import Prompt, merge
+from sammoe.segmentation.rivals import rival_of
 from sammoe.segmentation.wandering import zoomed
 from sammoe.store import (
     ChoiceRecord,
@@ -168,7 +169,9 @@ class Clicker:
             seeds=grown.seeds,
             refined=click.refined,
             extent=ExtentRecord.model_validate(click.extent),
-            route=RouteRecord.model_validate(route),
+            route=RouteRecord.model_validate(route).model_copy(
+                update={"rival": rival_of(route, bundle.manifest, volume.modality)}
+            ),
             choice=ChoiceRecord.model_validate(click.choice),
             bundle_digest=bundle.digest,
             timings_ms={**phases, "paste": 1000 * (pasted_at - started)},

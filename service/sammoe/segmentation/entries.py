@@ -8,7 +8,7 @@ from typing import Final
 from sammoe.bundle import Bundle, Manifest
 from sammoe.engine import AUTO, GENERAL
 from sammoe.errors import CandidateMissing, Conflict, NotFound
-from sammoe.segmentation.parents import ANSWER, Candidate, field_of
+from sammoe.segmentation.parents import ANSWER, RIVAL, Candidate, field_of
 from sammoe.store import CodeRecord, EntryRecord, SegmentationRecord, Store
 from sammoe.volume.structures import ANATOMICAL_STRUCTURE, TISSUE, Code, Colour
 
@@ -116,6 +116,8 @@ def decoder_of(segmentation: SegmentationRecord, candidate: Candidate) -> str:
         return segmentation.route.used
     if candidate == GENERAL:
         return GENERAL
+    if candidate == RIVAL:
+        return segmentation.route.rival or RIVAL
     named = segmentation.choice.expert
     expert = segmentation.route.top if named in {AUTO, GENERAL} else named
     return candidate if expert is None else expert

@@ -7,10 +7,11 @@ from sammoe.segmentation.planning import Parent, answer_name
 from sammoe.store import Fields, SegmentationRecord
 from sammoe.volume.field import Field
 
-Candidate = Literal["fused", "general", "expert"]
+Candidate = Literal["fused", "general", "expert", "rival"]
 """A segmentation's masks; ``fused`` is the answer, whatever it was made of."""
 
 ANSWER: Final[Candidate] = "fused"
+RIVAL: Final[Candidate] = "rival"
 
 
 def field_of(record: SegmentationRecord, fields: Fields, candidate: str = ANSWER) -> Field:

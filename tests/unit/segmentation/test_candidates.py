@@ -56,6 +56,39 @@ async def test_another_bundle_does_not_answer_for_the_one_that_did(
     await workspace.close()
 
 
+async def test_mask_of_the_second_best_expert(
+    mixture: LocalEngine, store: LocalStore, cache: EmbeddingCache, tmp_path: Path
+) -> None:
+    workspace = Workspace(mixture, store, cache)
+    path = tmp_path / "wide.nii"
+    path.write_bytes(nifti(shape=(150, 60, 50)))
+    volume, _ = await workspace.volumes.add(OWNER, path, modality="MR")
+    torn = await workspace.segment(OWNER, volume.id, Prompt((Point(75, 30, 20),)))
+    route = torn.record.route
+    assert {route.top, route.rival} == {"cord", "lesion"}
+    assert route.rival is not None
+    found, _ = await workspace.mask(OWNER, torn.record.id, "rival")
+    alone = await workspace.segment(
+        OWNER, volume.id, Prompt((Point(75, 30, 20),)), expert=route.rival
+    )
+    np.testing.assert_array_equal(found.full(volume.shape), alone.pasted.full(volume.shape))
+    assert "rival" in (await workspace.get_segmentation(OWNER, torn.record.id)).candidates
+    assert (await workspace.get_segmentation(OWNER, torn.record.id)).route == route
+
+    bite = Prompt((Point(75, 30, 26, positive=False),))
+    gone_on = await workspace.segment(
+        OWNER, volume.id, bite, parent=torn.record.id, refined="rival", expert="general"
+    )
+    same = await workspace.segment(
+        OWNER, volume.id, bite, parent=alone.record.id, expert="general"
+    )
+    assert gone_on.record.voxel_count == same.record.voxel_count
+
+    with pytest.raises(CandidateMissing, match="second expert"):  # the gate was not asked
+        await workspace.mask(OWNER, alone.record.id, "rival")
+    await workspace.close()
+
+
 @pytest.mark.parametrize(("first", "second", "kept"), [(20, 135, False), (30, 90, True)])
 async def test_windows_whose_gates_name_different_experts(
     first: int, second: int, kept: bool, store: LocalStore, cache: EmbeddingCache, tmp_path: Path

@@ -3,7 +3,7 @@
 /** Indices or coordinates along three axes. */
 export type Triple = [number, number, number];
 export type Colour = Triple;
-export type CandidateName = "fused" | "general" | "expert";
+export type CandidateName = "fused" | "general" | "expert" | "rival";
 
 export interface Doubt {
   code: string;
@@ -37,6 +37,7 @@ export interface Route {
   scores: Record<string, number>;
   top: string | null;
   s_top: number | null;
+  rival: string | null;
   tau: number | null;
   check: "accepted" | "rejected" | "failed" | null;
   agreement: number | null;

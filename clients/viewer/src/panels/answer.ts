@@ -2,7 +2,8 @@
 
 import type { CandidateName, Expert, Measured, Segmentation, Volume } from "../api/types.ts";
 import { h, setValue } from "../dom.ts";
-import { type Session, type Timing, candidatesOf } from "../state/session.ts";
+import { candidatesOf } from "../state/candidates.ts";
+import type { Session, Timing } from "../state/session.ts";
 import { millilitres } from "./structures.ts";
 
 export interface AnswerActs {
@@ -12,7 +13,12 @@ export interface AnswerActs {
 }
 
 const MOST_BARS = 6;
-const NAMES: Record<CandidateName, string> = { fused: "Answer", general: "General", expert: "Expert" };
+const NAMES: Record<CandidateName, string> = {
+  fused: "Answer",
+  general: "General",
+  expert: "Expert",
+  rival: "Second expert",
+};
 
 export class AnswerPanel {
   readonly element: HTMLElement;

@@ -2,7 +2,8 @@
 
 import { h, icon } from "../dom.ts";
 import { ICONS } from "../icons.ts";
-import { type Session, candidatesOf } from "../state/session.ts";
+import { candidatesOf } from "../state/candidates.ts";
+import type { Session } from "../state/session.ts";
 import type { Tool } from "../view/stage.ts";
 
 export interface ToolActs {

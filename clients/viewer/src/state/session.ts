@@ -5,6 +5,7 @@ import type { Answer, Client, Growing } from "../api/client.ts";
 import { Refused, isCancelled } from "../api/errors.ts";
 import type { Box, CandidateName, Merge, Point, Result, Segmentation, Volume } from "../api/types.ts";
 import { type Mask, NoMask, unpack } from "../mask/packed.ts";
+import { candidateText, candidatesOf, decoderOf } from "./candidates.ts";
 import { type Click, Clicks } from "./clicks.ts";
 import { History, added } from "./history.ts";
 import { Keeper } from "./keeper.ts";
@@ -253,8 +254,7 @@ export class Session {
     const { segmentation } = this;
     if (candidate === "fused" || segmentation === null) return;
     const before = this.expert;
-    const expert = candidate === "general" ? "general" : (segmentation.route.top ?? before);
-    this.askAgain(expert);
+    this.askAgain(decoderOf(candidate, segmentation) ?? before);
     this.expert = before;
   }
 
@@ -449,23 +449,6 @@ export class Session {
     }
     return this.#client.newestResult(this.volume.id);
   }
-}
-
-/** The answer itself, and the masks that it was made of or chosen from. */
-export function candidatesOf(segmentation: Segmentation | null): CandidateName[] {
-  if (segmentation === null) return [];
-  const { used, fused, top } = segmentation.route;
-  const names: CandidateName[] = ["fused"];
-  if (used !== "general") names.push("general");
-  if (top !== null && (used === "general" || fused)) names.push("expert");
-  return names;
-}
-
-/** What a candidate is, in words. */
-export function candidateText(name: CandidateName, segmentation: Segmentation): string {
-  if (name === "general") return "general model";
-  if (name === "expert") return `expert ${segmentation.route.top ?? ""}`.trim();
-  return "the answer";
 }
 
 function serverTime(segmentation: Segmentation): number {

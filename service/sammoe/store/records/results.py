@@ -31,7 +31,7 @@ class EntryRecord(Closed):
     """
 
     segmentation: str
-    candidate: Literal["fused", "general", "expert"] = Member(
+    candidate: Literal["fused", "general", "expert", "rival"] = Member(
         default="fused", exclude_if=lambda candidate: candidate == "fused"
     )
     label: str

@@ -42,7 +42,10 @@ GIVEN: Final = "given-mask"
 
 
 class RouteRecord(Closed):
-    """What the gate said and what came of it; the fields of `sammoe.engine.Route`."""
+    """What the gate said and what came of it; the fields of `sammoe.engine.Route`.
+
+    ``rival``: see `sammoe.segmentation.rivals`; earlier versions of the program named none.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -55,6 +58,7 @@ class RouteRecord(Closed):
     check: str | None
     agreement: float | None = None
     distance: float | None = None
+    rival: str | None = None
 
 
 class WindowRecord(Closed):

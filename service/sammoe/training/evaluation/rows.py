@@ -33,8 +33,9 @@ class Row:
         On the volume's own grid; NSD at 1 mm. NaN where it was not measured.
     used, top, s_top, check, warnings, agreement, distance
         Of the answer's route, as served; warnings are codes with ``;`` between.
-    dice_general, dice_expert
-        Of the general mask and of the top expert's, whatever tau says.
+    dice_general, dice_expert, dice_rival
+        Of the general mask and of the top expert's, whatever tau says; and of that expert's which
+        `sammoe.segmentation.rivals` names.
     dice_crop
         By the protocol of SAM-Med3D: see `sammoe.training.evaluation.protocol`.
     """
@@ -59,6 +60,7 @@ class Row:
     distance: float = NAN
     dice_general: float = NAN
     dice_expert: float = NAN
+    dice_rival: float = NAN
     dice_crop: float = NAN
 
 

@@ -10,6 +10,7 @@ from sammoe.segmentation import Grown, Point, Prompt
 from sammoe.segmentation.doubts import doubts
 from sammoe.segmentation.growing import ends_of
 from sammoe.segmentation.planning import Plan
+from sammoe.segmentation.rivals import rival_of
 from sammoe.store import DoubtRecord
 from sammoe.training.evaluation.judging import Judge, Judged
 from sammoe.training.evaluation.metrics import Mask
@@ -180,6 +181,7 @@ class Examiner:
         route, scene = answered.route, system.scene
         general = None if answered.general is None else GENERAL
         expert = None if answered.expert is None else route.top
+        rival = rival_of(route, scene.engine.bundle.manifest, scene.volume.modality)
         row = replace(
             self._blank(system.name, kind, clicks, judged),
             nsd=judged.nsd,
@@ -192,6 +194,7 @@ class Examiner:
             distance=_number(route.distance),
             dice_general=await self._dice(scene, begun, general),
             dice_expert=await self._dice(scene, begun, expert),
+            dice_rival=await self._dice(scene, begun, rival),
             dice_crop=judged.dice_crop(begun.first.window) if self._options.crop else NAN,
         )
         if self._options.save is not None:

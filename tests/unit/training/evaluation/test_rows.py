@@ -32,7 +32,7 @@ def test_a_killed_run_goes_on_with_whole_cases(tmp_path: Path) -> None:
     file = RowFile(tmp_path)
     file.add("set", "a", [ROW])
     with (tmp_path / "rows.csv").open("a") as stream:  # killed while it wrote the second case
-        stream.write("set,b,p,liver,general,,ours,box,0,0.5" + "," * 11 + "\nset,b,p,li")
+        stream.write("set,b,p,liver,general,,ours,box,0,0.5" + "," * 12 + "\nset,b,p,li")
     again = RowFile(tmp_path)
     assert again.holds("set", "a")
     assert not again.holds("set", "b")
@@ -43,7 +43,7 @@ def test_a_killed_run_goes_on_with_whole_cases(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["a,b\n", "", "HEADER\nset,a,p,x,own,,ours,box,none,0.5" + "," * 11 + "\n", "HEADER\na\n"],
+    ["a,b\n", "", "HEADER\nset,a,p,x,own,,ours,box,none,0.5" + "," * 12 + "\n", "HEADER\na\n"],
 )
 def test_other_tables_are_refused(tmp_path: Path, text: str) -> None:
     RowFile(tmp_path)

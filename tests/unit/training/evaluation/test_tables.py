@@ -18,6 +18,7 @@ from sammoe.training.evaluation.tables.mixtures import (
     general_loss,
     table_loss,
     table_routing,
+    table_two,
     top_right,
 )
 from sammoe.training.evaluation.tables.paper import table_1, table_2, table_classes
@@ -187,6 +188,10 @@ def test_what_a_mixture_keeps_and_loses(answers: Answers) -> None:
     assert top_right(answers, "ours", BOX)[0] == 0.5
     assert best_of_two(answers, "ours", "own", CLICK)[0] == pytest.approx(0.7)
     assert best_of_two(answers, "ours", "general", CLICK)[0] == pytest.approx(0.8)
+    torn = Answers([replace(row, dice_rival=row.dice_expert + 0.1) for row in story()])
+    assert best_of_two(torn, "ours", "own", CLICK)[0] == pytest.approx(0.7)
+    three = cell(table_two(torn), "own classes, Ours (heads): best of three", "1 click")
+    assert three == pytest.approx(0.8)
     kinds = [line[1] for line in table_loss(answers).rows]
     assert kinds == ["all", "never labelled for the gate", "labelled for the gate"]
     assert [line[1] for line in table_loss(Answers(story())).rows] == kinds[:2]

@@ -55,6 +55,11 @@ def better(row: Row) -> float:
     return float(np.fmax(row.dice_general, row.dice_expert))
 
 
+def best(row: Row) -> float:
+    """Dice of the best of all candidates, the rival's among them."""
+    return float(np.fmax(better(row), row.dice_rival))
+
+
 def table_gain(answers: Answers) -> Table:
     """Share of the experts' gain that each mixture keeps."""
     prompts = [BOX, JITTER, LOOSE, CLICK, answers.loop, answers.at_once]
@@ -134,13 +139,19 @@ def table_two(answers: Answers) -> Table:
         for name in answers.mixtures:
             cells = [figure(best_of_two(answers, name, group, asked)) for asked in prompts]
             rows.append([title, f"{title_of(name)}: best of two", *cells])
+            cells = [
+                figure(answers.bootstrap.mean(answers.select(name, group, asked), best))
+                for asked in prompts
+            ]
+            rows.append([title, f"{title_of(name)}: best of three", *cells])
     return Table(
         "best_of_two",
         "Best of two candidates",
         ("classes", "model", *(asked.title for asked in prompts)),
         rows,
-        "The better of the general mask and the top expert's mask, whatever tau says: what a user"
-        " gets who looks at both. With several clicks, the two of the last one.",
+        "Two: the general mask and the top expert's, whatever tau says; three: the second-best"
+        " expert's, too. What a user gets who looks at all of them. With several clicks, those of"
+        " the last one.",
     )
 
 
