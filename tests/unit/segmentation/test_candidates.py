@@ -79,9 +79,7 @@ async def test_mask_of_the_second_best_expert(
     gone_on = await workspace.segment(
         OWNER, volume.id, bite, parent=torn.record.id, refined="rival", expert="general"
     )
-    same = await workspace.segment(
-        OWNER, volume.id, bite, parent=alone.record.id, expert="general"
-    )
+    same = await workspace.segment(OWNER, volume.id, bite, parent=alone.record.id, expert="general")
     assert gone_on.record.voxel_count == same.record.voxel_count
 
     with pytest.raises(CandidateMissing, match="second expert"):  # the gate was not asked

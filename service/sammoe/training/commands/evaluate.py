@@ -63,6 +63,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="clicks anywhere in the error (default, as SAM-Med3D does), or where it is deepest",
     )  # fmt: skip
     parser.add_argument(
+        "--users", type=positive_int, default=1,
+        help="how many ask about every structure, each with prompts of its own (default 1)",
+    )  # fmt: skip
+    parser.add_argument(
         "--one-window", action="store_true",
         help="masks stay in the first prompt's window, as in tables of old (default: followed, as"
         " served)",
@@ -78,7 +82,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--limit-cases", type=positive_int, metavar="N", help="of each data set")
     parser.add_argument("--jobs", type=positive_int, default=2, help="processes (default 2)")
-    parser.add_argument("--seed", type=not_negative_int, default=0, help="of the users (default 0)")
+    parser.add_argument(
+        "--seed", type=not_negative_int, default=0, help="of the first user (default 0)"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -88,6 +94,8 @@ def run(args: argparse.Namespace) -> None:
         return
     if not (args.bundle and args.data and args.out):
         raise InvalidInput("give --bundle, --data and --out; or --tables FOLDER")
+    if args.save and args.users > 1:
+        raise InvalidInput("--save keeps the masks of one user: leave --users out")
     bundles = load_bundles(args.bundle)
     manifest = next(iter(bundles.values())).manifest
     options = Options(
@@ -96,6 +104,7 @@ def run(args: argparse.Namespace) -> None:
         downstream=_downstream(manifest, args.downstream),
         crop=args.protocol == _PROTOCOL,
         save=args.save,
+        users=args.users,
         seed=args.seed,
         one_window=args.one_window,
     )
@@ -162,6 +171,7 @@ def _about(args: argparse.Namespace, bundles: dict[str, Bundle], options: Option
         user=options.user,
         crop=options.crop,
         seed=options.seed,
+        users=options.users,
         downstream=options.downstream,
         seen=tuple(args.seen),
         data=tuple(sorted(root.resolve().name for root in args.data)),

@@ -4,7 +4,7 @@ import asyncio
 import multiprocessing
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -156,7 +156,9 @@ async def evaluate_case(
             name: Scene(engine, volume, embeddings, one_window=options.one_window)
             for name, engine in engines.items()
         }
-        rows += await Examiner(scenes, target, options).rows()
+        for user in range(options.users):
+            asks = replace(options, seed=options.seed + user)
+            rows += await Examiner(scenes, target, asks).rows()
     return rows
 
 

@@ -52,8 +52,10 @@ class Options:
         Whether Dice inside of the crop is measured too.
     save
         Folder for every mask, or None.
+    users
+        How many ask about every target, each with prompts of its own.
     seed
-        Of the users.
+        Of the first user; the next one's is one more.
     one_window
         See `Scene`.
     """
@@ -63,6 +65,7 @@ class Options:
     downstream: str | None = None
     crop: bool = False
     save: Path | None = None
+    users: int = 1
     seed: int = 0
     one_window: bool = False
 

@@ -60,6 +60,15 @@ def test_two_bundles_side_by_side(
     assert (out / "tables.md").read_text() == text
 
 
+def test_masks_are_kept_of_one_user(
+    bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--bundle", bundle, "--data", data, "--out", tmp_path / "out", "--users", 2)
+    assert evaluate(*words, "--save", tmp_path / "masks") == FAILED
+    assert "leave --users out" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_one_class_of_one_case_of_another_part(bundle: Path, data: Path, tmp_path: Path) -> None:
     words = ("--bundle", bundle, "--data", data, "--out", tmp_path / "out", "--jobs", 1)
     some = ("--part", "calibrate", "--limit-cases", 1, "--class", "cube", "--clicks", 1)

@@ -311,7 +311,7 @@ def test_folders_are_not_mixed(tmp_path: Path) -> None:
     RowFile(tmp_path)
     with pytest.raises(DataSetInvalid, match="no answers yet"):
         write_tables(tmp_path)
-    for other in ({"data": ("set",)}, {"classes": ("ball",)}, {"limit": 3}):
+    for other in ({"data": ("set",)}, {"classes": ("ball",)}, {"limit": 3}, {"users": 3}):
         with pytest.raises(DataSetInvalid, match=rf"see {next(iter(other))} in about.json"):
             ABOUT.model_copy(update=other).write(tmp_path)
     (tmp_path / "about.json").write_text("{}")
@@ -328,6 +328,10 @@ def test_an_older_evaluation_can_be_gone_on_with(tmp_path: Path) -> None:
     text = write_tables(tmp_path).read_text()
     assert "only the classes ball" in text
     assert "at most 2 scans" in text
+    assert "a random user, 3 clicks, seed 0" in text
+    about.model_copy(update={"users": 3}).write(tmp_path / "three")
+    RowFile(tmp_path / "three").add("set", "case0", story())
+    assert "3 random users, 3 clicks, seeds 0 to 2" in write_tables(tmp_path / "three").read_text()
 
 
 def test_cells_of_markdown_and_csv() -> None:

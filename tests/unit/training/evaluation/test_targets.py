@@ -1,5 +1,6 @@
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,17 @@ async def test_equal_questions_get_equal_answers(
 ) -> None:
     again = await evaluate_case({"ours": engine}, dataset.cases[0], ("ball", "cube"), OPTIONS)
     assert list(map(repr, again)) == list(map(repr, rows))
+
+
+async def test_users_ask_each_in_their_own_way(
+    rows: list[Row], engine: LocalEngine, dataset: DataSet
+) -> None:
+    asked = replace(OPTIONS, users=2)
+    both = await evaluate_case({"ours": engine}, dataset.cases[0], ("ball", "cube"), asked)
+    second = replace(OPTIONS, seed=1)
+    alone = await evaluate_case({"ours": engine}, dataset.cases[0], ("ball", "cube"), second)
+    assert sorted(map(repr, both)) == sorted(map(repr, [*rows, *alone]))
+    assert list(map(repr, alone)) != list(map(repr, rows))
 
 
 async def test_masks_crops_careful_users_and_a_downstream_class(

@@ -34,6 +34,7 @@ class About(BaseModel):
     user: Literal["random", "careful"]
     crop: bool
     seed: int
+    users: int = 1
     downstream: str | None
     seen: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
@@ -54,7 +55,7 @@ class About(BaseModel):
         if path.is_file():
             known = read_about(folder)
             # Older files do not say everything.
-            said = {*known.model_fields_set, "windows"}
+            said = {*known.model_fields_set, "windows", "users"}
             other = sorted(n for n in said if getattr(known, n) != getattr(self, n))
             if other:
                 raise DataSetInvalid(
@@ -138,10 +139,17 @@ def _heading(about: About, rows: Sequence[Row]) -> str:
         f" {', '.join(sorted({row.dataset for row in rows}))}",
         *([f"* only the classes {', '.join(about.classes)}"] if about.classes else []),
         *([f"* at most {about.limit} scans of each data set"] if about.limit else []),
-        f"* a {about.user} user, {about.clicks} clicks, seed {about.seed}",
+        f"* {_users(about)}",
         "",
         "Means over classes of the classes' means; in brackets 95 % intervals, by 1000 bootstrap"
         " resamples of the patients.",
         "",
     ]
     return "\n".join(lines)
+
+
+def _users(about: About) -> str:
+    if about.users == 1:
+        return f"a {about.user} user, {about.clicks} clicks, seed {about.seed}"
+    last = about.seed + about.users - 1
+    return f"{about.users} {about.user} users, {about.clicks} clicks, seeds {about.seed} to {last}"
