@@ -10,7 +10,7 @@ const TOOLS = [
   ['outside', '−', 'Outside', 'Click beside it (S)'],
   ['box', '▢', 'Box', 'Draw a box around it (B)'],
 ];
-const CANDIDATES = { fused: 'Answer', general: 'General', expert: 'Expert', rival: 'Second expert' };
+const CANDIDATES = { fused: 'Answer', general: 'General', expert: 'Expert', rival: 'Second' };
 
 export class Panel {
   /** @param {import('./controller.js').Controller} controller */

@@ -2,7 +2,7 @@
 
 import type { CandidateName, Expert, Measured, Segmentation, Volume } from "../api/types.ts";
 import { h, setValue } from "../dom.ts";
-import { candidatesOf } from "../state/candidates.ts";
+import { candidateText, candidatesOf } from "../state/candidates.ts";
 import type { Session, Timing } from "../state/session.ts";
 import { millilitres } from "./structures.ts";
 
@@ -17,7 +17,7 @@ const NAMES: Record<CandidateName, string> = {
   fused: "Answer",
   general: "General",
   expert: "Expert",
-  rival: "Second expert",
+  rival: "Second",
 };
 
 export class AnswerPanel {
@@ -94,7 +94,11 @@ export class AnswerPanel {
     const buttons = candidates.map((name) =>
       h(
         "button",
-        { "aria-pressed": String(name === shown), onclick: () => this.#acts.candidate(name) },
+        {
+          title: candidateText(name, segmentation),
+          "aria-pressed": String(name === shown),
+          onclick: () => this.#acts.candidate(name),
+        },
         NAMES[name],
       ),
     );
