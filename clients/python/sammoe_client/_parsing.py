@@ -44,7 +44,8 @@ def _value(kind: Any, given: Any) -> Any:
     if is_dataclass(kind):
         assert isinstance(kind, type)
         hints = get_type_hints(kind)
-        return kind(**{f.name: _value(hints[f.name], given[f.name]) for f in fields(kind)})
+        there = [f.name for f in fields(kind) if f.name in given]
+        return kind(**{name: _value(hints[name], given[name]) for name in there})
     if kind is float and type(given) is int:
         return float(given)
     if type(given) is not kind:

@@ -1,6 +1,7 @@
 """Clicks, bodies, events, masks, files: the client's parts by themselves."""
 
 import ast
+import json
 import sys
 from io import BytesIO
 from pathlib import Path
@@ -17,7 +18,18 @@ from sammoe.volume.packed import pack
 from sammoe.volume.paste import cut
 from sammoe_client import _events, _masks, _modes, _nifti, _requests, errors
 from sammoe_client._clicks import members
-from sammoe_client._values import Timings
+from sammoe_client._parsing import parsed
+from sammoe_client._values import Route, Timings
+
+
+def test_a_service_from_before_rivals_names_none() -> None:
+    route = {"used": "general", "fused": False, "scores": {"cord": 0.5}}
+    route |= dict.fromkeys(("top", "s_top", "tau", "check", "agreement", "distance"))
+    assert parsed(Route, json.dumps(route).encode()).rival is None
+    assert parsed(Route, json.dumps(route | {"rival": "cord"}).encode()).rival == "cord"
+    del route["check"]
+    with pytest.raises(errors.UnexpectedAnswer):
+        parsed(Route, json.dumps(route).encode())
 
 
 def test_it_needs_httpx_and_numpy_alone() -> None:
