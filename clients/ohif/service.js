@@ -90,7 +90,7 @@ export class Service {
     throw new Away();
   }
 
-  /** Another mask of a segmentation: `fused`, `general` or `expert`. */
+  /** Another mask of a segmentation: `fused`, `general`, `expert` or `rival`. */
   async candidate(segmentation, candidate, signal) {
     const path = `/v1/segmentations/${segmentation}/mask?candidate=${candidate}`;
     const answer = await this.#ask('GET', path, { signal, accept: PACKED });

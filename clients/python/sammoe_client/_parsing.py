@@ -1,7 +1,7 @@
 """JSON to value objects, by the types of their fields.
 
 Members that a value object does not have are left out, so that a newer service is understood; one
-that is missing or of another type is an `UnexpectedAnswer`.
+that is missing and has no default, or is of another type, is an `UnexpectedAnswer`.
 """
 
 import json
