@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from sammoe.bundle.digests import is_folder_name
+from sammoe.volume.volume import Modality
 from sammoe.volume.window import WindowRule
 
 SCHEMA_VERSION: Final = 1
@@ -179,6 +180,10 @@ class Expert(_Closed):
         if self.name in {"auto", "general"}:
             raise ValueError(f"an expert can not be called {self.name!r}")
         return self
+
+    def takes(self, modality: Modality) -> bool:
+        """Whether it may be meant on a scan of this modality; nothing is excluded by `UNKNOWN`."""
+        return modality is Modality.UNKNOWN or modality.value in self.modalities
 
 
 class Routing(_Closed):

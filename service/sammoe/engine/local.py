@@ -262,8 +262,7 @@ class LocalEngine:
     def _allowed(self, modality: Modality, only: str | None) -> list[bool]:
         """Which experts do not exclude the scan's modality; of them perhaps one alone."""
         return [
-            (modality is Modality.UNKNOWN or modality.value in expert.modalities)
-            and only in (None, expert.name)
+            expert.takes(modality) and only in (None, expert.name)
             for expert in self._bundle.manifest.experts
         ]
 

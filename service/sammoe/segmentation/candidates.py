@@ -109,7 +109,10 @@ def _choice(record: SegmentationRecord, candidate: Candidate) -> Choice:
         return Choice(GENERAL)
     if candidate == RIVAL:
         if record.route.rival is None:
-            raise CandidateMissing("No second expert was asked about here.")
+            raise CandidateMissing(
+                "The route names no second expert: click with the expert auto, on a scan that two"
+                " experts are for."
+            )
         return Choice(record.route.rival)
     named = record.choice.expert
     expert = record.route.top if named in {AUTO, GENERAL} else named

@@ -27,7 +27,6 @@ def rival_of(route: Route, manifest: Manifest, modality: Modality) -> str | None
     names = [
         expert.name
         for expert in manifest.experts
-        if expert.name != route.top
-        and (modality is Modality.UNKNOWN or modality.value in expert.modalities)
+        if expert.name != route.top and expert.takes(modality)
     ]
     return max(names, key=route.scores.__getitem__, default=None)

@@ -165,8 +165,7 @@ async def evaluate_case(
 def expert_of(manifest: Manifest, structure: str, modality: Modality) -> str:
     """The expert trained for a class on scans of this modality, or empty: a general class."""
     for expert in manifest.experts:
-        able = modality is Modality.UNKNOWN or modality.value in expert.modalities
-        if structure in expert.classes and able:
+        if structure in expert.classes and expert.takes(modality):
             return expert.name
     return ""
 

@@ -153,8 +153,8 @@ class Examiner:
     def _strangers(self) -> Iterator[Named]:
         """Experts to ask about a class that is none of theirs, for what they have forgotten."""
         manifest = self._first.engine.bundle.manifest
-        modality = self._first.volume.modality.value
-        able = [e.name for e in manifest.experts if modality in (*e.modalities, "unknown")]
+        modality = self._first.volume.modality
+        able = [expert.name for expert in manifest.experts if expert.takes(modality)]
         drawn = rng_of(*self._words, "experts").permutation(able).tolist()
         first = [e.name for e in manifest.experts if e.name == self._options.downstream]
         for name in list(dict.fromkeys([*first, *drawn]))[:FT_ON_GENERAL]:

@@ -50,6 +50,12 @@ def best_of_two(answers: Answers, mixture: str, group: str, asked: Asked) -> Dra
     return answers.bootstrap.mean(rows, better)
 
 
+def best_of_three(answers: Answers, mixture: str, group: str, asked: Asked) -> Draws:
+    """Dice of the best of these two and the rival's."""
+    rows = answers.select(mixture, group, asked)
+    return answers.bootstrap.mean(rows, best)
+
+
 def better(row: Row) -> float:
     """Dice of the better candidate of an answer."""
     return float(np.fmax(row.dice_general, row.dice_expert))
@@ -137,13 +143,9 @@ def table_two(answers: Answers) -> Table:
             cells = [figure(answers.dice(system, group, asked)) for asked in prompts]
             rows.append([title, title_of(system), *cells])
         for name in answers.mixtures:
-            cells = [figure(best_of_two(answers, name, group, asked)) for asked in prompts]
-            rows.append([title, f"{title_of(name)}: best of two", *cells])
-            cells = [
-                figure(answers.bootstrap.mean(answers.select(name, group, asked), best))
-                for asked in prompts
-            ]
-            rows.append([title, f"{title_of(name)}: best of three", *cells])
+            for words, measure in (("two", best_of_two), ("three", best_of_three)):
+                cells = [figure(measure(answers, name, group, asked)) for asked in prompts]
+                rows.append([title, f"{title_of(name)}: best of {words}", *cells])
     return Table(
         "best_of_two",
         "Best of two candidates",
