@@ -4,7 +4,7 @@ import csv
 import io
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -65,21 +65,32 @@ class Row:
 
 
 _RENAMED = {"structure": "class"}
-_COLUMNS = [_RENAMED.get(field.name, field.name) for field in fields(Row)]
-_TYPES: dict[str, Any] = {field.name: field.type for field in fields(Row)}
+_FIELDS = {_RENAMED.get(field.name, field.name): field.name for field in fields(Row)}
+_COLUMNS = list(_FIELDS)
+_TYPES: dict[str, Any] = {
+    name: field.type for name, field in zip(_COLUMNS, fields(Row), strict=True)
+}
+_NEEDED = {
+    name for name, field in zip(_COLUMNS, fields(Row), strict=True) if field.default is MISSING
+}
 
 
 class RowFile:
     """``rows.csv`` in a folder, and ``done.txt`` with the cases that it holds completely.
 
     Opening drops rows of cases that a killed run left half written.
+
+    Raises
+    ------
+    DataSetInvalid
+        The rows are another version's, which measured less: means over both would mislead.
     """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._rows, self._done = folder / "rows.csv", folder / "done.txt"
         self.done = set(self._done.read_text().splitlines()) if self._done.is_file() else set()
-        written = read_rows(self._rows) if self._rows.is_file() else []
+        written = self._written()
         kept = [row for row in written if self.holds(row.dataset, row.case)]
         temporary = self._rows.with_suffix(".new")
         temporary.write_text(_text([_COLUMNS, *map(_cells, kept)]))
@@ -92,6 +103,20 @@ class RowFile:
     def read(self) -> list[Row]:
         """Rows of all complete cases."""
         return read_rows(self._rows)
+
+    def _written(self) -> list[Row]:
+        if not self._rows.is_file():
+            return []
+        rows = read_rows(self._rows)
+        with self._rows.open(newline="") as stream:
+            missing = set(_COLUMNS) - set(next(csv.reader(stream)))
+        if missing:
+            raise DataSetInvalid(
+                f"{self._rows} is of an earlier version, which did not measure"
+                f" {', '.join(sorted(missing))}: begin anew with another --out; --tables"
+                " still makes its tables"
+            )
+        return rows
 
     def add(self, dataset: str, case: str, rows: Iterable[Row]) -> None:
         """Append all rows of a case; it is complete then."""
@@ -107,7 +132,9 @@ class RowFile:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Read ``rows.csv``; a last line without an end is left out.
+    """Read ``rows.csv``, also of earlier versions, which measured less; their gaps are NaN.
+
+    A last line without an end is left out.
 
     Raises
     ------
@@ -116,17 +143,18 @@ def read_rows(path: Path) -> list[Row]:
     """
     text = path.read_text()
     lines = csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))
-    if next(lines, None) != _COLUMNS:
+    header = next(lines, [])
+    if not _NEEDED <= set(header) <= set(_COLUMNS) or len(header) > len(set(header)):
         raise DataSetInvalid(f"{path} has not the columns of an evaluation: {', '.join(_COLUMNS)}")
     try:
-        return [_row(line) for line in lines]
+        return [_row(header, line) for line in lines]
     except (TypeError, ValueError) as error:
         raise DataSetInvalid(f"{path}: {error}") from error
 
 
-def _row(line: list[str]) -> Row:
-    values = zip(_TYPES.items(), line, strict=True)
-    return Row(**{name: _value(kind, cell) for (name, kind), cell in values})
+def _row(header: list[str], line: list[str]) -> Row:
+    cells = zip(header, line, strict=True)
+    return Row(**{_FIELDS[name]: _value(_TYPES[name], cell) for name, cell in cells})
 
 
 def _value(kind: Any, cell: str) -> Any:
@@ -136,7 +164,7 @@ def _value(kind: Any, cell: str) -> Any:
 
 
 def _cells(row: Row) -> list[str]:
-    return [_cell(getattr(row, name)) for name in _TYPES]
+    return [_cell(getattr(row, name)) for name in _FIELDS.values()]
 
 
 def _cell(value: Any) -> str:

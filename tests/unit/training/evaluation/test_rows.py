@@ -43,7 +43,13 @@ def test_a_killed_run_goes_on_with_whole_cases(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["a,b\n", "", "HEADER\nset,a,p,x,own,,ours,box,none,0.5" + "," * 12 + "\n", "HEADER\na\n"],
+    [
+        "a,b\n",
+        "",
+        "HEADER\nset,a,p,x,own,,ours,box,none,0.5" + "," * 12 + "\n",
+        "HEADER\na\n",
+        "HEADER,dice\n",
+    ],
 )
 def test_other_tables_are_refused(tmp_path: Path, text: str) -> None:
     RowFile(tmp_path)
@@ -51,3 +57,19 @@ def test_other_tables_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "rows.csv").write_text(text.replace("HEADER", header))
     with pytest.raises(DataSetInvalid, match=r"rows\.csv"):
         read_rows(tmp_path / "rows.csv")
+
+
+def test_rows_of_earlier_versions_are_read_and_not_gone_on_with(tmp_path: Path) -> None:
+    file = RowFile(tmp_path)
+    file.add("set", "a", [replace(ROW, structure="x", dice_expert=0.75, dice_crop=0.25)])
+    path = tmp_path / "rows.csv"
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    place = lines[0].index("dice_rival")
+    path.write_text("".join(",".join(c[:place] + c[place + 1 :]) + "\n" for c in lines))
+    [row] = read_rows(path)
+    assert (row.dice_expert, row.dice_crop, row.structure) == (0.75, 0.25, "x")
+    assert math.isnan(row.dice_rival)
+    before = path.read_text()
+    with pytest.raises(DataSetInvalid, match=r"dice_rival.*another --out"):
+        RowFile(tmp_path)
+    assert path.read_text() == before

@@ -192,6 +192,8 @@ def test_what_a_mixture_keeps_and_loses(answers: Answers) -> None:
     assert best_of_two(torn, "ours", "own", CLICK)[0] == pytest.approx(0.7)
     three = cell(table_two(torn), "own classes, Ours (heads): best of three", "1 click")
     assert three == pytest.approx(0.8)
+    unmeasured = cell(table_two(answers), "own classes, Ours (heads): best of three", "1 click")
+    assert math.isnan(unmeasured)
     kinds = [line[1] for line in table_loss(answers).rows]
     assert kinds == ["all", "never labelled for the gate", "labelled for the gate"]
     assert [line[1] for line in table_loss(Answers(story())).rows] == kinds[:2]

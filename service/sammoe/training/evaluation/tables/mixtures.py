@@ -51,9 +51,10 @@ def best_of_two(answers: Answers, mixture: str, group: str, asked: Asked) -> Dra
 
 
 def best_of_three(answers: Answers, mixture: str, group: str, asked: Asked) -> Draws:
-    """Dice of the best of these two and the rival's."""
+    """Dice of the best of these two and the rival's; NaN where no rival's was measured."""
     rows = answers.select(mixture, group, asked)
-    return answers.bootstrap.mean(rows, best)
+    measured = any(np.isfinite(row.dice_rival) for row in rows)
+    return answers.bootstrap.mean(rows if measured else [], best)
 
 
 def better(row: Row) -> float:
