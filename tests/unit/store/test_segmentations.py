@@ -33,6 +33,15 @@ def test_round_trip(store: LocalStore) -> None:
         assert not found[name].values.flags.writeable
 
 
+def test_a_rival_is_written_down_where_there_is_one(store: LocalStore) -> None:
+    """Programs that know of none read the others' records."""
+    record = segmentation_record(store, add_volume(store))
+    assert "rival" not in json.loads(record.model_dump_json())["route"]
+    named = record.model_copy(update={"route": record.route.model_copy(update={"rival": "liver"})})
+    assert SegmentationRecord.parse(named.model_dump_json().encode()) == named
+    assert json.loads(named.model_dump_json())["route"]["rival"] == "liver"
+
+
 def same_field(one: Field, other: Field) -> None:
     assert (one.spacing, one.patch, one.start) == (other.spacing, other.patch, other.start)
     assert one.values.dtype == np.float32

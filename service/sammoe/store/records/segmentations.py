@@ -6,6 +6,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict
+from pydantic import Field as Member
 
 from sammoe.store.records.base import Closed, DoubtRecord, Record
 from sammoe.volume.field import Field
@@ -44,7 +45,8 @@ GIVEN: Final = "given-mask"
 class RouteRecord(Closed):
     """What the gate said and what came of it; the fields of `sammoe.engine.Route`.
 
-    ``rival``: see `sammoe.segmentation.rivals`; earlier versions of the program named none.
+    ``rival``: see `sammoe.segmentation.rivals`. Where there is none nothing is written down, as
+    in records of earlier versions of the program, which do not read it.
     """
 
     model_config = ConfigDict(from_attributes=True)
@@ -58,7 +60,7 @@ class RouteRecord(Closed):
     check: str | None
     agreement: float | None = None
     distance: float | None = None
-    rival: str | None = None
+    rival: str | None = Member(default=None, exclude_if=lambda rival: rival is None)
 
 
 class WindowRecord(Closed):
