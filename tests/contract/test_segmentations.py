@@ -21,6 +21,7 @@ async def test_a_click_becomes_a_segmentation(service: Service) -> None:
     assert answer.headers["Location"] == f"/v1/segmentations/{made['id']}"
     assert answer.headers["X-Segmentation-Id"] == made["id"]
     assert (made["volume"], made["parent"], made["expert"]) == (volume, None, "general")
+    assert made["refined"] is None
     assert made["points"] == [{"position": list(map(float, scans.INSIDE)), "label": 1}]
     assert made["route"]["used"] == "general"
     assert made["candidates"] == ["general"]
@@ -84,7 +85,7 @@ async def test_refining_counts_all_clicks(service: Service) -> None:
     x, y, z = scans.INSIDE
     answer = await service.click(volume, parent=first, **point(x + 6, y, z, label=0))
     refined = answer.json()
-    assert refined["parent"] == first
+    assert (refined["parent"], refined["refined"]) == (first, "fused")
     assert [click["label"] for click in refined["points"]] == [1, 0]
     before = (await service.http.get(f"/v1/segmentations/{first}")).json()
     assert len(before["points"]) == 1

@@ -129,8 +129,9 @@ class SegmentationInfo:
 
     Attributes
     ----------
-    volume, parent
-        Ids; of the segmentation that this one refines, if any.
+    volume, parent, refined
+        Ids; of the segmentation that this one refines, if any, and which of its masks (``fused``:
+        its answer); earlier services do not say which.
     points, box
         The whole prompt so far, in voxels.
     candidates
@@ -159,6 +160,7 @@ class SegmentationInfo:
     voxel_count: int
     volume_ml: float
     warnings: tuple[Doubt, ...]
+    refined: str | None = None
 
 
 @dataclass(frozen=True)

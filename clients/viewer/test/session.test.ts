@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ANYTHING, type Found, NOTHING } from "../src/address.ts";
 import { Away, Refused } from "../src/api/errors.ts";
-import type { Point, Segmentation } from "../src/api/types.ts";
+import type { Ask, Point, Segmentation } from "../src/api/types.ts";
 import { candidateText, candidatesOf } from "../src/state/candidates.ts";
 import { Session, type Watcher } from "../src/state/session.ts";
 import { Answering, VOLUME, answered, kept } from "./service.ts";
@@ -288,6 +288,27 @@ test("the second expert comes first where it is likelier than none, else last; i
   assert.deepEqual(candidatesOf({ ...answer, route: sure }), ["fused", "general", "expert", "rival"]);
   const none = { ...answer.route, used: "general" };
   assert.deepEqual(candidatesOf({ ...answer, route: none }), ["fused", "expert", "rival"]);
+});
+
+test("what refined another mask than the answer is asked again of that mask", async () => {
+  const { service, session } = await begin();
+  session.prompt(at(1), null);
+  await settled(session);
+  await session.showCandidate("general");
+  session.prompt(at(2), null);
+  await settled(session);
+  assert.equal(service.asked.at(-1)?.candidate, "general");
+  Object.assign(session.history.get("s2") as object, { refined: "general", points: [...at(1), ...at(2)] });
+  session.askAgain("liver");
+  await settled(session);
+  const { parent, candidate, expert } = service.asked.at(-1) as Ask;
+  assert.deepEqual({ parent, candidate, expert }, { parent: "s1", candidate: "general", expert: "liver" });
+  session.undo();
+  session.undo();
+  session.askAgain("liver");
+  await settled(session);
+  assert.equal(service.asked.at(-1)?.parent, null);
+  assert.equal(service.asked.at(-1)?.candidate, "fused");
 });
 
 test("a structure that is removed takes its clicks along", async () => {

@@ -178,6 +178,7 @@ class SegmentationOut(BaseModel):
     id: Identifier
     volume: str
     parent: str | None
+    refined: Candidate | None = Field(description="which of the parent's masks was refined")
     created: datetime
     space: Literal["voxel"] = Field(default="voxel", description="of the prompts below")
     points: tuple[PointIn, ...] = Field(description="all clicks so far")
@@ -336,6 +337,7 @@ def _segmentation(record: SegmentationRecord, volume: VolumeRecord) -> dict[str,
         "id": record.id,
         "volume": record.volume_id,
         "parent": record.parent,
+        "refined": None if record.parent is None else record.refined,
         "created": record.created,
         "points": [
             PointIn(position=position, label=label)

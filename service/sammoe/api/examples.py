@@ -101,6 +101,7 @@ SEGMENTATION: Final[dict[str, Any]] = {
     "id": _FIRST_ID,
     "volume": _VOLUME_ID,
     "parent": None,
+    "refined": None,
     "created": "2027-01-15T09:30:07Z",
     "space": "voxel",
     "points": [_POINT],

@@ -47,6 +47,8 @@ export interface Segmentation {
   id: string;
   volume: string;
   parent: string | null;
+  /** Which of the parent's masks was refined. */
+  refined: CandidateName | null;
   created: string;
   points: Point[];
   box: Box | null;

@@ -189,7 +189,8 @@ export class Session {
     const { points, box } = added(last, parent);
     // A mask that somebody brought has no prompt.
     if (points.length === 0 && box === null) return this.#watcher.changed();
-    const ask = () => ({ points, box, parent: parent?.id ?? null, candidate: "fused" as const, expert });
+    const candidate = parent === undefined ? "fused" : (last.refined ?? "fused");
+    const ask = () => ({ points, box, parent: parent?.id ?? null, candidate, expert });
     this.#take({ structure, points, box, began: performance.now(), ask });
   }
 
