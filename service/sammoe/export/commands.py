@@ -20,7 +20,7 @@ from sammoe.export.reading import read_gate
 from sammoe.export.sharing import check_shared
 from sammoe.model.checkpoint import load_checkpoint
 from sammoe.model.gate import ExpertHeads
-from sammoe.model.heads_file import load_gate, load_head
+from sammoe.model.heads_file import HeadFile, load_gate, load_head
 from sammoe.model.mask_decoder import MaskDecoder
 
 _OPTIONS: Final = {
@@ -141,9 +141,12 @@ def _unknown(source: Path, words: Mapping[str, Any]) -> dict[str, Any]:
 def _heads(bundle: Bundle, files: list[Path]) -> Gate:
     """These heads, and the bundle's own for the other experts, in the experts' order."""
     reference = load_reference(bundle)
-    heads = {head.name: head for head in map(load_head, files)}
-    for name, head in heads.items():
-        check_head(bundle, name, head)
+    heads: dict[str, HeadFile] = {}
+    for head in map(load_head, files):
+        if head.name in heads:
+            raise BundleInvalid(f"two heads are for the expert {head.name}: give one")
+        check_head(bundle, head.name, head)
+        heads[head.name] = head
     assert reference is not None
     names = [expert.name for expert in bundle.manifest.experts]
     if unknown := heads.keys() - set(names):

@@ -254,6 +254,9 @@ def test_a_gate_is_set_and_heads_again(
     capsys.readouterr()
     assert run("set-gate", joint, "--out", tmp_path / "none", *heads[:2]) == 2
     assert "no head for cord, and " in capsys.readouterr().err
+    twice = [*heads, "--head", tmp_path / "cord"]
+    assert run("set-gate", joint, "--out", tmp_path / "none", *twice) == 2
+    assert "two heads are for the expert cord" in capsys.readouterr().err
     write_head(two, "other", tmp_path / "other")
     heads += ["--head", tmp_path / "other"]
     assert run("set-gate", two.path, "--out", tmp_path / "none", *heads) == 2
