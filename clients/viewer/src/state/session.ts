@@ -4,11 +4,12 @@ import { type Found, NOTHING } from "../address.ts";
 import type { Answer, Client, Growing } from "../api/client.ts";
 import { Refused, isCancelled } from "../api/errors.ts";
 import type { Box, CandidateName, Merge, Point, Result, Segmentation, Volume } from "../api/types.ts";
-import { type Mask, NoMask, unpack } from "../mask/packed.ts";
+import type { Mask } from "../mask/packed.ts";
 import { candidateText, candidatesOf, decoderOf } from "./candidates.ts";
 import { type Click, Clicks } from "./clicks.ts";
 import { History, added } from "./history.ts";
 import { Keeper } from "./keeper.ts";
+import { Masks } from "./masks.ts";
 import {
   MOST_STRUCTURES,
   type Structure,
@@ -67,7 +68,7 @@ export class Session {
   /** What the address named. */
   readonly #named: Found;
   readonly #watcher: Watcher;
-  readonly #masks = new Map<string, Mask>();
+  readonly #masks: Masks;
   readonly #clicks: Clicks;
   readonly #keeper: Keeper;
   /** Whether what was kept is here; clicks wait for it. */
@@ -81,6 +82,7 @@ export class Session {
     this.volume = volume;
     this.#named = named;
     this.#watcher = watcher;
+    this.#masks = new Masks(client, volume);
     this.active = freshStructure([]);
     this.structures = [this.active];
     this.#clicks = new Clicks({
@@ -159,7 +161,7 @@ export class Session {
   millilitresOf({ head, candidate }: Structure): number | null {
     const segmentation = head === null ? undefined : this.history.get(head);
     if (segmentation === undefined) return null;
-    const other = candidate === "fused" ? undefined : this.#masks.get(`${head} ${candidate}`);
+    const other = candidate === "fused" ? undefined : this.#masks.known(segmentation.id, candidate);
     if (other === undefined) return segmentation.volume_ml;
     const [width, height, depth] = this.volume.spacing;
     return (other.count * width * height * depth) / 1000;
@@ -236,7 +238,7 @@ export class Session {
     const { active, segmentation } = this;
     if (segmentation === null) return;
     try {
-      const mask = await this.#maskOf(segmentation.id, name);
+      const mask = await this.#masks.of(segmentation.id, name);
       if (active.head !== segmentation.id) return;
       active.candidate = name;
       this.#show(active, mask);
@@ -359,7 +361,7 @@ export class Session {
     try {
       const grown = (growing: Growing) => void this.#grown(structure, growing);
       const answer = await this.#client.segment(this.volume.id, ask(), grown, signal);
-      const mask = await this.#read(answer.mask);
+      const mask = await this.#masks.read(answer.mask);
       signal.throwIfAborted();
       this.work = null;
       this.#answered(structure, answer, mask, began);
@@ -379,7 +381,7 @@ export class Session {
 
   async #grown(structure: Structure, growing: Growing): Promise<void> {
     const { work } = this;
-    const mask = await this.#read(growing.mask);
+    const mask = await this.#masks.read(growing.mask);
     // The answer itself may have come meanwhile.
     if (work === null || work !== this.work) return;
     work.growing = growing;
@@ -390,7 +392,7 @@ export class Session {
   #answered(structure: Structure, { segmentation, bytes }: Answer, mask: Mask, began: number): void {
     this.#isBegun = true;
     this.history.add(segmentation);
-    this.#masks.set(`${segmentation.id} fused`, mask);
+    this.#masks.add(segmentation.id, "fused", mask);
     if (structure.head !== null) structure.past.push(structure.head);
     structure.future = [];
     structure.head = segmentation.id;
@@ -414,27 +416,13 @@ export class Session {
 
   async #showHead(structure: Structure): Promise<void> {
     const { head, candidate } = structure;
-    const mask = head === null ? null : await this.#maskOf(head, candidate);
+    const mask = head === null ? null : await this.#masks.of(head, candidate);
     if (structure.head === head) this.#show(structure, mask);
   }
 
   /** A structure that was removed meanwhile has left its number to another. */
   #show(structure: Structure, mask: Mask | null): void {
     if (this.structures.includes(structure)) this.#watcher.mask(structure, mask);
-  }
-
-  async #maskOf(segmentation: string, candidate: CandidateName): Promise<Mask> {
-    const name = `${segmentation} ${candidate}`;
-    const mask =
-      this.#masks.get(name) ?? (await this.#read(await this.#client.mask(segmentation, candidate)));
-    this.#masks.set(name, mask);
-    return mask;
-  }
-
-  async #read(packed: Uint8Array): Promise<Mask> {
-    const mask = await unpack(packed);
-    if (mask.shape.join() !== this.volume.shape.join()) throw new NoMask("The mask is of another scan.");
-    return mask;
   }
 
   /** The result that is named, or else the newest. */
