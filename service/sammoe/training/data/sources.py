@@ -8,8 +8,6 @@ a better table needs no new pool.
 import json
 import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from sammoe.training.data.labelmap import LabelMap
 from sammoe.training.data.phantoms import torso
 from sammoe.training.data.shapes import shapes
 from sammoe.training.data.tissues import TISSUE
+from sammoe.training.workers import work_force
 
 _VERSION = 1
 _MAKERS: dict[str, Callable[[np.random.Generator], LabelMap]] = {"torso": torso, "shapes": shapes}
@@ -41,8 +40,7 @@ def make_pool(folder: Path, counts: dict[str, int], seed: int = 0, workers: int 
     missing = [(kind, seed, n, path) for kind, n, path in jobs if not path.exists()]
     with tqdm(missing, desc="label maps", disable=None) as bar:
         if workers and missing:
-            # Not forked: torch's threads would not be there in the copies.
-            with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            with work_force(workers) as pool:
                 for _ in pool.map(_make, missing, chunksize=4):
                     bar.update()
         else:

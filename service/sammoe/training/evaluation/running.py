@@ -1,9 +1,8 @@
 """All cases of an evaluation, over processes; every case is written down as it is done."""
 
 import asyncio
-import multiprocessing
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from sammoe.training.evaluation.rows import Row, RowFile
 from sammoe.training.evaluation.sessions import Embeddings, Scene
 from sammoe.training.evaluation.systems import MIXTURES
 from sammoe.training.evaluation.targets import Examiner, Options, Target, has_mask, mask_path
+from sammoe.training.workers import work_force
 from sammoe.volume.volume import Modality
 
 T = TypeVar("T")
@@ -212,8 +212,7 @@ def _results(
         finally:
             _close()
         return
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, spawn, initializer=_load, initargs=(folders,)) as pool:
+    with work_force(processes, _load, folders) as pool:
         waiting = {pool.submit(_run, work, job): job for job in jobs}
         try:
             for done in as_completed(waiting):

@@ -1,0 +1,72 @@
+"""Processes that share a command's work."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sammoe.training.workers import work_force
+
+_COMMAND = """
+import os, sys, time
+from pathlib import Path
+from sammoe.training.workers import work_force
+from tests.unit.training.test_workers import note
+
+if __name__ == "__main__":
+    with work_force(2, note, sys.argv[1]) as pool:
+        waiting = [pool.submit(time.sleep, 600) for _ in range(2)]
+        print("at work", flush=True)
+        waiting[0].result()
+"""
+
+
+def note(folder: str) -> None:
+    (Path(folder) / str(os.getpid())).touch()
+
+
+def square(number: int) -> int:
+    return number**2
+
+
+def test_work_is_shared(tmp_path: Path) -> None:
+    with work_force(2, note, str(tmp_path)) as pool:
+        assert list(pool.map(square, range(4))) == [0, 1, 4, 9]
+    assert list(tmp_path.iterdir())
+    with work_force(1) as pool:
+        assert pool.submit(square, 3).result() == 9
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGTERM])
+def test_nobody_is_left_when_the_command_is_killed(tmp_path: Path, blow: signal.Signals) -> None:
+    script, folder = tmp_path / "command.py", tmp_path / "workers"
+    script.write_text(_COMMAND)
+    folder.mkdir()
+    words = [sys.executable, str(script), str(folder)]
+    path = os.pathsep.join(sys.path)
+    with subprocess.Popen(words, env={**os.environ, "PYTHONPATH": path}) as command:
+        until(lambda: len(list(folder.iterdir())) == 2)
+        command.send_signal(blow)
+    workers = [int(found.name) for found in folder.iterdir()]
+    until(lambda: not any(map(is_alive, workers)))
+
+
+def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def is_alive(process: int) -> bool:
+    """A zombie, whom nobody has waited for yet, is not."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
