@@ -24,6 +24,7 @@ from torch import Tensor
 from sammoe.errors import CheckpointInvalid
 from sammoe.model.build import SamMed3D, build_sam_med3d
 from sammoe.model.config import SamMed3DConfig
+from sammoe.model.files import save_tensors
 
 _WRAPPERS = ("model_state_dict", "state_dict")
 _PREFIX = "module."
@@ -84,13 +85,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
 def save_checkpoint(path: Path, model: SamMed3D, metadata: Mapping[str, str]) -> None:
     """Write a model as safetensors, its config and further strings as metadata.
 
-    The file is written beside and then replaced, so that it is never half of one.
+    Raises
+    ------
+    OSError
+        As `sammoe.model.files.replacing` does.
     """
-    temporary = path.with_name(path.name + ".new")
-    state = {key: value.detach().contiguous() for key, value in model.state_dict().items()}
     config = json.dumps(model.config.to_dict())
-    safetensors.torch.save_file(state, temporary, metadata={**metadata, "config": config})
-    temporary.replace(path)
+    save_tensors(path, model.state_dict(), {**metadata, "config": config})
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 import safetensors
-import safetensors.torch
 from torch import Tensor, nn
 
 from sammoe.errors import CheckpointInvalid
 from sammoe.model.config import SamMed3DConfig
+from sammoe.model.files import save_tensors
 from sammoe.model.gate import PaperGate, new_head
 
 _PREFIX = "net."
@@ -50,7 +50,7 @@ class GateFile:
 def save_head(path: Path, name: str, head: nn.Sequential, reference: str) -> None:
     """Write one expert's head; ``reference`` as in :class:`HeadFile`."""
     state = {f"{_PREFIX}{key}": value for key, value in head.state_dict().items()}
-    _write(path, state, {"head": name, "reference": reference})
+    save_tensors(path, state, {"head": name, "reference": reference})
 
 
 def load_head(path: Path) -> HeadFile:
@@ -79,7 +79,7 @@ def save_gate(
         "experts": json.dumps(list(experts)),
         "config": json.dumps(config.to_dict()),
     }
-    _write(path, gate.state_dict(), metadata)
+    save_tensors(path, gate.state_dict(), metadata)
 
 
 def load_gate(path: Path) -> GateFile:
@@ -101,14 +101,6 @@ def load_gate(path: Path) -> GateFile:
     gate = PaperGate(config, len(experts), none_of_them=mode == "joint")
     _fill(path, gate, state)
     return GateFile(gate, mode, experts)
-
-
-def _write(path: Path, state: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-    """Beside it, then replaced: never half of a file."""
-    temporary = path.with_name(path.name + ".new")
-    plain = {key: value.detach().cpu().contiguous() for key, value in state.items()}
-    safetensors.torch.save_file(plain, temporary, metadata=metadata)
-    temporary.replace(path)
 
 
 def _read(path: Path, fields: Sequence[str], what: str) -> tuple[dict[str, Tensor], dict[str, str]]:

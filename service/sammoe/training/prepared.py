@@ -7,7 +7,6 @@ function of; a run that was killed goes on at the case where it was.
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,11 +14,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm
 
 from sammoe.errors import DataSetInvalid, NoForeground
+from sammoe.model.files import save_tensors
 from sammoe.model.image_encoder import ImageEncoder
 from sammoe.training.datasets import Case
 from sammoe.training.frozen import weights_digest
@@ -242,9 +242,7 @@ def _prepare(
                 content = _encode(encoder, list(draw(case)), rule, shared=shared)
             except NoForeground as error:
                 raise DataSetInvalid(f"{case.image}: {error.detail}") from error
-            temporary = path.with_suffix(f".{os.getpid()}.part")  # Others may make it just now.
-            save_file(content, temporary)
-            temporary.replace(path)
+            save_tensors(path, content)
         part = load_file(path)
         part["case"] = torch.full((len(part["embeddings"]),), number)
         parts.append(part)

@@ -8,15 +8,15 @@ from typing import Any, Final
 import torch
 
 from sammoe.errors import SettingsInvalid
+from sammoe.model.files import replacing
 
 FILE: Final = "state.pt"
 
 
 def save_state(folder: Path, state: Mapping[str, Any]) -> None:
-    """Write the state beside the old one, then replace it."""
-    path = folder / FILE
-    torch.save(dict(state), path.with_suffix(".part"))
-    path.with_suffix(".part").replace(path)
+    """Replace the old state; raises as `sammoe.model.files.replacing` does."""
+    with replacing(folder / FILE) as stream:
+        torch.save(dict(state), stream)
 
 
 def load_state(

@@ -25,7 +25,7 @@ def read_object(path: Path) -> dict[str, Any]:
         return dict(pairs)
 
     try:
-        content = json.loads(path.read_text(), object_pairs_hook=once)
+        content = json.loads(path.read_text("utf-8-sig"), object_pairs_hook=once)
     except OSError as error:
         raise DataSetInvalid(f"{path} can not be read: {error.strerror}") from error
     except ValueError as error:

@@ -1,16 +1,16 @@
 """Prompts as a gate sees them, many at once."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Self
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from sammoe.bundle import PROMPT_KINDS
+from sammoe.model.files import save_tensors
 from sammoe.model.prompt_encoder import BOX_FIRST, NEGATIVE, POSITIVE
 
 ABSENT = -2
@@ -59,11 +59,8 @@ class PromptBank:
         return replace(self, window=self.window + windows)
 
     def save(self, path: Path) -> None:
-        """Write it beside the place, then move it there."""
-        tensors = {field.name: getattr(self, field.name).contiguous() for field in fields(self)}
-        temporary = path.with_suffix(f".{os.getpid()}.part")
-        save_file(tensors, temporary)
-        temporary.replace(path)
+        """Write it; raises as `sammoe.model.files.replacing` does."""
+        save_tensors(path, {field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
     def load(cls, path: Path) -> Self:

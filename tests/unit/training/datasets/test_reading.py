@@ -202,6 +202,12 @@ class TestNnunet:
         with pytest.raises(DataSetInvalid, match="imagesTr is missing"):
             load_dataset(nnunet)
 
+    def test_a_byte_order_mark_is_no_fault(self, tmp_path: Path) -> None:
+        folder = write_nnunet(tmp_path / "set", ("a",))
+        path = folder / "dataset.json"
+        path.write_text(path.read_text(), encoding="utf-8-sig")
+        assert load_dataset(folder).classes
+
     @pytest.mark.parametrize(("text", "what"), [("{", "is no JSON"), ("[]", "hold an object")])
     def test_broken_descriptions_are_named(self, nnunet: Path, text: str, what: str) -> None:
         (nnunet / "dataset.json").write_text(text)

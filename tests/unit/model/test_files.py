@@ -1,0 +1,54 @@
+"""Files that are there whole or not at all."""
+
+import errno
+import stat
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from sammoe.model.files import replacing, save_tensors
+
+
+def test_tensors_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    turned = torch.arange(6.0).reshape(2, 3).T.requires_grad_()
+    save_tensors(path, {"a": torch.zeros(2), "turned": turned}, {"of": "tests"})
+    with safe_open(path, framework="pt") as file:
+        assert file.metadata() == {"of": "tests"}
+        assert torch.equal(file.get_tensor("turned"), turned)
+    assert list(tmp_path.iterdir()) == [path]
+    assert stat.S_IMODE(path.stat().st_mode) & 0o444  # by the umask, as other files
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), ValueError()])
+def test_what_can_not_be_written_leaves_the_old_file(tmp_path: Path, error: Exception) -> None:
+    path = tmp_path / "state.pt"
+    path.write_bytes(b"old")
+
+    def write() -> None:
+        with replacing(path) as stream:
+            stream.write(b"new")
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        write()
+    if isinstance(caught.value, OSError):
+        assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a Linux device")
+def test_torch_says_why_a_state_can_not_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, mode: str) -> object:
+        return open("/dev/full", mode)
+
+    monkeypatch.setattr(Path, "open", full)
+    path = tmp_path / "state.pt"
+    with pytest.raises(OSError, match="No space left on device") as caught, replacing(path) as to:
+        torch.save({"a": torch.zeros(100_000)}, to)
+    assert caught.value.filename == str(path)
