@@ -214,11 +214,18 @@ def _sam_med3d(root: Path, labelled: bool) -> DataSet:
 def _scans(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DataSetInvalid(f"{folder} is missing")
-    return sorted(
+    scans = sorted(
         path
         for path in folder.iterdir()
         if path.name.endswith(_ENDINGS) and not path.name.startswith(".")
     )
+    for path in scans:
+        try:
+            path.name.encode()
+        except UnicodeEncodeError:
+            name = f"{folder}: {path.name!r}"
+            raise DataSetInvalid(f"{name} is a name that is no UTF-8: rename the file") from None
+    return scans
 
 
 def _split_name(path: Path) -> tuple[str, str]:

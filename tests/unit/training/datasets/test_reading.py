@@ -202,6 +202,13 @@ class TestNnunet:
         with pytest.raises(DataSetInvalid, match="imagesTr is missing"):
             load_dataset(nnunet)
 
+    def test_a_name_that_is_no_text_is_refused(self, nnunet: Path) -> None:
+        (nnunet / "imagesTr" / "b\udce4r.nii.gz").touch()
+        with pytest.raises(
+            DataSetInvalid, match=r"imagesTr: 'b\\udce4r.nii.gz' .* rename the file"
+        ):
+            load_dataset(nnunet)
+
     def test_a_byte_order_mark_is_no_fault(self, tmp_path: Path) -> None:
         folder = write_nnunet(tmp_path / "set", ("a",))
         path = folder / "dataset.json"
