@@ -16,7 +16,13 @@ FILE: Final = "state.pt"
 def save_state(folder: Path, state: Mapping[str, Any]) -> None:
     """Replace the old state; raises as `sammoe.model.files.replacing` does."""
     with replacing(folder / FILE) as stream:
-        torch.save(dict(state), stream)
+        try:
+            torch.save(dict(state), stream)
+        except RuntimeError as error:
+            # The archive's own complaint hides why the stream took no more.
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def load_state(

@@ -1,14 +1,17 @@
 """Files that are there whole or not at all."""
 
 import errno
+import io
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors import safe_open
 
 from sammoe.model.files import replacing, save_tensors
+from sammoe.training.states import save_state
 
 
 def test_tensors_come_back(tmp_path: Path) -> None:
@@ -40,15 +43,25 @@ def test_what_can_not_be_written_leaves_the_old_file(tmp_path: Path, error: Exce
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a Linux device")
-def test_torch_says_why_a_state_can_not_be_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(path: Path, mode: str) -> object:
-        return open("/dev/full", mode)
+class _Disk(io.BytesIO):
+    """Has room for some bytes."""
 
-    monkeypatch.setattr(Path, "open", full)
-    path = tmp_path / "state.pt"
-    with pytest.raises(OSError, match="No space left on device") as caught, replacing(path) as to:
-        torch.save({"a": torch.zeros(100_000)}, to)
-    assert caught.value.filename == str(path)
+    room = 0
+
+    def write(self, content: Any) -> int:
+        if self.tell() + memoryview(content).nbytes > self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(content)
+
+
+@pytest.mark.parametrize("room", [0, 300_000, 1_500_000])
+def test_a_run_says_why_its_state_can_not_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    """Torch tells of it in its own words where some of the file is written already."""
+    monkeypatch.setattr(_Disk, "room", room)
+    monkeypatch.setattr(Path, "open", lambda path, mode: _Disk())
+    state = {f"tensor {n}": torch.zeros(50_000) for n in range(20)}
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        save_state(tmp_path, state)
+    assert caught.value.filename == str(tmp_path / "state.pt")
