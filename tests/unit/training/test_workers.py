@@ -13,15 +13,13 @@ import pytest
 from sammoe.training.workers import work_force
 
 _COMMAND = """
-import os, sys, time
-from pathlib import Path
+import sys, time
 from sammoe.training.workers import work_force
 from tests.unit.training.test_workers import note
 
 if __name__ == "__main__":
     with work_force(2, note, sys.argv[1]) as pool:
         waiting = [pool.submit(time.sleep, 600) for _ in range(2)]
-        print("at work", flush=True)
         waiting[0].result()
 """
 
