@@ -11,19 +11,21 @@ SAM-Med3D
 Names that begin with a dot are passed over: macOS packs such, and copies that were stopped leave
 them.
 
-A ``patients.json`` beside them (case -> patient) is needed where a patient has several cases.
+A ``patients.json`` beside them (case -> patient) is needed where a patient has several cases. Its
+cases are called as files in ``labelsTr`` are, without the ending; one that it lacks is a patient of
+its own.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sammoe.errors import DataSetInvalid
 from sammoe.training.datasets.dataset import Case, DataSet, LabelSource
 from sammoe.training.datasets.modalities import HOW_TO_SAY, modality_of
-from sammoe.training.datasets.objects import read_object
+from sammoe.training.datasets.objects import read_object, some
 from sammoe.training.telling import tell
 from sammoe.volume.volume import Modality
 
@@ -67,8 +69,9 @@ def load_dataset(root: Path, *, labelled: bool = True) -> DataSet:
     Raises
     ------
     DataSetInvalid
-        The folder has neither layout, its ``dataset.json`` is malformed, or an image or its label
-        file is missing. The detail names the file.
+        The folder has neither layout, its ``dataset.json`` is malformed, its ``patients.json``
+        names a case that is not here or no patient, or an image or its label file is missing. The
+        detail names the file.
     """
     read = _nnunet if (root / "dataset.json").is_file() else _sam_med3d
     dataset = read(root, labelled)
@@ -85,26 +88,35 @@ def _nnunet(root: Path, labelled: bool) -> DataSet:
     if modality is Modality.UNKNOWN:
         said = f"its channel name {channel!r}" if channel else "it"
         _tell_of_unknown(root, said)
-    patients = _patients(root)
     name_of_set, cases = root.resolve().name, []
-    images = _scans(root / "imagesTr")
-    names = {_split_name(image)[0] for image in images}
-    for image in images:
-        name, ending = _split_name(image)
-        if name.endswith("_0000"):
-            name = name.removesuffix("_0000")
-        elif re.search(r"_\d{4}$", name) and f"{name[:-4]}0000" in names:
-            continue  # a further channel of the same scan
+    images = _first_channels(_scans(root / "imagesTr"))
+    patients = _patients(root, [name for name, _ in images])
+    for name, image in images:
         labels = {}
         if labelled:
-            label = _label(root / "labelsTr", name, ending, image)
+            label = _label(root / "labelsTr", name, image)
             labels = {key: LabelSource(label, values) for key, values in classes.items()}
         cases.append(Case(name_of_set, name, patients.get(name, name), image, labels, modality))
     return DataSet(name_of_set, root, tuple(classes), tuple(cases))
 
 
-def _label(folder: Path, name: str, ending: str, image: Path) -> Path:
+def _first_channels(images: Sequence[Path]) -> list[tuple[str, Path]]:
+    """Cases' names and images."""
+    names = {_split_name(image)[0] for image in images}
+    found = []
+    for image in images:
+        name, _ = _split_name(image)
+        if name.endswith("_0000"):
+            name = name.removesuffix("_0000")
+        elif re.search(r"_\d{4}$", name) and f"{name[:-4]}0000" in names:
+            continue  # a further channel of the same scan
+        found.append((name, image))
+    return found
+
+
+def _label(folder: Path, name: str, image: Path) -> Path:
     """The label file of a case, with its image's ending if there are several."""
+    _, ending = _split_name(image)
     for possible in (ending, *_ENDINGS):
         if (path := folder / f"{name}{possible}").is_file():
             return path
@@ -173,7 +185,6 @@ def _tell_of_unknown(root: Path, said: str) -> None:
 def _sam_med3d(root: Path, labelled: bool) -> DataSet:
     if not root.is_dir():
         raise DataSetInvalid(f"{root} is no folder")
-    patients = _patients(root)
     images: dict[tuple[str, str], Path] = {}
     labels: defaultdict[tuple[str, str], dict[str, LabelSource]] = defaultdict(dict)
     classes = []
@@ -196,6 +207,7 @@ def _sam_med3d(root: Path, labelled: bool) -> DataSet:
             f"{root} is no data set: it has neither dataset.json (nnU-Net) nor"
             " CLASS/MODALITY_DATASET/imagesTr (SAM-Med3D)"
         )
+    patients = _patients(root, [name for _, name in images])
     name_of_set = root.resolve().name
     cases = [
         Case(
@@ -233,6 +245,31 @@ def _split_name(path: Path) -> tuple[str, str]:
     return path.name.removesuffix(ending), ending
 
 
-def _patients(root: Path) -> dict[str, str]:
+def _patients(root: Path, cases: Collection[str]) -> dict[str, str]:
+    """Case -> patient, for those of the data set's cases of which ``patients.json`` says one.
+
+    What it says of others must not be passed over: a patient whose case is spelt wrongly there
+    would be in several parts of the split.
+    """
     path = root / "patients.json"
-    return {str(k): str(v) for k, v in read_object(path).items()} if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    table = read_object(path)
+    known = set(cases)
+    if wrong := [repr(case) for case in table if case not in known]:
+        like = next(iter(cases), "case0")
+        raise DataSetInvalid(
+            f"{path} names {some(wrong)}, and no case is called so: name cases as files in labelsTr"
+            f" are named, without the ending, such as {like!r}"
+        )
+    if wrong := [repr(case) for case, patient in table.items() if not _is_name(patient)]:
+        raise DataSetInvalid(
+            f"{path} must say who the patient is, as text or a whole number, of {some(wrong)}"
+        )
+    return {case: str(patient) for case, patient in table.items()}
+
+
+def _is_name(patient: Any) -> bool:
+    if isinstance(patient, str):
+        return bool(patient.strip())
+    return isinstance(patient, int) and not isinstance(patient, bool)

@@ -16,7 +16,7 @@ from typing import Literal, get_args
 
 from sammoe.errors import DataSetInvalid
 from sammoe.training.datasets.dataset import Case, DataSet
-from sammoe.training.datasets.objects import read_object
+from sammoe.training.datasets.objects import read_object, some
 from sammoe.training.telling import tell
 
 Part = Literal["train", "calibrate", "test"]
@@ -128,14 +128,9 @@ def _check_names(dataset: DataSet, parts: Mapping[str, str], path: Path) -> None
     gone = sorted(name for name in parts.keys() - patients if parts[name] != "train")
     if new and gone:
         raise DataSetInvalid(
-            f"{path} holds out {_some(gone)}, not to be found in the data set, and does not know"
-            f" {_some(new)}: if they were renamed, rename them there; if not, name their part there"
+            f"{path} holds out {some(gone)}, not to be found in the data set, and does not know"
+            f" {some(new)}: if they were renamed, rename them there; if not, name their part there"
         )
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
 
 
 def _read(path: Path) -> dict[str, str]:

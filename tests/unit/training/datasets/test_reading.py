@@ -152,6 +152,28 @@ class TestNnunet:
         root = write_nnunet(tmp_path / "twice", NAMES, patients={"anna": "a", "bert": "a"})
         assert [case.patient for case in load_dataset(root).cases] == ["a", "a", "cleo"]
 
+    def test_patients_may_be_numbers(self, nnunet: Path) -> None:
+        (nnunet / "patients.json").write_text('{"anna": 17, "bert": "17"}')
+        assert [case.patient for case in load_dataset(nnunet).cases] == ["17", "17", "cleo"]
+
+    @pytest.mark.parametrize("labelled", [True, False])
+    def test_patients_of_unknown_cases_are_refused(self, nnunet: Path, labelled: bool) -> None:
+        wrong = ["anna.nii.gz", "anna_0000", "Bert", *(f"dora{n}" for n in range(2000))]
+        said = dict.fromkeys([*NAMES, *wrong], "a")
+        (nnunet / "patients.json").write_text(json.dumps(said))
+        with pytest.raises(
+            DataSetInvalid,
+            match=r"patients.json names 'anna.nii.gz', 'anna_0000', 'Bert' and 2000 more, and no"
+            r" case is called so: name cases as files in labelsTr .* such as 'anna'$",
+        ):
+            load_dataset(nnunet, labelled=labelled)
+
+    @pytest.mark.parametrize("patient", [None, True, {"id": "a"}, ["a"], 1.5, "", " "])
+    def test_patients_must_have_names(self, nnunet: Path, patient: object) -> None:
+        (nnunet / "patients.json").write_text(json.dumps({"anna": "a", "bert": patient}))
+        with pytest.raises(DataSetInvalid, match=r"patients.json must say who .* of 'bert'$"):
+            load_dataset(nnunet)
+
     @pytest.mark.parametrize(
         "labels",
         [
@@ -285,6 +307,14 @@ class TestSamMed3d:
         (dataset,) = load_datasets([root], labelled=False)
         assert [case.patient for case in dataset.cases] == list(NAMES[:2])
         assert not any(case.labels for case in dataset.cases)
+
+    def test_patients_are_said_for_files_names(self, tmp_path: Path) -> None:
+        root = write_sam_med3d(tmp_path / "many", NAMES[:2])
+        (root / "patients.json").write_text('{"anna": "a", "bert": "a"}')
+        assert [case.patient for case in load_dataset(root).cases] == ["a", "a"]
+        (root / "patients.json").write_text('{"mr_clinic_anna": "a", "bert": "a"}')
+        with pytest.raises(DataSetInvalid, match=r"'mr_clinic_anna', and no case .* as 'anna'$"):
+            load_dataset(root)
 
     def test_folders_of_neither_layout_are_told_both(self, tmp_path: Path) -> None:
         with pytest.raises(DataSetInvalid, match=r"neither dataset.json .* nor CLASS/MODALITY"):
