@@ -70,8 +70,8 @@ def load_dataset(root: Path, *, labelled: bool = True) -> DataSet:
     ------
     DataSetInvalid
         The folder has neither layout, its ``dataset.json`` is malformed, its ``patients.json``
-        names a case that is not here or no patient, or an image or its label file is missing. The
-        detail names the file.
+        names a case that is not here or no patient, two images are of one case, or an image or its
+        label file is missing. The detail names the file.
     """
     read = _nnunet if (root / "dataset.json").is_file() else _sam_med3d
     dataset = read(root, labelled)
@@ -90,8 +90,8 @@ def _nnunet(root: Path, labelled: bool) -> DataSet:
         _tell_of_unknown(root, said)
     name_of_set, cases = root.resolve().name, []
     images = _first_channels(_scans(root / "imagesTr"))
-    patients = _patients(root, [name for name, _ in images])
-    for name, image in images:
+    patients = _patients(root, images)
+    for name, image in images.items():
         labels = {}
         if labelled:
             label = _label(root / "labelsTr", name, image)
@@ -100,18 +100,28 @@ def _nnunet(root: Path, labelled: bool) -> DataSet:
     return DataSet(name_of_set, root, tuple(classes), tuple(cases))
 
 
-def _first_channels(images: Sequence[Path]) -> list[tuple[str, Path]]:
-    """Cases' names and images."""
+def _first_channels(images: Sequence[Path]) -> dict[str, Path]:
+    """Case -> image."""
     names = {_split_name(image)[0] for image in images}
-    found = []
+    found: dict[str, Path] = {}
     for image in images:
         name, _ = _split_name(image)
         if name.endswith("_0000"):
             name = name.removesuffix("_0000")
         elif re.search(r"_\d{4}$", name) and f"{name[:-4]}0000" in names:
             continue  # a further channel of the same scan
-        found.append((name, image))
+        _add(found, name, image)
     return found
+
+
+def _add(found: dict[str, Path], name: str, image: Path) -> None:
+    """Answers are kept by their cases' names, so a name is one case's."""
+    if name in found:
+        raise DataSetInvalid(
+            f"two images are of the case {name!r}, {found[name]} and {image}: take one away, or"
+            " give it another name"
+        )
+    found[name] = image
 
 
 def _label(folder: Path, name: str, image: Path) -> Path:
@@ -194,8 +204,11 @@ def _sam_med3d(root: Path, labelled: bool) -> DataSet:
             _tell_of_unknown(root, f"the folder name {source.name!r}")
         if kind not in classes:
             classes.append(kind)
+        here: dict[str, Path] = {}
         for image in _scans(folder):
-            key = (source.name, _split_name(image)[0])
+            name, _ = _split_name(image)
+            _add(here, name, image)
+            key = (source.name, name)
             images.setdefault(key, image)
             if labelled:
                 label = source / "labelsTr" / image.name
@@ -208,6 +221,9 @@ def _sam_med3d(root: Path, labelled: bool) -> DataSet:
             " CLASS/MODALITY_DATASET/imagesTr (SAM-Med3D)"
         )
     patients = _patients(root, [name for _, name in images])
+    named: dict[str, Path] = {}  # CT_A's B_C has the name of CT_A_B's C
+    for key, image in images.items():
+        _add(named, "_".join(key), image)
     name_of_set = root.resolve().name
     cases = [
         Case(

@@ -152,6 +152,16 @@ class TestNnunet:
         root = write_nnunet(tmp_path / "twice", NAMES, patients={"anna": "a", "bert": "a"})
         assert [case.patient for case in load_dataset(root).cases] == ["a", "a", "cleo"]
 
+    @pytest.mark.parametrize("other", ["anna_0000.nii", "anna.nii.gz", "anna.nrrd"])
+    def test_two_images_of_one_case_are_refused(self, nnunet: Path, other: str) -> None:
+        (nnunet / "imagesTr" / other).touch()
+        first, second = sorted(["anna_0000.nii.gz", other])
+        with pytest.raises(
+            DataSetInvalid,
+            match=rf"case 'anna', .*imagesTr/{first} and .*imagesTr/{second}: take one away",
+        ):
+            load_dataset(nnunet)
+
     def test_patients_may_be_numbers(self, nnunet: Path) -> None:
         (nnunet / "patients.json").write_text('{"anna": 17, "bert": "17"}')
         assert [case.patient for case in load_dataset(nnunet).cases] == ["17", "17", "cleo"]
@@ -307,6 +317,24 @@ class TestSamMed3d:
         (dataset,) = load_datasets([root], labelled=False)
         assert [case.patient for case in dataset.cases] == list(NAMES[:2])
         assert not any(case.labels for case in dataset.cases)
+
+    def test_two_images_of_one_case_are_refused(self, tmp_path: Path) -> None:
+        root = write_sam_med3d(tmp_path / "many", NAMES[:1])
+        for part in ("imagesTr", "labelsTr"):
+            (root / "ball" / "mr_clinic" / part / "anna.nii").touch()
+        with pytest.raises(
+            DataSetInvalid, match=r"case 'anna', .*imagesTr/anna.nii and .*imagesTr/anna.nii.gz: "
+        ):
+            load_dataset(root)
+
+    def test_cases_of_two_folders_may_not_have_one_name(self, tmp_path: Path) -> None:
+        root = write_sam_med3d(tmp_path / "many", ["b_anna"], source="mr_a")
+        write_sam_med3d(root, ["anna"], source="mr_a_b")
+        with pytest.raises(
+            DataSetInvalid,
+            match=r"case 'mr_a_b_anna', .*ball/mr_a/.*/b_anna.* and .*ball/mr_a_b/.*/anna.*: take",
+        ):
+            load_dataset(root)
 
     def test_patients_are_said_for_files_names(self, tmp_path: Path) -> None:
         root = write_sam_med3d(tmp_path / "many", NAMES[:2])
