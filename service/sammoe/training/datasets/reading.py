@@ -32,6 +32,8 @@ from sammoe.volume.volume import Modality
 _ENDINGS = (".nii.gz", ".nii", ".nrrd")
 _PLAIN = re.compile(r"(?!\.{1,2}$)[^/\\\x00-\x1f]+")
 """Names of classes become names of files."""
+_NUMBERED = re.compile(r"(.+)_\d{4}")
+"""A case's channel, or another case's name."""
 
 
 def load_datasets(roots: Sequence[Path], *, labelled: bool = True) -> list[DataSet]:
@@ -83,13 +85,15 @@ def load_dataset(root: Path, *, labelled: bool = True) -> DataSet:
 def _nnunet(root: Path, labelled: bool) -> DataSet:
     about = read_object(root / "dataset.json")
     classes = _classes(about, root) if labelled else {}
-    channel = _first_channel(about)
+    channels = _channels(about)
+    channel = str(channels.get("0", ""))
     modality = modality_of(channel)
     if modality is Modality.UNKNOWN:
         said = f"its channel name {channel!r}" if channel else "it"
         _tell_of_unknown(root, said)
     name_of_set, cases = root.resolve().name, []
-    images = _first_channels(_scans(root / "imagesTr"))
+    labelled_names = _names(root / "labelsTr")
+    images = _first_channels(_scans(root / "imagesTr"), labelled_names, len(channels) == 1)
     patients = _patients(root, images)
     for name, image in images.items():
         labels = {}
@@ -100,18 +104,40 @@ def _nnunet(root: Path, labelled: bool) -> DataSet:
     return DataSet(name_of_set, root, tuple(classes), tuple(cases))
 
 
-def _first_channels(images: Sequence[Path]) -> dict[str, Path]:
-    """Case -> image."""
-    names = {_split_name(image)[0] for image in images}
+def _first_channels(
+    images: Sequence[Path], labelled: Collection[str], one_channel: bool
+) -> dict[str, Path]:
+    """Case -> image. ``A_0000`` and ``A_0001`` are channels of ``A``, or two cases: the names of
+    labels tell, even where labels are not asked for, as a case must have one name in all commands.
+    In a folder without labels, cases of one channel have no others.
+    """
+    numbered: defaultdict[str, set[str]] = defaultdict(set)
+    for image in images:
+        name, _ = _split_name(image)
+        if match := _NUMBERED.fullmatch(name):
+            numbered[match[1]].add(name)
+    with_channels = {
+        name
+        for name, names in numbered.items()
+        if f"{name}_0000" in names
+        and (name in labelled or names.isdisjoint(labelled))
+        and (labelled or len(names) == 1 or not one_channel)
+    }
     found: dict[str, Path] = {}
     for image in images:
         name, _ = _split_name(image)
-        if name.endswith("_0000"):
-            name = name.removesuffix("_0000")
-        elif re.search(r"_\d{4}$", name) and f"{name[:-4]}0000" in names:
-            continue  # a further channel of the same scan
+        if (match := _NUMBERED.fullmatch(name)) and match[1] in with_channels:
+            if not name.endswith("_0000"):
+                continue
+            name = match[1]
         _add(found, name, image)
     return found
+
+
+def _names(folder: Path) -> set[str]:
+    """Of its scans, without endings; none if there is no folder."""
+    paths = folder.iterdir() if folder.is_dir() else ()
+    return {_split_name(path)[0] for path in paths if path.name.endswith(_ENDINGS)}
 
 
 def _add(found: dict[str, Path], name: str, image: Path) -> None:
@@ -179,10 +205,10 @@ def _whole(value: Any) -> int:
     return int(value)
 
 
-def _first_channel(about: Mapping[str, Any]) -> str:
-    """Its name: ``channel_names`` in version 2 of the format, ``modality`` in 1."""
+def _channels(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Number -> name: ``channel_names`` in version 2 of the format, ``modality`` in 1."""
     channels = about.get("channel_names", about.get("modality", {}))
-    return str(channels.get("0", "")) if isinstance(channels, dict) else ""
+    return channels if isinstance(channels, dict) else {}
 
 
 def _tell_of_unknown(root: Path, said: str) -> None:

@@ -57,6 +57,49 @@ class TestNnunet:
         names = [case.name for case in load_dataset(nnunet).cases]
         assert names == [*NAMES, "scan_2019", "scan_2020"]
 
+    @pytest.mark.parametrize("labelled", [True, False])
+    def test_names_that_end_like_channels_are_cases_where_labels_are_called_so(
+        self, nnunet: Path, labelled: bool
+    ) -> None:
+        numbered = [f"pat_{n:04d}" for n in range(3)]
+        for name in numbered:
+            write_scan(nnunet / "imagesTr" / f"{name}.nii.gz", scan(name)[0])
+            write_scan(nnunet / "labelsTr" / f"{name}.nii.gz", scan(name)[1])
+        write_scan(nnunet / "imagesTr" / "bert_0001.nii.gz", scan("bert")[0])
+        dataset = load_dataset(nnunet, labelled=labelled)
+        assert [case.name for case in dataset.cases] == [*NAMES, *numbered]
+        assert dataset.cases[3].image == nnunet / "imagesTr" / "pat_0000.nii.gz"
+        if labelled:
+            assert label_file(dataset.cases[3]).name == "pat_0000.nii.gz"
+            (nnunet / "labelsTr" / "pat_0001.nii.gz").unlink()
+            with pytest.raises(DataSetInvalid, match=r"no label file .*labelsTr/pat_0001.nii.gz"):
+                load_dataset(nnunet)
+
+    def test_a_case_may_be_called_like_a_channel_of_another(self, tmp_path: Path) -> None:
+        root = write_nnunet(tmp_path / "set", ["anna", "anna_0000", "anna_0001"])
+        write_scan(root / "imagesTr" / "anna_0001.nii.gz", scan("anna")[0])
+        assert {case.name: case.image.name for case in load_dataset(root).cases} == {
+            "anna": "anna_0000.nii.gz",
+            "anna_0000": "anna_0000_0000.nii.gz",
+            "anna_0001": "anna_0001_0000.nii.gz",
+        }
+
+    @pytest.mark.parametrize(
+        ("channels", "names"),
+        [
+            ({"0": "MR"}, ["anna", "bert_0000", "bert_0001", "cleo"]),
+            ({"0": "T1", "1": "T2"}, list(NAMES)),
+            ({}, list(NAMES)),
+        ],
+    )
+    def test_the_number_of_channels_tells_where_no_labels_are(
+        self, nnunet: Path, channels: object, names: list[str]
+    ) -> None:
+        write_scan(nnunet / "imagesTr" / "bert_0001.nii.gz", scan("bert")[0])
+        shutil.rmtree(nnunet / "labelsTr")
+        about(nnunet, channel_names=channels)
+        assert [case.name for case in load_dataset(nnunet, labelled=False).cases] == names
+
     def test_files_that_are_no_scans_are_passed_over(self, nnunet: Path) -> None:
         (nnunet / "imagesTr" / "notes.txt").write_text("as seen")
         assert len(load_dataset(nnunet).cases) == 3
