@@ -9,7 +9,7 @@ SAM-Med3D
     binary map per class.
 
 Names that begin with a dot are passed over: macOS packs such, and copies that were stopped leave
-them.
+them. Who runs the command is told of other files that are no scans by their names.
 
 A ``patients.json`` beside them (case -> patient) is needed where a patient has several cases. Its
 cases are called as files in ``labelsTr`` are, without the ending; one that it lacks is a patient of
@@ -30,6 +30,9 @@ from sammoe.training.telling import tell
 from sammoe.volume.volume import Modality
 
 _ENDINGS = (".nii.gz", ".nii", ".nrrd")
+"""Also in capitals: a scan's format is told by its content."""
+_NOTES = (".json", ".txt", ".csv")
+"""Endings of what may lie beside scans."""
 _PLAIN = re.compile(r"(?!\.{1,2}$)[^/\\\x00-\x1f]+")
 """Names of classes become names of files."""
 _NUMBERED = re.compile(r"(.+)_\d{4}")
@@ -61,7 +64,7 @@ def load_datasets(roots: Sequence[Path], *, labelled: bool = True) -> list[DataS
 
 def load_dataset(root: Path, *, labelled: bool = True) -> DataSet:
     """List a data set's cases; no scan is read. Who runs the command is told of scans whose
-    modality is not said.
+    modality is not said, and of files that are passed over.
 
     Parameters
     ----------
@@ -73,7 +76,7 @@ def load_dataset(root: Path, *, labelled: bool = True) -> DataSet:
     DataSetInvalid
         The folder has neither layout, its ``dataset.json`` is malformed, its ``patients.json``
         names a case that is not here or no patient, two images are of one case, or an image or its
-        label file is missing. The detail names the file.
+        label file is missing or has an ending that is not read. The detail names the file.
     """
     read = _nnunet if (root / "dataset.json").is_file() else _sam_med3d
     dataset = read(root, labelled)
@@ -137,7 +140,7 @@ def _first_channels(
 def _names(folder: Path) -> set[str]:
     """Of its scans, without endings; none if there is no folder."""
     paths = folder.iterdir() if folder.is_dir() else ()
-    return {_split_name(path)[0] for path in paths if path.name.endswith(_ENDINGS)}
+    return {_split_name(path)[0] for path in paths if _is_scan(path)}
 
 
 def _add(found: dict[str, Path], name: str, image: Path) -> None:
@@ -268,11 +271,14 @@ def _sam_med3d(root: Path, labelled: bool) -> DataSet:
 def _scans(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DataSetInvalid(f"{folder} is missing")
-    scans = sorted(
-        path
-        for path in folder.iterdir()
-        if path.name.endswith(_ENDINGS) and not path.name.startswith(".")
-    )
+    visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    scans = [path for path in visible if _is_scan(path)]
+    others = [path.name for path in visible if not _is_scan(path)]
+    if unread := [repr(name) for name in others if not name.lower().endswith(_NOTES)]:
+        which = f"{some(unread)}: scans are read from .nii.gz, .nii and .nrrd alone"
+        if not scans:
+            raise DataSetInvalid(f"{folder} holds no scans, but {which}")
+        tell(f"{folder}: passed over {which}")
     for path in scans:
         try:
             path.name.encode()
@@ -282,9 +288,14 @@ def _scans(folder: Path) -> list[Path]:
     return scans
 
 
+def _is_scan(path: Path) -> bool:
+    return path.name.lower().endswith(_ENDINGS)
+
+
 def _split_name(path: Path) -> tuple[str, str]:
-    ending = next(ending for ending in _ENDINGS if path.name.endswith(ending))
-    return path.name.removesuffix(ending), ending
+    """Of a scan: its name, and the ending as it is written there."""
+    length = next(len(ending) for ending in _ENDINGS if path.name.lower().endswith(ending))
+    return path.name[:-length], path.name[-length:]
 
 
 def _patients(root: Path, cases: Collection[str]) -> dict[str, str]:

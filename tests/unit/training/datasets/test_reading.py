@@ -100,9 +100,56 @@ class TestNnunet:
         about(nnunet, channel_names=channels)
         assert [case.name for case in load_dataset(nnunet, labelled=False).cases] == names
 
-    def test_files_that_are_no_scans_are_passed_over(self, nnunet: Path) -> None:
-        (nnunet / "imagesTr" / "notes.txt").write_text("as seen")
+    def test_files_that_are_no_scans_are_passed_over(
+        self, nnunet: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for name in ("notes.txt", "anna_0000.json", "SITES.CSV", ".DS_Store"):
+            (nnunet / "imagesTr" / name).write_text("as seen")
         assert len(load_dataset(nnunet).cases) == 3
+        assert capsys.readouterr().err == ""
+
+    def test_scans_that_are_not_read_are_told_of(
+        self, nnunet: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for n in range(5):
+            (nnunet / "imagesTr" / f"dora{n}_0000.mha").touch()
+        assert [case.name for case in load_dataset(nnunet).cases] == list(NAMES)
+        (told,) = capsys.readouterr().err.splitlines()
+        assert told == (
+            f"{nnunet}/imagesTr: passed over 'dora0_0000.mha', 'dora1_0000.mha', 'dora2_0000.mha'"
+            " and 2 more: scans are read from .nii.gz, .nii and .nrrd alone"
+        )
+
+    def test_folders_of_scans_that_are_not_read_are_refused(self, nnunet: Path) -> None:
+        for path in (nnunet / "imagesTr").iterdir():
+            path.rename(path.with_name(path.name.replace(".nii.gz", ".mha")))
+        with pytest.raises(
+            DataSetInvalid,
+            match=r"imagesTr holds no scans, but 'anna_0000.mha', .*: scans are read from .nii.gz,",
+        ):
+            load_dataset(nnunet)
+
+    def test_endings_may_be_in_capitals(
+        self, nnunet: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for path in (*nnunet.glob("imagesTr/anna*"), *nnunet.glob("*/bert*")):
+            path.rename(path.with_name(path.name.replace(".nii.gz", ".NII.GZ")))
+        dataset = load_dataset(nnunet)
+        assert [case.name for case in dataset.cases] == list(NAMES)
+        assert [case.image.name for case in dataset.cases[:2]] == [
+            "anna_0000.NII.GZ",
+            "bert_0000.NII.GZ",
+        ]
+        assert [label_file(case).name for case in dataset.cases[:2]] == [
+            "anna.nii.gz",
+            "bert.NII.GZ",
+        ]
+        for case in dataset.cases:
+            voxels, labels = scan(case.name)
+            image = case.read_image()
+            assert np.array_equal(image.voxels, voxels)
+            assert np.array_equal(case.read_masks(image)["ball"], labels == 1)
+        assert capsys.readouterr().err == ""
 
     def test_hidden_files_are_passed_over(self, nnunet: Path) -> None:
         for name in ("._anna_0000.nii.gz", ".dora_0000.nii.gz"):
@@ -360,6 +407,15 @@ class TestSamMed3d:
         (dataset,) = load_datasets([root], labelled=False)
         assert [case.patient for case in dataset.cases] == list(NAMES[:2])
         assert not any(case.labels for case in dataset.cases)
+
+    def test_scans_that_are_not_read_are_told_of(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        root = write_sam_med3d(tmp_path / "many", NAMES[:1])
+        (root / "cube" / "mr_clinic" / "imagesTr" / "bert").mkdir()
+        assert [case.name for case in load_dataset(root).cases] == ["mr_clinic_anna"]
+        (told,) = capsys.readouterr().err.splitlines()
+        assert told.startswith(f"{root}/cube/mr_clinic/imagesTr: passed over 'bert': scans are")
 
     def test_two_images_of_one_case_are_refused(self, tmp_path: Path) -> None:
         root = write_sam_med3d(tmp_path / "many", NAMES[:1])
