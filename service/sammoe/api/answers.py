@@ -133,7 +133,9 @@ class RouteOut(BaseModel):
 
     used: str = Field(description="`general` or an expert's name")
     fused: bool = Field(description="whether the general mask was mixed in")
-    scores: dict[str, float] = Field(description="the gate's score for each expert")
+    scores: dict[str, float] = Field(
+        description="the gate's score for each expert; with `parent`, what was said of that counts"
+    )
     top: str | None = Field(
         description="expert that may answer: best by score among those for the scan's modality,"
         " or of two that are close the one whose mask fits the box better"

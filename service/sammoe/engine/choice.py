@@ -19,11 +19,14 @@ class Choice:
 
     ``tau`` is the gate's threshold in [0, 1] (paper, section 2.3); 1 keeps every expert out.
     ``only``: with ``"auto"``, the one expert that the gate may take, if it takes any.
+    ``earlier``: with ``"auto"``, what a gate of heads scored the answer that is refined, one for
+    each of the bundle's experts; none where nothing is known of that.
     """
 
     expert: str = AUTO
     tau: float | None = None
     only: str | None = None
+    earlier: tuple[float, ...] = ()
 
 
 def check_choice(choice: Choice, manifest: Manifest) -> None:

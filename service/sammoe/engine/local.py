@@ -19,7 +19,7 @@ from sammoe.engine.memory import give_back_freed
 from sammoe.engine.protocol import Decoded
 from sammoe.engine.route import Route
 from sammoe.engine.runtime import Graph, OutputSpec
-from sammoe.engine.selector import decide, prompt_kind, rival, select, wins
+from sammoe.engine.selector import decide, pooled, prompt_kind, rival, select, wins
 from sammoe.engine.workers import Load, WorkerPool
 from sammoe.errors import EngineError
 from sammoe.volume.volume import Modality
@@ -206,6 +206,8 @@ class LocalEngine:
             return {"general": general}, route
         asked = feed if features is None or not self._gate_reads_features else {FEATURES: features}
         scores = self._gate.run(asked)[0][0]
+        if self._gate_reads_features:
+            scores = pooled(scores, choice.earlier)
         routing, kind = self._bundle.manifest.routing, prompt_kind(inputs.labels)
         tau = routing.tau[kind] if choice.tau is None else choice.tau
         route = replace(

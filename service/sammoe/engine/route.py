@@ -18,8 +18,9 @@ class Route:
     fused
         Whether general and expert mask were mixed.
     scores
-        The gate's score per expert, in the manifest's order, each in [0, 1]; empty where no gate
-        was asked.
+        The gate's score per expert, in the manifest's order, each in [0, 1], pooled over the
+        prompts of a segmentation by a gate of heads (see `sammoe.engine.selector.pooled`); empty
+        where no gate was asked.
     top
         The best expert that segments the volume's modality, or the second-best where that scores
         about alike and its mask fits the box better; or None.

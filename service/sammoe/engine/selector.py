@@ -43,6 +43,9 @@ best's: odds of 20 to 1."""
 RIVAL_MARGIN = 0.025
 """By how much better a rival's mask must fit the box, for each unit between the logits."""
 
+NEWS = 0.4
+"""How much a refinement's own scores count beside those of the answer that it refines."""
+
 FLAT_VOXELS = 1.0
 """A box whose corners are nearer than this on an axis is a drawing in one plane."""
 
@@ -112,6 +115,34 @@ class Decision:
     fused: bool = False
     check: Check | None = None
     agreement: float | None = None
+
+
+def pooled(scores: NDArray[np.float32], earlier: Sequence[float]) -> NDArray[np.float32]:
+    """What a gate of heads makes of all prompts of a segmentation so far.
+
+    A head looks at one prompt and the mask that it corrects. Its score goes up and down with every
+    click, and with it the answer, now the expert's, now the general one. But all clicks are about
+    one structure: so scores are pooled, `NEWS` of the logit from this prompt, the rest from what
+    was pooled before.
+
+    Parameters
+    ----------
+    scores
+        float32 [m], one per expert, of this prompt alone.
+    earlier
+        What this returned for the answer that is refined; empty for a first prompt.
+
+    Returns
+    -------
+    float32 [m], ``scores`` themselves where there is nothing to pool.
+    """
+    if not len(earlier):
+        return scores
+    logits = [
+        NEWS * _logit(float(now)) + (1 - NEWS) * _logit(before)
+        for now, before in zip(scores, earlier, strict=True)
+    ]
+    return np.array([1 / (1 + np.exp(-logit)) for logit in logits], np.float32)
 
 
 def select(

@@ -26,7 +26,7 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
 # Relative, because here and in a bundle it lies beside this file, under different package names.
-from .selector import Check, decide, library, prompt_kind, rival, select, wins
+from .selector import Check, decide, library, pooled, prompt_kind, rival, select, wins
 
 AUTO, GENERAL = "auto", "general"
 UNKNOWN_MODALITY = "unknown"
@@ -110,7 +110,7 @@ class TritonPythonModel:
         tau = self._routing.tau[kind] if asked["tau"] is None else asked["tau"]
         if self._heads:
             general, features = await self._general(feed)
-            scores = await self._scores([features])
+            scores = pooled(await self._scores([features]), asked.get("earlier", ()))
         else:
             scores = await self._scores(feed)
         route |= {"scores": dict(zip(self._experts, scores.tolist(), strict=True)), "tau": tau}

@@ -201,6 +201,7 @@ class TritonEngine:
             "expert": choice.expert,
             "tau": choice.tau,
             "only": choice.only,
+            "earlier": choice.earlier,
             "modality": modality.value,
             "down": [name for name in names if manifest.models[decoder_name(name)] in down],
         }

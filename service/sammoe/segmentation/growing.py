@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sammoe.bundle import Bundle
-from sammoe.engine import GENERAL, Choice, Decoded, DecoderInputs, Ran, Route
+from sammoe.engine import AUTO, GENERAL, Choice, Decoded, DecoderInputs, Ran, Route
 from sammoe.errors import NoForeground, OutsideWindow
 from sammoe.segmentation.doubts import Ends
 from sammoe.segmentation.embedding import Embedded
 from sammoe.segmentation.following import agrees, goes_on, lacks, neighbours
 from sammoe.segmentation.grown import Extent, Grown, Looked, Progress, Request
-from sammoe.segmentation.planning import Places, Plan, answer, answer_name, plan_window
+from sammoe.segmentation.planning import Parent, Places, Plan, answer, answer_name, plan_window
 from sammoe.segmentation.wandering import first_windows
 from sammoe.segmentation.zooming import boundary, coarser, finer, goes_with
 from sammoe.store import Fields, VolumeRecord, rounded
@@ -112,7 +112,8 @@ class Grower:
 
     async def route(self, request: Request, planned: Plan) -> Route:
         """What the gate says of one window."""
-        one = await self._look(request.volume, planned, request.choice, asyncio.Semaphore())
+        choice = remembering(request.choice, request.parent, self._engine.bundle)
+        one = await self._look(request.volume, planned, choice, asyncio.Semaphore())
         return one.route
 
     async def grow(
@@ -127,7 +128,8 @@ class Grower:
         EngineError
             See `Engine.encode` and `Engine.decode`.
         """
-        return await self._follow(request, plans, progress)
+        choice = remembering(request.choice, request.parent, self._engine.bundle)
+        return await self._follow(replace(request, choice=choice), plans, progress)
 
     async def _follow(
         self,
@@ -320,6 +322,13 @@ class Grower:
                 return Looked(planned.window, {}, _ROUTE_UNKNOWN, True, {}, kept=False)
 
         return await _all([look(planned) for planned in level])
+
+
+def remembering(choice: Choice, parent: Parent | None, bundle: Bundle) -> Choice:
+    """The choice, with what this bundle's gate said of the answer that is refined."""
+    if choice.expert != AUTO or parent is None or parent.bundle != bundle.digest:
+        return choice
+    return replace(choice, earlier=parent.scores)
 
 
 def _rounded(field: Field) -> Field:

@@ -31,5 +31,12 @@ def field_of(record: SegmentationRecord, fields: Fields, candidate: str = ANSWER
 
 def parent_of(record: SegmentationRecord, fields: Fields, candidate: str = ANSWER) -> Parent:
     """What a refinement of a segmentation, or of another of its masks, starts from."""
-    window, field = record.windows[0].window, field_of(record, fields, candidate)
-    return Parent(record.prompt, window, field, record.bundle_digest, frozenset(record.experts))
+    answers = candidate in {ANSWER, answer_name(fields, record.route)}
+    return Parent(
+        prompt=record.prompt,
+        window=record.windows[0].window,
+        field=field_of(record, fields, candidate),
+        bundle=record.bundle_digest,
+        experts=frozenset(record.experts),
+        scores=tuple(record.route.scores.values()) if answers else (),
+    )

@@ -40,6 +40,9 @@ class Parent:
         Digest of the bundle that answered.
     experts
         Experts that this bundle is known to have had.
+    scores
+        What its gate scored the answer, one for each of its experts; none where it was not asked,
+        or where another mask than the answer is refined: then somebody knows better than the gate.
     """
 
     prompt: PromptRecord
@@ -47,6 +50,7 @@ class Parent:
     field: Field
     bundle: str = ""
     experts: frozenset[str] = frozenset()
+    scores: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

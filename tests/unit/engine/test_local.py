@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from sammoe.bundle.features import FEATURES_FILE
 from sammoe.engine import Choice, Decoded, DecoderInputs, agreement, decoder_inputs, fuse
 from sammoe.engine.local import EngineOptions, LocalEngine
 from sammoe.engine.protocol import Engine
+from sammoe.engine.selector import pooled
 from sammoe.errors import (
     BundleInvalid,
     EngineBusy,
@@ -169,7 +171,7 @@ async def test_failing_expert_leaves_the_general_mask_unless_it_was_named(
 
 
 async def decode_click(bundle: Bundle, *place: float, **asked: Any) -> Decoded:
-    """A click on an engine of its own; ``modality``, ``expert`` and ``tau`` may be asked."""
+    """A click on an engine of its own; ``modality`` and what a choice has may be asked."""
     modality = asked.pop("modality", Modality.UNKNOWN)
     engine = LocalEngine(bundle, OPTIONS)
     embedding = await engine.encode(image())
@@ -289,6 +291,23 @@ async def test_of_the_experts_one_alone_may_be_allowed(tmp_path: Path) -> None:
     held = (await decode_click(bundle, 8, 16, 16, only="lesion")).route
     assert (held.top, held.used, held.scores) == ("lesion", "lesion", free.scores)
     assert held.s_top == pytest.approx(free.scores["lesion"])
+
+
+@pytest.mark.parametrize("gate", ["heads", "joint", "paper"])
+async def test_heads_alone_remember_what_was_said_of_the_answer_before(
+    tmp_path: Path, gate: Literal["heads", "joint", "paper"]
+) -> None:
+    bundle = write_test_bundle(tmp_path, experts=("cord", "lesion"), gate=gate)
+    now = (await decode_click(bundle, 8, 16, 16)).route
+    assert now.used == "cord"
+    route = (await decode_click(bundle, 8, 16, 16, earlier=(1e-4, 1 - 1e-4))).route
+    if gate != "heads":
+        assert route == replace(now, scores=route.scores)
+        assert route.scores == now.scores
+        return
+    expected = pooled(np.array(list(now.scores.values()), np.float32), (1e-4, 1 - 1e-4))
+    assert list(route.scores.values()) == expected.tolist()
+    assert (route.top, route.s_top) == ("lesion", route.scores["lesion"])
 
 
 async def test_no_expert_is_chosen_where_all_exclude_the_modality(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from sammoe.engine import LOGIT_LIMIT, clip_logits, fuse, select
-from sammoe.engine.selector import RIVAL_MARGIN, Rival, misfit, rival, wins
+from sammoe.engine.selector import NEWS, RIVAL_MARGIN, Rival, misfit, pooled, rival, wins
 
 Logits = NDArray[np.float32]
 FUSIONS: tuple[Literal["probability", "logit"], ...] = ("probability", "logit")
@@ -39,6 +39,33 @@ def test_expert_that_is_not_allowed_is_never_picked() -> None:
     assert (best.index, best.s_top, best.passes) == (2, 0.4, False)
     assert select([0.9, 0.2], 0.5, np.array([False, False])) is None
     assert select([0.0, -0.0], 0.5, [False, True]) is not None
+
+
+some_scores = hnp.arrays(np.float32, 3, elements=st.floats(0, 1, width=32))
+
+
+@given(some_scores)
+def test_first_prompt_s_scores_are_as_the_gate_says(scores: Logits) -> None:
+    assert pooled(scores, ()) is scores
+
+
+def test_later_scores_are_pooled_as_logits() -> None:
+    now, before = np.array([0.9, 0.2, 0.5], np.float32), (0.3, 0.8, 0.5)
+    found = pooled(now, before)
+    expected = [
+        NEWS * np.log(n / (1 - n)) + (1 - NEWS) * np.log(b / (1 - b))
+        for n, b in zip(now, before, strict=True)
+    ]
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(np.log(found / (1 - found)), expected, atol=1e-6)
+
+
+@given(some_scores, some_scores)
+def test_pooled_score_lies_between_both(now: Logits, before: Logits) -> None:
+    found = pooled(now, before.tolist())
+    assert np.isfinite(found).all()
+    assert (found >= np.minimum(now, before) - 2e-6).all()
+    assert (found <= np.maximum(now, before) + 2e-6).all()
 
 
 def test_probabilities_are_mixed_as_the_paper_says() -> None:

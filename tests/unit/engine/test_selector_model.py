@@ -172,7 +172,12 @@ def embedding() -> NDArray[np.float16]:
 
 
 def ask(
-    model: Any, bundle: Bundle, inputs: Any, tau: float | None, only: str | None = None
+    model: Any,
+    bundle: Bundle,
+    inputs: Any,
+    tau: float | None,
+    only: str | None = None,
+    earlier: tuple[float, ...] = (),
 ) -> FakeResponse:
     """One click, with its embedding on the device."""
     asked: Mapping[str, Any] = {
@@ -181,6 +186,7 @@ def ask(
         "tau": tau,
         "modality": "unknown",
         "only": only,
+        "earlier": earlier,
         "down": [],
     }
     tensors = [
@@ -200,13 +206,21 @@ def ask(
     return response
 
 
-def local(bundle: Bundle, inputs: Any, tau: float | None, only: str | None = None) -> Decoded:
+def local(
+    bundle: Bundle,
+    inputs: Any,
+    tau: float | None,
+    only: str | None = None,
+    earlier: tuple[float, ...] = (),
+) -> Decoded:
     """What this process answers."""
 
     async def decode() -> Decoded:
         engine = LocalEngine(bundle, EngineOptions(1, 1))
         try:
-            return await engine.decode(embedding(), inputs, Choice(tau=tau, only=only))
+            return await engine.decode(
+                embedding(), inputs, Choice(tau=tau, only=only, earlier=earlier)
+            )
         finally:
             await engine.close()
 
@@ -257,6 +271,21 @@ def test_the_one_expert_that_may_answer_is_asked(triton: FakeTriton, bundle: Bun
         assert only in (None, found["top"])
         tops.add(found["top"])
     assert tops == {"cord", "lesion"}
+
+
+def test_what_was_said_of_the_answer_before_counts(triton: FakeTriton, bundle: Bundle) -> None:
+    rule = bundle.manifest.window_rule()
+    inputs = decoder_inputs([[8.0, 14, 17]], [1], None, None, rule)
+    tops = set()
+    for earlier in ((), (1e-4, 1 - 1e-4)):
+        response = ask(start(bundle), bundle, inputs, 0.0, None, earlier)
+        expected = local(bundle, inputs, 0.0, None, earlier)
+        found = json.loads(response.outputs[1].as_numpy()[0])
+        assert found["scores"] == expected.route.scores
+        assert found["top"] == expected.route.top
+        tops.add(found["top"])
+    heads = bundle.manifest.routing.gate == "heads"
+    assert tops == ({"cord", "lesion"} if heads else {"cord"})
 
 
 def test_without_a_library_masks_are_asked_for_in_the_hosts_memory(

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sammoe.engine import LOGIT_LIMIT
+from sammoe.engine import AUTO, LOGIT_LIMIT
 from sammoe.engine.local import EngineOptions, LocalEngine
 from sammoe.errors import Conflict, NotFound, StoreUnavailable
 from sammoe.segmentation import Point, Prompt, Workspace
-from sammoe.segmentation.parents import field_of
+from sammoe.segmentation.parents import ANSWER, Candidate, field_of
 from sammoe.store import EmbeddingCache, LocalStore, VolumeRecord
 from sammoe.store.folder_files import FolderFiles
 from sammoe.volume.geometry import Geometry
@@ -117,6 +117,41 @@ async def test_refinement_after_a_restart_gives_the_same_bytes(
     assert ours.tobytes() == theirs.tobytes()
     await restarted.close()
     reopened.close()
+
+
+async def test_refinement_remembers_what_the_gate_said_of_the_answer(
+    mixture: LocalEngine, store: LocalStore, cache: EmbeddingCache, scan: Path, tmp_path: Path
+) -> None:
+    watched = WatchedEngine(mixture)
+    workspace = Workspace(watched, store, cache)
+    volume, _ = await workspace.volumes.add(OWNER, scan, modality="MR")
+    record = (await workspace.segment(OWNER, volume.id, CLICK)).record
+    said = tuple(record.route.scores.values())
+    assert said
+
+    async def earlier(
+        parent: str, expert: str = AUTO, refined: Candidate = ANSWER
+    ) -> tuple[float, ...]:
+        await workspace.segment(
+            OWNER, volume.id, BITE, parent=parent, expert=expert, refined=refined
+        )
+        return watched.choices[-1].earlier
+
+    assert watched.choices[-1].earlier == ()
+    assert await earlier(record.id) == said
+    # Who takes another mask says that the gate was wrong; who names an expert does not ask it.
+    assert await earlier(record.id, refined="general") == ()
+    assert await earlier(record.id, expert="cord") == ()
+    named = (await workspace.segment(OWNER, volume.id, CLICK, expert="cord")).record
+    assert await earlier(named.id) == ()
+    await workspace.close()
+
+    other = write_test_bundle(tmp_path / "other", experts=("cord", "lesion"), tau=0.4)
+    another = WatchedEngine(LocalEngine(other, EngineOptions(1, 1)))
+    workspace, watched = Workspace(another, store, cache), another
+    assert await earlier(record.id) == ()
+    await workspace.close()
+    await another.close()
 
 
 @pytest.mark.fault("S29")

@@ -1,17 +1,17 @@
 """Prompts on held-out patients, with both candidates' scores: all that thresholds depend on."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from sammoe.bundle import PromptKind
-from sammoe.engine import AUTO, GENERAL, Choice
+from sammoe.engine import AUTO, GENERAL, Choice, Route
 from sammoe.engine.selector import agreement, misfit, prompt_kind
 from sammoe.segmentation import Point, Prompt
+from sammoe.segmentation.planning import Parent
 from sammoe.training.evaluation.judging import Judge, Judged
 from sammoe.training.evaluation.running import Engines, Job, expert_of
-from sammoe.training.evaluation.sessions import Begun, Embeddings, Scene, Shown
+from sammoe.training.evaluation.sessions import Begun, Embeddings, Scene
 from sammoe.training.evaluation.targets import Target
 from sammoe.training.evaluation.together import points_together
 from sammoe.training.evaluation.users import draw_box, rng_of
@@ -19,8 +19,8 @@ from sammoe.volume.field import Field
 
 NAME: Final = "bundle"
 BOXES: Final[tuple[Literal["box", "jitter"], ...]] = ("box", "jitter")
-CLICKS: Final = (1, 3, 6)
-"""After which of a user's clicks."""
+CLICKS: Final = 6
+"""Of a user who corrects."""
 
 AT_ONCE: Final = (3, 6)
 """Points given together, as a user does who has not seen an answer yet."""
@@ -71,6 +71,18 @@ class Sample:
     distance: float
 
 
+@dataclass(frozen=True, eq=False)
+class _Looked:
+    """What came of a prompt: its sample, unless no expert is for this scan; what the gate said; and
+    the masks that may be shown.
+    """
+
+    sample: Sample | None
+    route: Route
+    general: Field
+    fused: Field
+
+
 async def sample_case(
     engines: Engines, job: Job, seed: int, *, one_window: bool = False
 ) -> list[Sample]:
@@ -95,9 +107,9 @@ async def sample_case(
 class Sampler:
     """Prompts for one target.
 
-    Boxes are exact and jittered; clicks go into the error of a mask that is now the general one,
-    now the top expert's, at random, so that neither is favoured by what it was asked. Points given
-    at once lie anywhere in the target.
+    Boxes are exact and jittered. Clicks go into the error of a mask with the expert's mixed in as
+    often as the gate's score says, else of the general one: about what a user is shown, before
+    there are thresholds to say so. Points given at once lie anywhere in the target.
     """
 
     def __init__(self, scene: Scene, target: Target, seed: int) -> None:
@@ -106,47 +118,47 @@ class Sampler:
         self._words = ("calibrate", seed, target.dataset, target.case, target.structure)
 
     async def samples(self) -> list[Sample]:
-        """Both boxes, points at once, and the answers after `CLICKS`."""
+        """Both boxes, points at once, and the answers after each of `CLICKS`."""
         found: list[Sample | None] = []
         for drawing in BOXES:
             box = draw_box(self._target.mask, drawing, rng_of(*self._words, drawing))
-            found.append((await self._look(self._scene.begin(Prompt(box=box)), drawing))[0])
+            found.append((await self._look(self._scene.begin(Prompt(box=box)), drawing)).sample)
         for count in AT_ONCE:
             rng = rng_of(*self._words, "points", count)
             points = points_together(self._scene, self._target.mask, count, rng)
-            found.append((await self._look(self._scene.begin(points), "at_once"))[0])
-        shown: Shown | None = None
+            found.append((await self._look(self._scene.begin(points), "at_once")).sample)
+        shown: Parent | None = None
         judged: Judged | None = None
-        for number in range(1, max(CLICKS) + 1):
+        for number in range(1, CLICKS + 1):
             rng = rng_of(*self._words, number)
             reach = self._scene.reachable(shown.window if shown else None)
             careful = bool(rng.random() < 0.5)
             index, positive = self._judge.next_click(judged, reach, rng, careful=careful)
             begun = self._scene.begin(Prompt(points=(Point(*index, positive=positive),)), shown)
-            sample, candidates = await self._look(begun, "loop")
-            if number in CLICKS:
-                found.append(sample)
-            shown = Shown(begun.first, candidates[int(rng.integers(len(candidates)))])
-            judged = self._judge(shown.field)
+            looked = await self._look(begun, "loop")
+            found.append(looked.sample)
+            mixed = looked.sample is not None and rng.random() < looked.sample.s_top
+            field = looked.fused if mixed else looked.general
+            shown = self._scene.shown(begun, field, looked.route)
+            judged = self._judge(field)
         return [sample for sample in found if sample is not None]
 
-    async def _look(self, begun: Begun, way: Way) -> tuple[Sample | None, Sequence[Field]]:
-        """A sample, unless no expert is for this scan; and the masks that could be shown."""
+    async def _look(self, begun: Begun, way: Way) -> _Looked:
         scene = self._scene
         decoded = await scene.look(begun)
         route, general = decoded.route, decoded.candidates["general"]
         expert = decoded.candidates.get("expert")
-        fields = [(await scene.grow(begun, Choice(GENERAL))).field]
+        alone = (await scene.grow(begun, Choice(GENERAL))).field
         if expert is None or route.top is None or route.s_top is None:
-            return None, fields
-        fields.append((await scene.grow(begun, Choice(route.top))).field)
+            return _Looked(None, route, alone, alone)
+        named = (await scene.grow(begun, Choice(route.top))).field
         fused = (await scene.grow(begun, Choice(AUTO), fused=True)).field
         manifest, inputs = scene.engine.bundle.manifest, begun.first.inputs
         misfits = [
             misfit(logits, inputs.coords, inputs.labels, manifest.window.side)
             for logits in (general, expert)
         ]
-        dice = [self._judge(field).dice for field in (*fields, fused)]
+        dice = [self._judge(field).dice for field in (alone, named, fused)]
         target = self._target
         sample = Sample(
             dataset=target.dataset,
@@ -164,4 +176,4 @@ class Sampler:
             agreement=agreement(general, expert),
             distance=math.nan if route.distance is None else route.distance,
         )
-        return sample, fields
+        return _Looked(sample, route, alone, fused)

@@ -16,7 +16,7 @@ from sammoe.bundle import ENCODER, Bundle, Routing
 from sammoe.engine import AUTO, GENERAL, Choice, Decoded, DecoderInputs, Engine, Ran, Route
 from sammoe.segmentation import Extent, Grown, Prompt
 from sammoe.segmentation.embedding import Embedded
-from sammoe.segmentation.growing import Grower
+from sammoe.segmentation.growing import Grower, remembering
 from sammoe.segmentation.grown import Request
 from sammoe.segmentation.planning import Parent, Plan, plan
 from sammoe.segmentation.prompt import merge
@@ -41,28 +41,16 @@ LOOK = Choice(AUTO, tau=0.0)
 
 @dataclass(frozen=True, eq=False)
 class Begun:
-    """A prompt, and the windows that it begins in."""
+    """A prompt, the answer that it refines, and the windows that it begins in."""
 
     request: Request
+    parent: Parent | None
     plans: list[Plan]
 
     @property
     def first(self) -> Plan:
         """Of the window in which the gate is asked, and which the next click starts from."""
         return self.plans[0]
-
-
-@dataclass(frozen=True, eq=False)
-class Shown:
-    """What a user sees: the plan that led to it and the field that is the answer."""
-
-    plan: Plan
-    field: Field
-
-    @property
-    def window(self) -> Window:
-        """The last click's."""
-        return self.plan.window
 
 
 class Scene:
@@ -97,6 +85,7 @@ class Scene:
         self._embeddings: Embeddings = {} if embeddings is None else embeddings
         self._one_window = one_window
         self._decoded: dict[tuple[Choice, str], Decoded] = {}
+        self._looked: dict[str, Decoded] = {}
         self._visible: dict[Window | None, Mask] = {}
 
     @property
@@ -109,27 +98,36 @@ class Scene:
         """The scan as the planning sees it."""
         return self._record
 
-    def plan(self, prompt: Prompt, parent: Shown | None = None) -> Plan:
+    def plan(self, prompt: Prompt, parent: Parent | None = None) -> Plan:
         """See `sammoe.segmentation.planning.plan`; ``parent`` is the answer that is refined."""
         boxes = self._engine.bundle.manifest.model.boxes
-        earlier = None if parent is None else _parent(parent)
-        return plan(self._record, earlier, prompt, self._rule, boxes=boxes)
+        return plan(self._record, parent, prompt, self._rule, boxes=boxes)
 
-    def begin(self, prompt: Prompt, parent: Shown | None = None) -> Begun:
+    def begin(self, prompt: Prompt, parent: Parent | None = None) -> Begun:
         """The windows of a prompt, by `plan` or as served."""
         new = prompt.to_index(self._record.geometry)
-        earlier = None if parent is None else _parent(parent)
-        together = merge(earlier.prompt if earlier else None, new)
-        request = Request(self._record, new, together, earlier, LOOK, Extent())
+        together = merge(parent.prompt if parent else None, new)
+        request = Request(self._record, new, together, parent, LOOK, Extent())
         if not self._one_window:
-            return Begun(request, self._grower(self._routing).begin(request))
+            return Begun(request, parent, self._grower(self._routing).begin(request))
         # Its answer is all of its window's: nothing of the parent's shows beside it.
         request = replace(request, parent=None, extent=Extent(max_windows=1, extend=False))
-        return Begun(request, [self.plan(prompt, parent)])
+        return Begun(request, parent, [self.plan(prompt, parent)])
 
     async def look(self, begun: Begun) -> Decoded:
         """Every candidate in the first window; see `decode`."""
-        return await self.decode(begun.first, LOOK)
+        choice = remembering(LOOK, begun.parent, self._engine.bundle)
+        return await self.decode(begun.first, choice)
+
+    def shown(self, begun: Begun, field: Field, route: Route) -> Parent:
+        """What the next click refines: one of the masks that this engine made of a prompt."""
+        return Parent(
+            prompt=begun.first.prompt,
+            window=begun.first.window,
+            field=field,
+            bundle=self._engine.bundle.digest,
+            scores=tuple(route.scores.values()),
+        )
 
     async def grow(self, begun: Begun, choice: Choice, *, fused: bool = False) -> Grown:
         """Answer, and follow.
@@ -140,6 +138,7 @@ class Scene:
             Whether ``auto`` mixes the top expert in whatever the bundle's routing says.
         """
         routing = always(self._routing) if fused else self._routing
+        choice = remembering(choice, begun.parent, self._engine.bundle)
         request = replace(begun.request, choice=choice)
         return await self._grower(routing).grow(request, begun.plans)
 
@@ -157,7 +156,7 @@ class Scene:
 
     async def general(self, planned: Plan) -> Logits:
         """The general decoder's logits; free where `LOOK` was asked for already."""
-        looked = self._decoded.get((LOOK, _key(planned.window, planned.inputs)))
+        looked = self._looked.get(_key(planned.window, planned.inputs))
         decoded = looked or await self.decode(planned, Choice(GENERAL))
         return decoded.candidates["general"]
 
@@ -166,9 +165,9 @@ class Scene:
     ) -> Decoded:
         """What an engine with this routing answers, of what was looked at where that is known."""
         if choice.expert == AUTO:
-            looked = await self._decode(window, inputs, replace(LOOK, only=choice.only))
+            looked = await self._decode(window, inputs, replace(choice, tau=LOOK.tau))
             return decided(looked, inputs, self._rule.side, routing)
-        known = self._decoded.get((LOOK, _key(window, inputs)))
+        known = self._looked.get(_key(window, inputs))
         if known is not None and choice.expert == GENERAL:
             return Decoded({"general": known.candidates["general"]}, Route(GENERAL), 0.0)
         if known is not None and known.route.top == choice.expert and len(known.candidates) > 1:
@@ -209,6 +208,8 @@ class Scene:
             self._decoded[key] = await self._engine.decode(
                 embedding, inputs, choice, self._volume.modality
             )
+            if choice.expert == AUTO and choice.tau == LOOK.tau:
+                self._looked[key[1]] = self._decoded[key]
         return self._decoded[key]
 
 
@@ -281,8 +282,3 @@ def _record(volume: Volume) -> VolumeRecord:
         modality_source=volume.modality_source,
         modality_asked="auto",
     )
-
-
-def _parent(shown: Shown) -> Parent:
-    """What the planning reads of a parent: its prompt, its window, and its answer."""
-    return Parent(shown.plan.prompt, shown.window, shown.field)

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from sammoe.bundle import PROMPT_KINDS, Routing
 from sammoe.engine import AUTO, GENERAL, Choice, DecoderInputs, Route, clip_logits, fuse
-from sammoe.segmentation.planning import Plan, answer
+from sammoe.segmentation.planning import answer
 from sammoe.training.evaluation.deciding import decided, decision
-from sammoe.training.evaluation.sessions import LOOK, Scene
+from sammoe.training.evaluation.sessions import Begun, Scene
 
 Logits = NDArray[np.float32]
 
@@ -58,7 +58,7 @@ class System(Protocol):
         """What it is to an engine."""
         ...
 
-    async def answer(self, planned: Plan) -> Answered:
+    async def answer(self, begun: Begun) -> Answered:
         """Answer one prompt in its first window."""
         ...
 
@@ -75,9 +75,9 @@ class Baseline:
         """See `System`."""
         return Choice(GENERAL)
 
-    async def answer(self, planned: Plan) -> Answered:
+    async def answer(self, begun: Begun) -> Answered:
         """See `System`."""
-        logits = await self.scene.general(planned)
+        logits = await self.scene.general(begun.first)
         return Answered(logits, Route(used=GENERAL), general=logits)
 
 
@@ -94,9 +94,9 @@ class Named:
         """See `System`."""
         return Choice(self.expert)
 
-    async def answer(self, planned: Plan) -> Answered:
+    async def answer(self, begun: Begun) -> Answered:
         """See `System`."""
-        decoded = await self.scene.decode(planned, self.choice)
+        decoded = await self.scene.decode(begun.first, self.choice)
         logits = decoded.candidates["expert"]
         return Answered(logits, decoded.route, expert=logits)
 
@@ -117,11 +117,11 @@ class Mixture:
         """See `System`."""
         return Choice(AUTO)
 
-    async def answer(self, planned: Plan) -> Answered:
+    async def answer(self, begun: Begun) -> Answered:
         """See `System`."""
-        looked = await self.scene.decode(planned, LOOK)
+        looked = await self.scene.look(begun)
         routing = self.scene.engine.bundle.manifest.routing
-        found = decided(looked, planned.inputs, self.side, routing)
+        found = decided(looked, begun.first.inputs, self.side, routing)
         logits = answer(found.candidates, found.route)
         general, expert = found.candidates["general"], found.candidates.get("expert")
         return Answered(logits, found.route, general, expert)

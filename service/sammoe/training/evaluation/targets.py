@@ -9,13 +9,13 @@ from sammoe.engine import GENERAL, Choice
 from sammoe.segmentation import Grown, Point, Prompt
 from sammoe.segmentation.doubts import doubts
 from sammoe.segmentation.growing import ends_of
-from sammoe.segmentation.planning import Plan
+from sammoe.segmentation.planning import Parent, Plan
 from sammoe.segmentation.rivals import rival_of
 from sammoe.store import DoubtRecord
 from sammoe.training.evaluation.judging import Judge, Judged
 from sammoe.training.evaluation.metrics import Mask
 from sammoe.training.evaluation.rows import NAN, Row
-from sammoe.training.evaluation.sessions import Begun, Scene, Shown
+from sammoe.training.evaluation.sessions import Begun, Scene
 from sammoe.training.evaluation.systems import (
     FT_EXPERT,
     VARIANTS,
@@ -123,7 +123,7 @@ class Examiner:
     ) -> list[Row]:
         begun, found = self._first.begin(prompt), []
         for system in systems:
-            answered = await system.answer(begun.first)
+            answered = await system.answer(begun)
             grown = await system.scene.grow(begun, system.choice)
             found.append(await self._row(system, kind, clicks, answered, begun, grown))
             if isinstance(system, Mixture) and kind in {"box", "at_once"}:
@@ -132,7 +132,7 @@ class Examiner:
 
     async def _loop(self, system: System) -> list[Row]:
         found: list[Row] = []
-        shown: Shown | None = None
+        shown: Parent | None = None
         judged: Judged | None = None
         for number in range(1, self._options.clicks + 1):
             index, positive = self._judge.next_click(
@@ -143,10 +143,10 @@ class Examiner:
             )
             prompt = Prompt(points=(Point(*index, positive=positive),))
             begun = self._first.begin(prompt, shown)
-            answered = await system.answer(begun.first)
+            answered = await system.answer(begun)
             grown = await system.scene.grow(begun, system.choice)
             found.append(await self._row(system, "loop", number, answered, begun, grown))
-            shown = Shown(begun.first, grown.field)
+            shown = system.scene.shown(begun, grown.field, grown.route)
             judged = self._judge(grown.field)
         return found
 

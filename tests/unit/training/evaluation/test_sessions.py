@@ -11,7 +11,7 @@ from sammoe.segmentation import Point, Prompt, Workspace
 from sammoe.store import EmbeddingCache, LocalStore
 from sammoe.training.datasets import DataSet
 from sammoe.training.evaluation.metrics import Mask
-from sammoe.training.evaluation.sessions import LOOK, Embeddings, Scene, Shown, visible
+from sammoe.training.evaluation.sessions import LOOK, Embeddings, Scene, visible
 from sammoe.volume.reading import read_volume
 from sammoe.volume.volume import Modality, Volume
 from sammoe.volume.window import source_to_window
@@ -34,25 +34,26 @@ def volume(dataset: DataSet) -> Volume:
 
 async def served(
     engine: LocalEngine, state: Path, dataset: DataSet, story: tuple[Prompt, ...], expert: str
-) -> list[Mask]:
-    """Masks of the workspace, each prompt refining the answer before."""
+) -> list[tuple[Mask, dict[str, float]]]:
+    """Masks of the workspace, each prompt refining the answer before, and what the gate said."""
     store = LocalStore(state)
     workspace = Workspace(engine, store, EmbeddingCache(1 << 24))
     record, _ = await workspace.volumes.add("alice", dataset.cases[0].image, modality="MR")
-    masks, parent = [], None
+    answers, parent = [], None
     for prompt in story:
         made = await workspace.segment("alice", record.id, prompt, parent=parent, expert=expert)
-        masks.append(made.pasted.full(record.shape).astype(bool))
+        mask = made.pasted.full(record.shape).astype(bool)
+        answers.append((mask, made.record.route.scores))
         parent = made.record.id
     await workspace.close()
     store.close()
-    return masks
+    return answers
 
 
 @pytest.mark.parametrize("story", [STORY, STORY[1:]])
 @pytest.mark.parametrize("expert", [AUTO, GENERAL, "round"])
 @pytest.mark.parametrize("one_window", [False, True])
-async def test_masks_are_those_of_the_workspace(
+async def test_answers_are_those_of_the_workspace(
     engine: LocalEngine,
     dataset: DataSet,
     volume: Volume,
@@ -61,17 +62,18 @@ async def test_masks_are_those_of_the_workspace(
     one_window: bool,  # which makes no difference to what lies well inside of one
     tmp_path: Path,
 ) -> None:
-    scene, shown, masks = Scene(engine, volume, one_window=one_window), None, []
+    scene, shown, answers = Scene(engine, volume, one_window=one_window), None, []
     for prompt in story:
         begun = scene.begin(prompt, shown)
         grown = await scene.grow(begun, Choice(expert))
-        shown = Shown(begun.first, grown.field)
-        masks.append(scene.mask(grown.field))
+        shown = scene.shown(begun, grown.field, grown.route)
+        answers.append((scene.mask(grown.field), grown.route.scores))
     expected = await served(engine, tmp_path / "state", dataset, story, expert)
-    assert all(mask.any() for mask in expected)
-    assert not np.array_equal(expected[0], expected[-1])
-    for mask, wanted in zip(masks, expected, strict=True):
+    assert all(mask.any() for mask, _ in expected)
+    assert not np.array_equal(expected[0][0], expected[-1][0])
+    for (mask, scores), (wanted, said) in zip(answers, expected, strict=True):
         assert np.array_equal(mask, wanted)
+        assert scores == said
 
 
 async def test_windows_are_embedded_once_and_equal_prompts_decoded_once(
@@ -113,7 +115,8 @@ async def test_masks_are_followed_as_in_the_workspace(engine: LocalEngine, tmp_p
             made = await workspace.segment("alice", record.id, prompt, parent=parent, expert=expert)
             begun = scene.begin(prompt, shown)
             grown = await scene.grow(begun, Choice(expert))
-            shown, parent = Shown(begun.first, grown.field), made.record.id
+            shown = scene.shown(begun, grown.field, grown.route)
+            parent = made.record.id
             looked = [(one.window, one.kept) for one in grown.looked]
             assert looked == [(one.window, one.kept) for one in made.record.windows]
             assert np.array_equal(scene.mask(grown.field), made.pasted.full(LONG).astype(bool))
@@ -121,10 +124,11 @@ async def test_masks_are_followed_as_in_the_workspace(engine: LocalEngine, tmp_p
         assert len(windows) > 2
     assert watched.encodes <= len(windows) + 2  # both ways share them
     alone = Scene(engine, read_volume(path, modality="MR"), one_window=True)
-    stays = await alone.grow(alone.begin(prompts[0]), Choice(AUTO))
+    begun = alone.begin(prompts[0])
+    stays = await alone.grow(begun, Choice(AUTO))
     assert len(stays.looked) == 1
     with pytest.raises(OutsideWindow):
-        alone.begin(prompts[1], Shown(alone.plan(prompts[0]), stays.field))
+        alone.begin(prompts[1], alone.shown(begun, stays.field, stays.route))
     await workspace.close()
     store.close()
 

@@ -31,17 +31,17 @@ VARIANT = {variant.name: variant for variant in VARIANTS}
 async def test_a_mixture_answers_as_the_engine_does(engine: LocalEngine, dataset: DataSet) -> None:
     scene, seen = Scene(engine, dataset.cases[0].read_image()), set()
     for prompt in PROMPTS:
-        planned = scene.plan(prompt)
-        answered = await Mixture(scene, "ours").answer(planned)
-        decoded = await scene.decode(planned, Choice(AUTO))
+        begun = scene.begin(prompt)
+        answered = await Mixture(scene, "ours").answer(begun)
+        decoded = await scene.decode(begun.first, Choice(AUTO))
         assert np.array_equal(answered.logits, answer(decoded.candidates, decoded.route))
         assert answered.route == decoded.route
         assert answered.general is not None
-        general = await Baseline(scene).answer(planned)
+        general = await Baseline(scene).answer(begun)
         assert np.array_equal(general.logits, answered.general)
         assert answered.expert is not None
         assert answered.route.top is not None
-        expert = await Named(scene, answered.route.top).answer(planned)
+        expert = await Named(scene, answered.route.top).answer(begun)
         assert np.array_equal(expert.logits, answered.expert)
         assert expert.route.used == answered.route.top
         seen.add((answered.route.fused, answered.route.check))
@@ -52,9 +52,10 @@ async def test_without_experts_a_mixture_is_the_general_model(
     engine: LocalEngine, dataset: DataSet
 ) -> None:
     scene = Scene(engine, dataset.cases[0].read_image())
-    planned = scene.plan(PROMPTS[0])
+    begun = scene.begin(PROMPTS[0])
+    planned = begun.first
     general = await scene.general(planned)
-    answered = Answered(general, (await Baseline(scene).answer(planned)).route, general)
+    answered = Answered(general, (await Baseline(scene).answer(begun)).route, general)
     for variant in VARIANTS:
         assert vary(variant, answered, planned.inputs, 32, Routing()) is general
 
