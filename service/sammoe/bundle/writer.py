@@ -9,6 +9,7 @@ from pathlib import Path
 from sammoe.bundle.bundle import MANIFEST_NAME
 from sammoe.bundle.digests import file_digest, folder_name
 from sammoe.bundle.manifest import Manifest
+from sammoe.files import replacing
 
 
 def add_model(
@@ -60,9 +61,7 @@ def write_manifest(root: Path, manifest: Manifest) -> None:
 
 def put(path: Path, content: bytes) -> None:
     """Write a file beside its place and then replace what is there, in one step."""
-    temporary = path.with_name(f".{path.name}.new")
-    with temporary.open("wb") as stream:
+    with replacing(path) as stream:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
-    temporary.replace(path)

@@ -88,7 +88,7 @@ def save_checkpoint(path: Path, model: SamMed3D, metadata: Mapping[str, str]) ->
     Raises
     ------
     OSError
-        As `sammoe.model.files.replacing` does.
+        As `sammoe.files.replacing` does.
     """
     config = json.dumps(model.config.to_dict())
     save_tensors(path, model.state_dict(), {**metadata, "config": config})

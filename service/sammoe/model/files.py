@@ -1,34 +1,12 @@
-"""Files that are there whole or not at all."""
+"""Tensors in files that are there whole or not at all."""
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
 
 import safetensors.torch
 from torch import Tensor
 
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A stream into a file beside ``path``, which takes its place in the end.
-
-    Raises
-    ------
-    OSError
-        It can not be written: no room is left, for one. It names ``path``, which stays as it was.
-    """
-    # Others may write the same one just now.
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as stream:
-            yield stream
-        temporary.replace(path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+from sammoe.files import replacing
 
 
 def save_tensors(

@@ -8,13 +8,13 @@ from typing import Any, Final
 import torch
 
 from sammoe.errors import SettingsInvalid
-from sammoe.model.files import replacing
+from sammoe.files import replacing
 
 FILE: Final = "state.pt"
 
 
 def save_state(folder: Path, state: Mapping[str, Any]) -> None:
-    """Replace the old state; raises as `sammoe.model.files.replacing` does."""
+    """Replace the old state; raises as `sammoe.files.replacing` does."""
     with replacing(folder / FILE) as stream:
         try:
             torch.save(dict(state), stream)

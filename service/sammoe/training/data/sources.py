@@ -6,7 +6,6 @@ a better table needs no new pool.
 """
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from sammoe.files import replacing
 from sammoe.training.data.labelmap import LabelMap
 from sammoe.training.data.phantoms import torso
 from sammoe.training.data.shapes import shapes
@@ -69,10 +69,8 @@ def save(source: LabelMap, path: Path) -> None:
         "weights": {str(k): v for k, v in source.weights.items()},
         "unions": {str(k): list(v) for k, v in source.unions.items()},
     }
-    part = path.with_suffix(f".{os.getpid()}.part")
-    with part.open("wb") as file:
-        np.savez_compressed(file, labels=source.labels, about=np.array(json.dumps(about)))
-    os.replace(part, path)
+    with replacing(path) as stream:
+        np.savez_compressed(stream, labels=source.labels, about=np.array(json.dumps(about)))
 
 
 def load(path: Path) -> LabelMap:

@@ -8,13 +8,13 @@ and what stands there is never changed: new patients are trained on.
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 from sammoe.errors import DataSetInvalid
+from sammoe.files import replacing
 from sammoe.training.datasets.dataset import Case, DataSet
 from sammoe.training.datasets.objects import read_object, some
 from sammoe.training.telling import tell
@@ -106,13 +106,9 @@ def by_hash(patients: Iterable[str]) -> list[str]:
 
 def _keep(parts: Mapping[str, str], path: Path) -> None:
     """Write the file whole or not at all: half of one would be refused by the next command."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")  # Others may make it just now.
     try:
-        try:
-            temporary.write_text(json.dumps(parts, indent=1, sort_keys=True) + "\n")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(path) as stream:
+            stream.write((json.dumps(parts, indent=1, sort_keys=True) + "\n").encode())
     except OSError as error:
         tell(
             f"{path} can not be written ({error.strerror}), so the split is not kept: once patients"

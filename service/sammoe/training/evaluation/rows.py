@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sammoe.errors import DataSetInvalid
+from sammoe.files import replacing
 
 NAN = float("nan")
 
@@ -89,12 +90,12 @@ class RowFile:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._rows, self._done = folder / "rows.csv", folder / "done.txt"
-        self.done = set(self._done.read_text().splitlines()) if self._done.is_file() else set()
+        done = self._done.read_text("utf-8") if self._done.is_file() else ""
+        self.done = set(done.splitlines())
         written = self._written()
         kept = [row for row in written if self.holds(row.dataset, row.case)]
-        temporary = self._rows.with_suffix(".new")
-        temporary.write_text(_text([_COLUMNS, *map(_cells, kept)]))
-        temporary.replace(self._rows)
+        with replacing(self._rows) as stream:
+            stream.write(_text([_COLUMNS, *map(_cells, kept)]).encode())
 
     def holds(self, dataset: str, case: str) -> bool:
         """Whether a case is complete."""
@@ -107,10 +108,8 @@ class RowFile:
     def _written(self) -> list[Row]:
         if not self._rows.is_file():
             return []
-        rows = read_rows(self._rows)
-        with self._rows.open(newline="") as stream:
-            missing = set(_COLUMNS) - set(next(csv.reader(stream)))
-        if missing:
+        header, rows = _read(self._rows)
+        if missing := set(_COLUMNS) - set(header):
             raise DataSetInvalid(
                 f"{self._rows} is of an earlier version, which did not measure"
                 f" {', '.join(sorted(missing))}: begin anew with another --out; --tables"
@@ -124,7 +123,7 @@ class RowFile:
             (self._rows, _text(map(_cells, rows))),
             (self._done, _key(dataset, case) + "\n"),
         ):
-            with path.open("a", newline="") as stream:
+            with path.open("a", encoding="utf-8", newline="") as stream:
                 stream.write(text)
                 stream.flush()
                 os.fsync(stream.fileno())
@@ -141,13 +140,18 @@ def read_rows(path: Path) -> list[Row]:
     DataSetInvalid
         The file has other columns, or a cell that is no number where one must be.
     """
-    text = path.read_text()
+    return _read(path)[1]
+
+
+def _read(path: Path) -> tuple[list[str], list[Row]]:
+    """Its columns, and its rows."""
+    text = path.read_text("utf-8")
     lines = csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))
     header = next(lines, [])
     if not _NEEDED <= set(header) <= set(_COLUMNS) or len(header) > len(set(header)):
         raise DataSetInvalid(f"{path} has not the columns of an evaluation: {', '.join(_COLUMNS)}")
     try:
-        return [_row(header, line) for line in lines]
+        return header, [_row(header, line) for line in lines]
     except (TypeError, ValueError) as error:
         raise DataSetInvalid(f"{path}: {error}") from error
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, Literal, get_args
 
 from sammoe.engine import GENERAL, Choice
+from sammoe.files import replacing
 from sammoe.segmentation import Grown, Point, Prompt
 from sammoe.segmentation.doubts import doubts
 from sammoe.segmentation.growing import ends_of
@@ -248,9 +249,8 @@ class Examiner:
         path.parent.mkdir(parents=True, exist_ok=True)
         content = write_nifti(judged.pasted.full(self._judge.geometry.shape), self._judge.geometry)
         # A mask that is there counts as whole when a killed run goes on.
-        temporary = path.with_suffix(".new")
-        temporary.write_bytes(content)
-        temporary.replace(path)
+        with replacing(path) as stream:
+            stream.write(content)
 
 
 def mask_path(folder: Path, row: Row) -> Path:

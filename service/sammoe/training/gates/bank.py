@@ -59,7 +59,7 @@ class PromptBank:
         return replace(self, window=self.window + windows)
 
     def save(self, path: Path) -> None:
-        """Write it; raises as `sammoe.model.files.replacing` does."""
+        """Write it; raises as `sammoe.files.replacing` does."""
         save_tensors(path, {field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod

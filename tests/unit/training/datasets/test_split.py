@@ -109,15 +109,12 @@ class TestSplit:
     def test_a_full_disk_leaves_no_half_split(
         self, nnunet: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        whole = Path.write_text
-
-        def full(path: Path, text: str) -> int:
-            whole(path, text[:10])
+        def full(path: Path, target: Path) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
         before = sorted(nnunet.iterdir())
         with monkeypatch.context() as patch:
-            patch.setattr(Path, "write_text", full)
+            patch.setattr(Path, "replace", full)
             split_patients(load_dataset(nnunet))
         assert "split.json can not be written (No space left" in capsys.readouterr().err
         assert sorted(nnunet.iterdir()) == before
