@@ -1,4 +1,4 @@
-"""One at a time may write into a bundle's folder; who reads it need not ask."""
+"""One at a time may write into a bundle's folder, or a run's; who reads it need not ask."""
 
 import fcntl
 import os
@@ -35,13 +35,39 @@ def locked(folder: Path) -> Iterator[None]:
     """
     if not folder.is_dir():
         raise BundleInvalid(f"{folder} is no folder: there is no bundle in it")
-    end = time.monotonic() + WAIT_SECONDS
+    refusal = (
+        f"Somebody else has been writing into {folder} for {WAIT_SECONDS:g} s: try again when that"
+        " is done."
+    )
+    with _held(folder, WAIT_SECONDS, refusal):
+        yield
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Be the only command that writes into a run's folder, which is made where it is missing.
+
+    Raises
+    ------
+    Conflict
+        Another one does.
+    OSError
+        As for `locked`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    refusal = (
+        f"another command is writing into {folder}: wait until it is done, or give another --out"
+    )
+    with _held(folder, 0.0, refusal):
+        yield
+
+
+@contextmanager
+def _held(folder: Path, seconds: float, refusal: str) -> Iterator[None]:
+    end = time.monotonic() + seconds
     while (handle := _take(folder / LOCK_NAME)) is None:
         if time.monotonic() >= end:
-            raise Conflict(
-                f"Somebody else has been writing into {folder} for {WAIT_SECONDS:g} s: try again"
-                " when that is done."
-            )
+            raise Conflict(refusal)
         time.sleep(_POLL_SECONDS)
     try:
         yield

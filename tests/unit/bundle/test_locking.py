@@ -1,4 +1,4 @@
-"""One at a time writes into a bundle's folder."""
+"""One at a time writes into a bundle's folder, or a run's."""
 
 import errno
 import fcntl
@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from sammoe.bundle import locking
-from sammoe.bundle.locking import LOCK_NAME, contents, locked
+from sammoe.bundle.locking import LOCK_NAME, claimed, contents, locked
 from sammoe.errors import BundleInvalid, Conflict
 
 
@@ -48,6 +49,18 @@ def test_writers_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         thread.join()
 
     assert number.read_text() == "20"
+
+
+def test_a_second_command_is_refused_at_once(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "expert"
+    with claimed(run):
+        before = time.monotonic()
+        with pytest.raises(Conflict, match=f"another command is writing into {run}"), claimed(run):
+            pytest.fail("two at once")
+        assert time.monotonic() - before < 1
+    with claimed(run):
+        pass
+    assert list(run.iterdir()) == []
 
 
 def test_a_process_that_was_killed_locks_nobody_out(

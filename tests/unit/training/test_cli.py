@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from sammoe.errors import SettingsInvalid
+from sammoe.bundle.locking import claimed
+from sammoe.errors import Conflict, SettingsInvalid
 from sammoe.model import SamMed3DConfig
 from sammoe.model.checkpoint import load_checkpoint
 from sammoe.training import cli
@@ -35,6 +36,14 @@ def test_train_general_leaves_a_checkpoint_and_resumes(
     printed = capsys.readouterr().out
     assert "going on at step 1 of 2" in printed
     assert "sammoe export" in printed
+
+
+@pytest.mark.usefixtures("small")
+def test_a_second_run_does_not_write_into_the_folder_of_a_first(tmp_path: Path) -> None:
+    with claimed(tmp_path):
+        with pytest.raises(Conflict, match=f"another command is writing into {tmp_path}"):
+            cli.run(arguments(tmp_path, 1))
+        assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
 @pytest.mark.usefixtures("small")

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from sammoe.bundle import Bundle, Expert, load_bundle
+from sammoe.bundle.locking import claimed
 from sammoe.cli import FAILED, main
-from sammoe.errors import CheckpointInvalid, DataSetInvalid, SettingsInvalid
+from sammoe.errors import CheckpointInvalid, Conflict, DataSetInvalid, SettingsInvalid
 from sammoe.export import export_bundle, load_networks
 from sammoe.model import build_sam_med3d
 from sammoe.model.checkpoint import load_checkpoint, save_checkpoint
@@ -88,6 +89,14 @@ def test_a_run_goes_on_with_the_same_words(
     printed = capsys.readouterr().out
     assert "going on after step 2" in printed
     assert "3 steps on 4 scans" in printed
+
+
+def test_a_second_run_does_not_write_into_the_folder_of_a_first(bundle: Bundle, data: Path) -> None:
+    out = data.parent / "out"
+    with claimed(out):
+        with pytest.raises(Conflict, match=f"another command is writing into {out}"):
+            train(bundle, data, "--task", "ball")
+        assert [path.name for path in out.iterdir()] == [".lock"]
 
 
 def test_another_class_is_no_run_to_go_on_with(bundle: Bundle, data: Path) -> None:
@@ -219,6 +228,7 @@ def test_only_the_first_process_writes_and_prints(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Ranks, "start", lambda device: Ranks(rank=1))
-    out = train(bundle, data, "--task", "ball")
+    with claimed(data.parent / "out"):  # by the first
+        out = train(bundle, data, "--task", "ball")
     assert capsys.readouterr().out == ""
     assert not list(out.iterdir())

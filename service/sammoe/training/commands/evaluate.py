@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 from sammoe.bundle import Bundle, Manifest
+from sammoe.bundle.locking import claimed
 from sammoe.bundle.options import folder_option
 from sammoe.errors import DataSetInvalid, ExpertUnknown, InvalidInput
 from sammoe.training.arguments import not_negative_int, positive_int
@@ -110,16 +111,17 @@ def run(args: argparse.Namespace) -> None:
     )
     jobs = find_jobs(args.data, args.part, args.classes, args.limit_cases)
     about = _about(args, bundles, options)
-    about.write(args.out)
-    if args.save:
-        # Masks that are there count as kept, so they must be of this evaluation.
-        about.write(args.save)
-    folders = {name: bundle.path for name, bundle in bundles.items()}
-    run_jobs(folders, jobs, options, RowFile(args.out), processes=args.jobs)
-    rows = read_rows(args.out / "rows.csv")
-    general = ((row.dataset, row.patient, row.structure) for row in rows if not row.expert)
-    tell_of_namesakes(manifest, (job.case for job in jobs), general)
-    print(write_tables(args.out))
+    with claimed(args.out):
+        about.write(args.out)
+        if args.save:
+            # Masks that are there count as kept, so they must be of this evaluation.
+            about.write(args.save)
+        folders = {name: bundle.path for name, bundle in bundles.items()}
+        run_jobs(folders, jobs, options, RowFile(args.out), processes=args.jobs)
+        rows = read_rows(args.out / "rows.csv")
+        general = ((row.dataset, row.patient, row.structure) for row in rows if not row.expert)
+        tell_of_namesakes(manifest, (job.case for job in jobs), general)
+        print(write_tables(args.out))
 
 
 def find_jobs(

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 
 from sammoe.bundle import Bundle, Expert, load_bundle
 from sammoe.bundle.finding import find_bundle
+from sammoe.bundle.locking import claimed
 from sammoe.bundle.options import code_option, folder_option
 from sammoe.errors import CheckpointInvalid, DataSetInvalid, SettingsInvalid
 from sammoe.export.reading import load_networks
@@ -148,22 +150,24 @@ def run(args: argparse.Namespace) -> None:
         _tell_of_namesake(bundle, args.task)
     model, general = _networks(bundle, args.init, args.from_expert)
     out = args.out or Path("runs") / f"expert-{args.task}"
-    out.mkdir(parents=True, exist_ok=True)
-    trainer = ExpertTrainer(model, _recipe(args), out, ranks, general, expert.model_dump_json())
-    if not ranks.first:
-        ranks.wait()
-    windows, calibrate = _windows(args, bundle, trainer.model, datasets, expert)
-    resumed = trainer.resume(windows, calibrate)
-    if ranks.first:
-        ranks.wait()
-        if resumed:
-            print(f"going on after step {trainer.step}")
-    model.mask_decoder = trainer.train(windows, calibrate)
-    if ranks.first:
-        path = out / "expert.safetensors"
-        _finish(trainer, expert, path, len(set(windows.case.tolist())))
-        data = " ".join(str(folder) for folder in args.data)
-        print(f"next: sammoe train gate --bundle {bundle.path} --data {data} --checkpoint {path}")
+    with claimed(out) if ranks.first else nullcontext():
+        trainer = ExpertTrainer(model, _recipe(args), out, ranks, general, expert.model_dump_json())
+        if not ranks.first:
+            ranks.wait()
+        windows, calibrate = _windows(args, bundle, trainer.model, datasets, expert)
+        resumed = trainer.resume(windows, calibrate)
+        if ranks.first:
+            ranks.wait()
+            if resumed:
+                print(f"going on after step {trainer.step}")
+        model.mask_decoder = trainer.train(windows, calibrate)
+        if ranks.first:
+            path = out / "expert.safetensors"
+            _finish(trainer, expert, path, len(set(windows.case.tolist())))
+            data = " ".join(str(folder) for folder in args.data)
+            print(
+                f"next: sammoe train gate --bundle {bundle.path} --data {data} --checkpoint {path}"
+            )
     ranks.stop()
 
 

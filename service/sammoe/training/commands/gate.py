@@ -9,6 +9,7 @@ import torch
 
 from sammoe.bundle import Bundle, load_bundle
 from sammoe.bundle.finding import find_bundle
+from sammoe.bundle.locking import claimed
 from sammoe.bundle.options import add_task_options, folder_option
 from sammoe.errors import BundleInvalid, SettingsInvalid
 from sammoe.export.reading import Networks, load_networks
@@ -154,27 +155,28 @@ def _gate(args: argparse.Namespace, bundle: Bundle, networks: Networks) -> None:
         args.cache,
         args.data_seed,
     )
-    made = maker.make(read_together(args.data)[0], none_of_them=args.mode == "joint")
-    for kind, routed in made.routed.items():
-        print(
-            f"{kind}: right expert {routed.right:.2f}; above .5: {routed.passed:.2f} of theirs,"
-            f" {routed.leaked:.2f} of others"
-        )
-    for name, digest in made.trained.frozen.items():
-        print(f"unchanged: {name} {digest[:12]}")
+    (sources,) = read_together(args.data)
     out = args.out or run_folder(args.mode)
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / "gate.safetensors"
-    names = [expert.name for expert in bundle.manifest.experts]
-    save_gate(path, made.trained.gate, args.mode, names, networks.model.config)
-    files = f"--gate {path}"
-    if args.train_experts:
-        learnt = _save_experts(out, bundle, networks, made.trained.experts)
-        files += f" --checkpoint {' '.join(map(str, learnt))}"
-    print(
-        f"{path}: gate over {len(names)} experts;"
-        f" next: sammoe bundle set-gate {bundle.path} {files} --out ..."
-    )
+    with claimed(out):
+        made = maker.make(sources, none_of_them=args.mode == "joint")
+        for kind, routed in made.routed.items():
+            print(
+                f"{kind}: right expert {routed.right:.2f}; above .5: {routed.passed:.2f} of theirs,"
+                f" {routed.leaked:.2f} of others"
+            )
+        for name, digest in made.trained.frozen.items():
+            print(f"unchanged: {name} {digest[:12]}")
+        path = out / "gate.safetensors"
+        names = [expert.name for expert in bundle.manifest.experts]
+        save_gate(path, made.trained.gate, args.mode, names, networks.model.config)
+        files = f"--gate {path}"
+        if args.train_experts:
+            learnt = _save_experts(out, bundle, networks, made.trained.experts)
+            files += f" --checkpoint {' '.join(map(str, learnt))}"
+        print(
+            f"{path}: gate over {len(names)} experts;"
+            f" next: sammoe bundle set-gate {bundle.path} {files} --out ..."
+        )
 
 
 def _save_experts(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from sammoe.bundle.locking import claimed
 from sammoe.bundle.options import folder_option
 from sammoe.model import SamMed3DConfig, build_sam_med3d
 from sammoe.model.checkpoint import load_checkpoint
@@ -57,7 +58,11 @@ def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     names = ("steps", "images", "prompts", "lr", "seed", "bfloat16")
     recipe = Recipe(**{name: getattr(args, name) for name in names})
-    args.out.mkdir(parents=True, exist_ok=True)
+    with claimed(args.out):
+        _train(args, recipe, device)
+
+
+def _train(args: argparse.Namespace, recipe: Recipe, device: torch.device) -> None:
     torch.manual_seed(recipe.seed)
     if args.init:
         model = load_checkpoint(args.init).model.train()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sammoe.bundle import FEATURES_FILE, GENERAL_DECODER, Bundle, Expert, ReferenceFeatures
+from sammoe.bundle.locking import claimed
 from sammoe.errors import BundleInvalid, SettingsInvalid
 from sammoe.export.commands import describe
 from sammoe.export.reading import Networks
@@ -41,21 +42,21 @@ def run_head(args: argparse.Namespace, bundle: Bundle, networks: Networks) -> No
         args.data_seed,
     )
     own, general = read_together(args.data, args.also_general)
-    made = maker.make(expert, decoder, own, general, args.same_as)
-    print(_told_of_domains(networks.reference, made.left_out))
-    for kind, look in made.looks.items():
-        print(
-            f"{kind}: AUROC {look.auroc:.3f}, recall at .5 {look.recall:.2f},"
-            f" false alarms {look.false_alarms:.2f}"
-        )
-    if not made.looks:
-        print(_told_of_doubt(expert.name), file=sys.stderr)
     out = args.out or (args.checkpoint.parent if args.checkpoint else run_folder(expert.name))
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / "head.safetensors"
-    features = f"{bundle.manifest.models[GENERAL_DECODER]}/{FEATURES_FILE}"
-    save_head(path, expert.name, made.net, bundle.manifest.files[features])
-    print(f"{path}: head of {expert.name}; next: {_after_head(args, bundle, path)}")
+    with claimed(out):
+        made = maker.make(expert, decoder, own, general, args.same_as)
+        print(_told_of_domains(networks.reference, made.left_out))
+        for kind, look in made.looks.items():
+            print(
+                f"{kind}: AUROC {look.auroc:.3f}, recall at .5 {look.recall:.2f},"
+                f" false alarms {look.false_alarms:.2f}"
+            )
+        if not made.looks:
+            print(_told_of_doubt(expert.name), file=sys.stderr)
+        path = out / "head.safetensors"
+        features = f"{bundle.manifest.models[GENERAL_DECODER]}/{FEATURES_FILE}"
+        save_head(path, expert.name, made.net, bundle.manifest.files[features])
+        print(f"{path}: head of {expert.name}; next: {_after_head(args, bundle, path)}")
 
 
 def task_of(args: argparse.Namespace) -> tuple[object, ...]:

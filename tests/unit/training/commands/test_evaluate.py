@@ -1,10 +1,13 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sammoe.bundle import load_bundle, write_manifest
+from sammoe.bundle.locking import claimed
 from sammoe.cli import FAILED, main
 from sammoe.training.evaluation.rows import read_rows
 from tests.bundles import write_test_bundle
@@ -58,6 +61,19 @@ def test_two_bundles_side_by_side(
     (out / "tables.md").unlink()
     assert evaluate("--tables", out) == 0
     assert (out / "tables.md").read_text() == text
+
+
+def test_a_second_command_does_not_write_into_the_folder_of_a_first(
+    bundle: Path, data: Path, tmp_path: Path
+) -> None:
+    words = ("--bundle", bundle, "--data", data, "--out", tmp_path / "out", "--jobs", 1)
+    command = [sys.executable, "-m", "sammoe", "evaluate", *map(str, words), "--clicks", "1"]
+    with claimed(tmp_path / "out"):
+        second = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert [path.name for path in (tmp_path / "out").iterdir()] == [".lock"]
+    assert second.returncode == FAILED
+    (line,) = second.stderr.splitlines()
+    assert line.startswith(f"sammoe evaluate: another command is writing into {tmp_path / 'out'}: ")
 
 
 def test_masks_are_kept_of_one_user(

@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from sammoe.bundle import FEATURES_FILE, Bundle, Expert, ReferenceFeatures
+from sammoe.bundle.locking import claimed
 from sammoe.errors import (
     BundleInvalid,
     CheckpointInvalid,
+    Conflict,
     DataSetInvalid,
     SammoeError,
     SettingsInvalid,
@@ -221,6 +223,20 @@ def test_a_head_that_calibration_patients_show_is_not_doubted(
     assert "no calibration patient" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("which", [("--expert", "ball"), ("--mode", "joint")])
+def test_a_second_command_does_not_write_into_the_folder_of_a_first(
+    which: tuple[str, str], mixture: Bundle, data: Path, tmp_path: Path
+) -> None:
+    words = ("--bundle", mixture.path, "--data", data, *which, *FAST)
+    folders = ("--out", tmp_path / "out", "--cache", tmp_path / "cache")
+    with (
+        claimed(tmp_path / "out"),
+        pytest.raises(Conflict, match=f"another command is writing into {tmp_path / 'out'}"),
+    ):
+        gate.run(arguments(*words, *folders))
+    assert not (tmp_path / "cache").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "error", "told"),
     [
@@ -303,6 +319,7 @@ def unlabelled(root: Path, keep: Callable[[str], int]) -> Path:
 
 def refused(mixture: Bundle, folder: Path, told: str, *words: object) -> None:
     given = arguments("--bundle", mixture.path, "--cache", folder / "cache", *FAST, *words)
+    given.out = folder / "out"
     with pytest.raises(DataSetInvalid, match=told):
         gate.run(given)
 
