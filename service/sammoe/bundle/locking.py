@@ -18,6 +18,18 @@ WAIT_SECONDS: Final = 10.0
 
 _POLL_SECONDS: Final = 0.1
 
+_handles: set[int] = set()
+"""That hold locks of this process."""
+
+
+def _let_go() -> None:
+    """A lock lasts as long as any process has its handle, those that load data among them."""
+    while _handles:
+        os.close(_handles.pop())
+
+
+os.register_at_fork(after_in_child=_let_go)
+
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
@@ -69,12 +81,14 @@ def _held(folder: Path, seconds: float, refusal: str) -> Iterator[None]:
         if time.monotonic() >= end:
             raise Conflict(refusal)
         time.sleep(_POLL_SECONDS)
+    _handles.add(handle)
     try:
         yield
     finally:
         try:
             (folder / LOCK_NAME).unlink(missing_ok=True)
         finally:
+            _handles.remove(handle)
             os.close(handle)
 
 

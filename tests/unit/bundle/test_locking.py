@@ -63,13 +63,15 @@ def test_a_second_command_is_refused_at_once(tmp_path: Path) -> None:
     assert list(run.iterdir()) == []
 
 
+@pytest.mark.parametrize("child", ["", "if not os.fork(): sys.stdin.read(); os._exit(0)"])
 def test_a_process_that_was_killed_locks_nobody_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, child: str
 ) -> None:
+    """Not by a child of it either, that has not noticed yet."""
     monkeypatch.setattr(locking, "WAIT_SECONDS", 0.0)
     program = (
-        "import sys; from pathlib import Path; from sammoe.bundle.locking import locked\n"
-        "with locked(Path(sys.argv[1])): print(flush=True); sys.stdin.read()"
+        "import os, sys; from pathlib import Path; from sammoe.bundle.locking import locked\n"
+        f"with locked(Path(sys.argv[1])):\n {child}\n print(flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path)],
@@ -82,10 +84,9 @@ def test_a_process_that_was_killed_locks_nobody_out(
             pytest.fail("two at once")
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert (tmp_path / LOCK_NAME).exists()
-
-    with locked(tmp_path):
-        pass
+        assert (tmp_path / LOCK_NAME).exists()
+        with locked(tmp_path):
+            pass
 
 
 def test_where_nothing_can_be_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
