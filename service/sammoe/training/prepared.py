@@ -21,6 +21,7 @@ from tqdm import tqdm
 from sammoe.errors import DataSetInvalid, NoForeground
 from sammoe.model.files import save_tensors
 from sammoe.model.image_encoder import ImageEncoder
+from sammoe.training.caches import from_cache
 from sammoe.training.datasets import Case
 from sammoe.training.frozen import weights_digest
 from sammoe.training.mixture import Batch
@@ -237,13 +238,14 @@ def _prepare(
     parts = []
     for number, case in enumerate(tqdm(cases, desc=title, unit="case", disable=None)):
         path = cache / f"{_digest([key, _sources(case)])}.safetensors"
-        if not path.is_file():
+        part = from_cache(path)
+        if part is None:
             try:
                 content = _encode(encoder, list(draw(case)), rule, shared=shared)
             except NoForeground as error:
                 raise DataSetInvalid(f"{case.image}: {error.detail}") from error
             save_tensors(path, content)
-        part = load_file(path)
+            part = load_file(path)
         part["case"] = torch.full((len(part["embeddings"]),), number)
         parts.append(part)
     # torch.cat takes no empty list, and nothing empty beside what has another shape.

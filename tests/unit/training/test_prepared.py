@@ -126,6 +126,24 @@ def test_a_second_call_reads_and_a_killed_one_goes_on(
     assert equal(whole, made(encoder, cases, tmp_path / "anew", augment=True))
 
 
+@pytest.mark.parametrize("left", [0, 100, -1])
+def test_a_damaged_file_is_told_of_and_made_again(
+    encoder: Counting,
+    cases: tuple[Case, ...],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    left: int,
+) -> None:
+    whole = made(encoder, cases, tmp_path, augment=True)
+    first, *_ = tmp_path.glob("*.safetensors")
+    first.write_bytes(first.read_bytes()[:left])
+    encoder.calls = 0
+    for _ in range(2):
+        assert equal(made(encoder, cases, tmp_path, augment=True), whole)
+    assert encoder.calls == 4
+    assert capsys.readouterr().err.count(f"{first} can not be read, and is made again") == 1
+
+
 def test_without_augmentation_one_window_is_encoded_once(
     encoder: Counting, cases: tuple[Case, ...], tmp_path: Path
 ) -> None:

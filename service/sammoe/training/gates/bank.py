@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Self
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from sammoe.bundle import PROMPT_KINDS
@@ -61,11 +60,6 @@ class PromptBank:
     def save(self, path: Path) -> None:
         """Write it; raises as `sammoe.files.replacing` does."""
         save_tensors(path, {field.name: getattr(self, field.name) for field in fields(self)})
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read what :meth:`save` wrote."""
-        return cls(**load_file(path))
 
     @classmethod
     def join(cls, banks: Sequence["PromptBank"]) -> Self:

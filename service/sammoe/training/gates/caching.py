@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from sammoe.training.caches import from_cache
 from sammoe.training.frozen import weights_digest
 from sammoe.training.gates.bank import PromptBank
 
@@ -21,8 +22,9 @@ def cached(folder: Path, parts: Iterable[Part], make: Callable[[], PromptBank]) 
     for part in parts:
         digest.update(_name(part))
     path = folder / f"prompts-{digest.hexdigest()[:24]}.safetensors"
-    if path.is_file():
-        return PromptBank.load(path)
+    known = from_cache(path)
+    if known is not None:
+        return PromptBank(**known)
     bank = make()
     folder.mkdir(parents=True, exist_ok=True)
     bank.save(path)

@@ -132,6 +132,18 @@ def test_prompts_are_a_function_of_the_seed_and_kept_on_disk(
         assert same(one, two)
 
 
+def test_a_damaged_bank_is_told_of_and_made_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = frozen()
+    windows, simulator = cubes(model, 4), Simulator(model, [], tmp_path)
+    bank = simulator.labelled(windows, count=9, seed=0, title="")
+    [path] = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:-1])
+    assert same(simulator.labelled(windows, count=9, seed=0, title=""), bank)
+    assert f"{path} can not be read, and is made again" in capsys.readouterr().err
+
+
 def test_what_is_shown_comes_from_other_decoders_too(tmp_path: Path) -> None:
     """So later prompts differ, and first ones do not."""
     model = frozen()
