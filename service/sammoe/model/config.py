@@ -1,7 +1,12 @@
 """The shape of a SAM-Med3D network, as one value object."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final, Self
+
+_MOST: Final = 4096
+"""Of every number: networks of more can not be built, or not in any time."""
+
+_MAY_BE_ZERO: Final = {"window_size", "detail_channels"}
 
 
 @dataclass(frozen=True)
@@ -58,10 +63,20 @@ class SamMed3DConfig:
     detail_channels: int = 0
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value, least = getattr(self, field.name), 0 if field.name in _MAY_BE_ZERO else 1
+            if field.type is int and not (type(value) is int and least <= value <= _MOST):
+                raise ValueError(f"{field.name} is {value!r}, not a number from {least} to {_MOST}")
+        if not 0 <= self.fourier_scale <= _MOST:
+            raise ValueError(f"fourier_scale is {self.fourier_scale}, not from 0 to {_MOST}")
         if self.image_size % self.patch_size:
             raise ValueError(f"patch {self.patch_size} does not divide image {self.image_size}")
         if self.prompt_dim % 3:
             raise ValueError(f"prompt_dim {self.prompt_dim} is not a multiple of 3")
+        if self.embed_dim % self.num_heads:
+            raise ValueError(f"num_heads {self.num_heads} does not divide {self.embed_dim}")
+        if not self.window_size and not {*range(self.depth)} <= {*self.global_blocks}:
+            raise ValueError("window_size is 0, and not every block is in global_blocks")
         if self.detail_channels and self.patch_size % 4:
             raise ValueError("the detail path needs a patch size that is a multiple of 4")
         if self.detail_channels and self.grid % 2:

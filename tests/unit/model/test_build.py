@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -79,10 +80,18 @@ def test_a_config_survives_plain_json() -> None:
     [
         ({"patch_size": 15}, "does not divide"),
         ({"prompt_dim": 100}, "multiple of 3"),
+        ({"patch_size": 0}, "patch_size is 0, not a number from 1"),
+        ({"image_size": 10**30}, "image_size is 1000"),
+        ({"depth": 10**9}, "depth is 1000"),
+        ({"detail_channels": -1}, "detail_channels is -1, not a number from 0"),
+        ({"embed_dim": "768"}, "embed_dim is '768'"),
+        ({"num_heads": 5}, "num_heads 5 does not divide"),
+        ({"window_size": 0}, "not every block"),
+        ({"fourier_scale": 10**30}, "fourier_scale is 1000"),
         ({"detail_channels": 8, "patch_size": 2}, "multiple of 4"),
         ({"detail_channels": 8, "image_size": 48}, "even token grid"),
     ],
 )
-def test_impossible_configs_are_refused(change: dict[str, int], message: str) -> None:
+def test_impossible_configs_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        SamMed3DConfig(**change)  # type: ignore[arg-type]
+        SamMed3DConfig(**change)

@@ -196,12 +196,22 @@ def test_a_malformed_config_is_refused(tmp_path: Path, config: str) -> None:
         load_checkpoint(path)
 
 
-def test_an_impossible_config_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"patch_size": 15}, "does not divide"),
+        ({"patch_size": 0}, "patch_size is 0"),
+        ({"embed_dim": 10**12}, "embed_dim is 1000"),
+    ],
+)
+def test_an_impossible_config_is_refused(
+    tmp_path: Path, change: dict[str, int], message: str
+) -> None:
     path = tmp_path / "odd.safetensors"
-    values = SamMed3DConfig.vit_b().to_dict() | {"patch_size": 15}
+    values = SamMed3DConfig.vit_b().to_dict() | change
     safetensors.torch.save_file(
         {"a": torch.zeros(1)}, path, metadata={"config": json.dumps(values)}
     )
 
-    with pytest.raises(CheckpointInvalid, match="does not divide"):
+    with pytest.raises(CheckpointInvalid, match=rf"odd\.safetensors: .*{message}"):
         load_checkpoint(path)

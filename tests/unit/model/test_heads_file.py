@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -80,4 +81,8 @@ def test_a_gate_with_a_wrong_config_is_refused(tmp_path: Path) -> None:
         load_gate(path)
     save_file(load_file(path), path, metadata | {"experts": "3"})
     with pytest.raises(CheckpointInvalid, match="metadata"):
+        load_gate(path)
+    config = json.dumps(CONFIG.to_dict() | {"decoder_heads": 0})
+    save_file(load_file(path), path, metadata | {"config": config})
+    with pytest.raises(CheckpointInvalid, match="decoder_heads is 0"):
         load_gate(path)
