@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sammoe.errors import SettingsInvalid
+
 
 class RunLog:
     """Rows by step in ``log.csv`` of a folder.
@@ -35,12 +37,23 @@ class RunLog:
 
     def cut(self, step: int) -> None:
         """Drop what a killed run wrote after the state that it is resumed from, and half a line,
-        as a full disk leaves it."""
+        as a full disk leaves it.
+
+        Raises
+        ------
+        SettingsInvalid
+            The log is damaged.
+        """
         if not self.path.exists():
             return
-        text = self.path.read_text()
-        header, *rows = text[: text.rfind("\n") + 1].splitlines(keepends=True) or [""]
-        kept = [row for row in rows if int(row.partition(",")[0]) <= step]
+        try:
+            text = self.path.read_text()
+            header, *rows = text[: text.rfind("\n") + 1].splitlines(keepends=True) or [""]
+            kept = [row for row in rows if int(row.partition(",")[0]) <= step]
+        except ValueError as error:
+            raise SettingsInvalid(
+                f"{self.path} is damaged: remove it to go on with a new one"
+            ) from error
         self.path.write_text("".join([header, *kept]))
 
     def close(self) -> None:

@@ -1,6 +1,5 @@
 """The state that a run goes on from: one file in its folder, replaced whole."""
 
-import pickle
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -39,13 +38,17 @@ def load_state(
     ------
     SettingsInvalid
         The file is damaged, or of another kind of run.
+    OSError
+        It can not be read.
     """
     path = folder / FILE
     if not path.exists():
         return None
     try:
         state = torch.load(path, map_location=device, weights_only=True)
-    except (EOFError, RuntimeError, pickle.UnpicklingError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # a damaged file can fail in any way within the parser
         raise SettingsInvalid(f"{path} is damaged: remove it to begin anew") from error
     if not isinstance(state, dict) or not state.keys() >= set(names):
         raise SettingsInvalid(f"{path} is of another kind of run: give another --out")

@@ -214,6 +214,15 @@ def test_half_a_row_is_cut_off(tmp_path: Path) -> None:
     assert [row["step"] for row in rows(tmp_path)] == ["1", "2", "3"]
 
 
+@pytest.mark.parametrize("content", [b"step\n1\nste\n", b"step\n\xff\xfe\n", b"step\n\0\0\n"])
+def test_a_damaged_log_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "log.csv").write_bytes(content)
+    log = RunLog(tmp_path, ["loss"])
+    with pytest.raises(SettingsInvalid, match=r"log\.csv is damaged: remove it to go on"):
+        log.cut(2)
+    log.close()
+
+
 def test_only_the_first_process_has_a_log(
     model: SamMed3D, some: Prepared, others: Prepared, tmp_path: Path
 ) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from sammoe.training.states import save_state
+from sammoe.errors import SettingsInvalid
+from sammoe.training.states import load_state, save_state
 
 
 class _Disk(io.BytesIO):
@@ -33,3 +34,12 @@ def test_a_run_says_why_its_state_can_not_be_written(
     with pytest.raises(OSError, match="No space left on device") as caught:
         save_state(tmp_path, state)
     assert caught.value.filename == str(tmp_path / "state.pt")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"\x80", b"\x80\x02X\x01\0\0\0\xff.", b"PK", bytes(100)]
+)
+def test_a_damaged_state_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "state.pt").write_bytes(content)
+    with pytest.raises(SettingsInvalid, match=r"state\.pt is damaged: remove it"):
+        load_state(tmp_path, ["step"])
