@@ -1,10 +1,11 @@
 """One at a time may write into a bundle's folder, or a run's; who reads it need not ask."""
 
+import errno
 import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,8 @@ WAIT_SECONDS: Final = 10.0
 """How long to wait for another writer: by then what was decided on has changed, most likely."""
 
 _POLL_SECONDS: Final = 0.1
+
+_NO_LOCKS: Final = {errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK}
 
 _handles: set[int] = set()
 """That hold locks of this process."""
@@ -64,13 +67,20 @@ def claimed(folder: Path) -> Iterator[None]:
     Conflict
         Another one does.
     OSError
-        As for `locked`.
+        The folder can not be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     refusal = (
         f"another command is writing into {folder}: wait until it is done, or give another --out"
     )
-    with _held(folder, 0.0, refusal):
+    with ExitStack() as lock:
+        try:
+            lock.enter_context(_held(folder, 0.0, refusal))
+        except OSError as error:
+            # Clusters' file systems may have no locks: runs were made there before there was one.
+            if error.errno not in _NO_LOCKS:
+                raise
+            (folder / LOCK_NAME).unlink(missing_ok=True)
         yield
 
 

@@ -100,3 +100,6 @@ def test_where_nothing_can_be_locked(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(OSError, match="No locks available") as raised, locked(tmp_path):
         pytest.fail("no lock")
     assert raised.value.filename == str(tmp_path / LOCK_NAME)
+    # A run's folder may lie there all the same.
+    with claimed(tmp_path / "run"):
+        assert not list((tmp_path / "run").iterdir())

@@ -23,6 +23,14 @@ if __name__ == "__main__":
         waiting[0].result()
 """
 
+_LOADING = """
+import os, pathlib, sys, time
+
+if __name__ == "__mp_main__":
+    (pathlib.Path(sys.argv[1]) / str(os.getpid())).touch()
+    time.sleep(600)
+"""
+
 
 def note(folder: str) -> None:
     (Path(folder) / str(os.getpid())).touch()
@@ -50,6 +58,25 @@ def test_nobody_is_left_when_the_command_is_killed(tmp_path: Path, blow: signal.
     with subprocess.Popen(words, env={**os.environ, "PYTHONPATH": path}) as command:
         until(lambda: len(list(folder.iterdir())) == 2)
         command.send_signal(blow)
+    workers = [int(found.name) for found in folder.iterdir()]
+    until(lambda: not any(map(is_alive, workers)))
+
+
+@pytest.mark.parametrize("script", [_COMMAND, _LOADING + _COMMAND], ids=["working", "loading"])
+def test_workers_say_nothing_of_an_interruption(tmp_path: Path, script: str) -> None:
+    path, folder = tmp_path / "command.py", tmp_path / "workers"
+    path.write_text(script)
+    folder.mkdir()
+    words = [sys.executable, str(path), str(folder)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        words, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as command:
+        until(lambda: len(list(folder.iterdir())) == 2)
+        os.killpg(command.pid, signal.SIGINT)
+        _, said = command.communicate(timeout=60)
+    assert said.count("Traceback") == 1  # the command's own, which `sammoe` does not print
+    assert said.rstrip().endswith("KeyboardInterrupt")
     workers = [int(found.name) for found in folder.iterdir()]
     until(lambda: not any(map(is_alive, workers)))
 

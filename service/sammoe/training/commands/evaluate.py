@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Final, get_args
 
 from sammoe.bundle import Bundle, Manifest
 from sammoe.bundle.locking import claimed
@@ -18,6 +18,8 @@ from sammoe.training.evaluation.tables import About, write_tables
 from sammoe.training.evaluation.targets import Options
 
 _PROTOCOL = "sam-med3d"
+_LONGEST_NAME: Final = 200
+"""Of a class, bytes: names of files have 255, and kind of prompt and ending are added."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -110,6 +112,8 @@ def run(args: argparse.Namespace) -> None:
         one_window=args.one_window,
     )
     jobs = find_jobs(args.data, args.part, args.classes, args.limit_cases)
+    if args.save:
+        _check_names(jobs)
     about = _about(args, bundles, options)
     with claimed(args.out):
         about.write(args.out)
@@ -150,6 +154,16 @@ def find_jobs(
     if not jobs:
         raise DataSetInvalid(f"no data set has a case of the part {part}")
     return jobs
+
+
+def _check_names(jobs: Sequence[Job]) -> None:
+    """Refuse classes that no mask could be named after, before minutes of work."""
+    for name in {name for job in jobs for name in job.classes}:
+        if len(name.encode()) > _LONGEST_NAME:
+            raise InvalidInput(
+                f"--save: the class {name[:20]}... has a name of more than {_LONGEST_NAME} bytes,"
+                " too long for files of its masks: give it a shorter one"
+            )
 
 
 def _downstream(manifest: Manifest, name: str | None) -> str | None:

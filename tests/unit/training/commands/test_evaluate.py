@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -248,3 +249,17 @@ def test_a_broken_case_stops_the_run_and_is_named(
     words = ("--bundle", bundle, "--data", data, "--out", tmp_path / "out", "--clicks", 1)
     assert evaluate(*words, "--jobs", jobs) == FAILED
     assert "labelsTr/c1.nii.gz" in capsys.readouterr().err
+
+
+def test_classes_that_no_file_can_be_named_after_are_refused_before_the_work(
+    bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = tmp_path / "long"
+    shutil.copytree(data, long)
+    about = json.loads((long / "dataset.json").read_text())
+    about["labels"] = {"background": 0, 300 * "b": 1, "cube": 2}
+    (long / "dataset.json").write_text(json.dumps(about))
+    words = ("--bundle", bundle, "--data", long, "--out", tmp_path / "out")
+    assert evaluate(*words, "--save", tmp_path / "masks") == FAILED
+    assert "a name of more than 200 bytes" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
