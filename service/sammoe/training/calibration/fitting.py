@@ -22,9 +22,7 @@ BUDGET: Final = 0.01
 """Dice that general classes may lose, for each kind of prompt that no other budget is given for."""
 
 Budget = Mapping[PromptKind, float]
-TIE: Final = 0.005
-"""Dice on own classes that says nothing on some thirty patients; for .002 more, a lower tau let an
-expert answer a quarter of general first clicks, where .04 do."""
+TIE: Final = 0.001
 TAUS: Final = (*(round(0.05 * n, 2) for n in range(1, 20)), 0.97, 0.98, 0.99, 0.995, 1.0)
 """At 1 no expert answers, so that any budget can be kept."""
 

@@ -6,7 +6,7 @@ import pytest
 
 from sammoe.bundle import PROMPT_KINDS, PromptKind
 from sammoe.errors import DataSetInvalid
-from sammoe.training.calibration.fitting import TAUS, TIE, Bench, Setting, benches, choose, grid
+from sammoe.training.calibration.fitting import TAUS, Bench, Setting, benches, choose, grid
 from sammoe.training.calibration.samples import Sample, Way
 from tests.unit.training.calibration.samples import population, sample
 
@@ -82,7 +82,7 @@ def test_equal_settings_go_to_the_middle_and_to_the_smaller_slack() -> None:
         setting(0.45, None, 0.6999),
         setting(0.45, 0.1, 0.6992),
         setting(0.6, 0.0, 0.7),
-        setting(0.5, 0.0, 0.7 - 1.2 * TIE),
+        setting(0.5, 0.0, 0.698),
         setting(0.5, 0.3, 0.9, loss=0.02),
     ]
     assert choose(settings, 0.01) == settings[2]
