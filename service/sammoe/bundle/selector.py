@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 import sammoe
+from sammoe.bundle.digests import file_digest
 from sammoe.bundle.manifest import SELECTOR, SELECTOR_MANIFEST, Manifest
 from sammoe.bundle.triton import TensorSpec, selector_pbtxt
 from sammoe.bundle.writer import add_model
@@ -36,6 +37,15 @@ def add_selector(root: Path, manifest: Manifest) -> Manifest:
     }
     folder, digests = add_model(root, SELECTOR, files)
     return Manifest(**dict(bare) | {"selector": folder, "files": dict(bare.files) | digests})
+
+
+def is_current(manifest: Manifest) -> bool:
+    """Whether the selector's modules are those of this program, and decide as it does."""
+    engine = Path(sammoe.__file__).parent / "engine"
+    return all(
+        manifest.files.get(f"{manifest.selector}/{name}") == file_digest(engine / source)
+        for name, source in _SOURCES.items()
+    )
 
 
 def without_selector(manifest: Manifest) -> Manifest:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sammoe.bundle import ENCODER, GATE, GENERAL_DECODER, Bundle, decoder_name
 from sammoe.bundle.features import load_reference
+from sammoe.bundle.selector import is_current
 from sammoe.engine.choice import GENERAL, Choice, check_choice
 from sammoe.engine.familiarity import Familiarity
 from sammoe.engine.inputs import DecoderInputs, decoder_inputs
@@ -89,6 +90,11 @@ class TritonEngine:
         if manifest.selector is None:
             raise BundleInvalid(
                 f"{bundle.path} has no selector for Triton: add it with sammoe bundle upgrade"
+            )
+        if not is_current(manifest):
+            _log.warning(
+                "the bundle's selector is of another version of this program, and may decide"
+                " otherwise: publish it anew, by sammoe bundle upgrade"
             )
         options = options or TritonOptions()
         self._bundle = bundle

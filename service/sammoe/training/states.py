@@ -46,7 +46,7 @@ def load_state(
         return None
     try:
         state = torch.load(path, map_location=device, weights_only=True)
-    except OSError:
+    except (OSError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # a damaged file can fail in any way within the parser
         raise SettingsInvalid(f"{path} is damaged: remove it to begin anew") from error

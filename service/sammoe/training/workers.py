@@ -17,14 +17,14 @@ def work_force(
     """A pool of processes, each of which calls ``begin(*args)`` first, if there is one.
 
     They are spawned: torch's threads would not be there in forked ones. Where the command is
-    killed or interrupted they end, too; the pool's own would wait for work for ever, or be waited
-    for.
+    killed, interrupted or fails they end, too; the pool's own would wait for work for ever, or be
+    waited for.
     """
     pool = ProcessPoolExecutor(processes, _Deaf(), initializer=_start, initargs=(begin, args))
     with pool:
         try:
             yield pool
-        except KeyboardInterrupt:
+        except BaseException:  # also where whom this pool works for was interrupted: GeneratorExit
             for worker in active_children():
                 if isinstance(worker, _Worker):
                     worker.terminate()

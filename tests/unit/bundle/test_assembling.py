@@ -13,7 +13,7 @@ from sammoe.bundle import (
     releases,
 )
 from sammoe.bundle.assembling import assemble, upgrade
-from sammoe.bundle.selector import without_selector
+from sammoe.bundle.selector import is_current, without_selector
 from sammoe.errors import BundleInvalid, Conflict
 from tests.unit.bundle.bundles import EXPERT, write_bundle
 
@@ -40,6 +40,17 @@ def test_the_selector_holds_the_manifest_without_itself(tmp_path: Path) -> None:
     held = (tmp_path / str(manifest.selector) / "1" / "bundle.json").read_bytes()
     assert manifest.selector_digest == hashlib.sha256(held).hexdigest()
     assert type(manifest).model_validate_json(held) == without_selector(manifest)
+
+
+def test_a_selector_of_another_version_is_known(tmp_path: Path) -> None:
+    write_bundle(tmp_path, (EXPERT,))
+
+    manifest = upgrade(load_bundle(tmp_path), out=tmp_path).manifest
+
+    assert is_current(manifest)
+    name = f"{manifest.selector}/1/selector.py"
+    files = {**manifest.files, name: 64 * "0"}
+    assert not is_current(manifest.model_copy(update={"files": files}))
 
 
 def test_an_upgrade_of_what_is_new_changes_nothing(tmp_path: Path) -> None:

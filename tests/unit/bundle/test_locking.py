@@ -63,7 +63,12 @@ def test_a_second_command_is_refused_at_once(tmp_path: Path) -> None:
     assert list(run.iterdir()) == []
 
 
-@pytest.mark.parametrize("child", ["", "if not os.fork(): sys.stdin.read(); os._exit(0)"])
+_FORK = """r, w = os.pipe()
+ if not os.fork(): os.write(w, b"."); sys.stdin.read(); os._exit(0)
+ os.read(r, 1)"""
+
+
+@pytest.mark.parametrize("child", ["", _FORK])
 def test_a_process_that_was_killed_locks_nobody_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, child: str
 ) -> None:

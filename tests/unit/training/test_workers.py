@@ -23,6 +23,22 @@ if __name__ == "__main__":
         waiting[0].result()
 """
 
+_TAKING = """
+import sys, time
+from sammoe.training.workers import work_force
+from tests.unit.training.test_workers import note
+
+
+def results():
+    with work_force(2, note, sys.argv[1]) as pool:
+        waiting = [pool.submit(time.sleep, 600) for _ in range(4)]
+        yield waiting
+
+
+if __name__ == "__main__":
+    for _ in results():
+        time.sleep(600)
+"""
 _LOADING = """
 import os, pathlib, sys, time
 
@@ -62,7 +78,9 @@ def test_nobody_is_left_when_the_command_is_killed(tmp_path: Path, blow: signal.
     until(lambda: not any(map(is_alive, workers)))
 
 
-@pytest.mark.parametrize("script", [_COMMAND, _LOADING + _COMMAND], ids=["working", "loading"])
+@pytest.mark.parametrize(
+    "script", [_COMMAND, _LOADING + _COMMAND, _TAKING], ids=["working", "loading", "taking"]
+)
 def test_workers_say_nothing_of_an_interruption(tmp_path: Path, script: str) -> None:
     path, folder = tmp_path / "command.py", tmp_path / "workers"
     path.write_text(script)

@@ -194,4 +194,5 @@ def _about(args: argparse.Namespace, bundles: dict[str, Bundle], options: Option
         classes=tuple(sorted(set(args.classes))),
         limit=args.limit_cases,
         windows="one" if options.one_window else "followed",
+        heads="remember",
     )

@@ -124,7 +124,7 @@ def _first_channels(
         for name, names in numbered.items()
         if f"{name}_0000" in names
         and (name in labelled or names.isdisjoint(labelled))
-        and (labelled or len(names) == 1 or not one_channel)
+        and (name in labelled or len(names) == 1 or not one_channel)
     }
     found: dict[str, Path] = {}
     for image in images:

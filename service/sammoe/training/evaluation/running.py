@@ -214,12 +214,8 @@ def _results(
         return
     with work_force(processes, _load, folders) as pool:
         waiting = {pool.submit(_run, work, job): job for job in jobs}
-        try:
-            for done in as_completed(waiting):
-                yield waiting[done], done.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        for done in as_completed(waiting):
+            yield waiting[done], done.result()
 
 
 def _load(folders: Mapping[str, Path]) -> None:

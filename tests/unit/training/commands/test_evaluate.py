@@ -251,6 +251,19 @@ def test_a_broken_case_stops_the_run_and_is_named(
     assert "labelsTr/c1.nii.gz" in capsys.readouterr().err
 
 
+def test_answers_of_heads_that_forgot_are_not_mixed_with_others(
+    bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    words = ("--bundle", bundle, "--data", data, "--out", out, "--clicks", 1, "--limit-cases", 1)
+    assert evaluate(*words, "--jobs", 1) == 0
+    about = json.loads((out / "about.json").read_text())
+    assert about.pop("heads") == "remember"
+    (out / "about.json").write_text(json.dumps(about))
+    assert evaluate(*words, "--jobs", 1) == FAILED
+    assert "other settings (see heads in about.json)" in capsys.readouterr().err
+
+
 def test_classes_that_no_file_can_be_named_after_are_refused_before_the_work(
     bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -100,6 +100,15 @@ class TestNnunet:
         about(nnunet, channel_names=channels)
         assert [case.name for case in load_dataset(nnunet, labelled=False).cases] == names
 
+    def test_cases_without_labels_are_none_s_channels_where_there_is_one(
+        self, nnunet: Path
+    ) -> None:
+        for name in ("dora_0000", "dora_0001"):
+            write_scan(nnunet / "imagesTr" / f"{name}.nii.gz", scan(name)[0])
+        about(nnunet, channel_names={"0": "MR"})
+        names = [case.name for case in load_dataset(nnunet, labelled=False).cases]
+        assert names == [*NAMES, "dora_0000", "dora_0001"]
+
     def test_files_that_are_no_scans_are_passed_over(
         self, nnunet: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -23,7 +23,8 @@ class About(BaseModel):
     ``bundles``: mixture's name -> the bundle's name and digest. ``seen``: general classes whose
     labels the gate learnt from. ``data``: names of the data sets; ``classes``: that were asked for,
     none for all; ``limit``: cases of each data set, at most. ``windows``: whether masks were
-    followed, which older evaluations did not. The rest as in `Options`.
+    followed, which older evaluations did not. ``heads``: whether scores were pooled over a
+    segmentation's clicks, which is newer, too. The rest as in `Options`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,6 +42,7 @@ class About(BaseModel):
     classes: tuple[str, ...] = ()
     limit: int | None = None
     windows: Literal["one", "followed"] = "one"
+    heads: Literal["forget", "remember"] = "forget"
 
     def write(self, folder: Path) -> None:
         """Keep it in ``folder``.
@@ -55,7 +57,7 @@ class About(BaseModel):
         if path.is_file():
             known = read_about(folder)
             # Older files do not say everything.
-            said = {*known.model_fields_set, "windows", "users"}
+            said = {*known.model_fields_set, "windows", "users", "heads"}
             other = sorted(n for n in said if getattr(known, n) != getattr(self, n))
             if other:
                 raise DataSetInvalid(
