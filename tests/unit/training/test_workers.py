@@ -20,6 +20,7 @@ from tests.unit.training.test_workers import note
 if __name__ == "__main__":
     with work_force(2, note, sys.argv[1]) as pool:
         waiting = [pool.submit(time.sleep, 600) for _ in range(2)]
+        note(sys.argv[1])
         waiting[0].result()
 """
 
@@ -37,6 +38,7 @@ def results():
 
 if __name__ == "__main__":
     for _ in results():
+        note(sys.argv[1])
         time.sleep(600)
 """
 _LOADING = """
@@ -72,7 +74,7 @@ def test_nobody_is_left_when_the_command_is_killed(tmp_path: Path, blow: signal.
     words = [sys.executable, str(script), str(folder)]
     path = os.pathsep.join(sys.path)
     with subprocess.Popen(words, env={**os.environ, "PYTHONPATH": path}) as command:
-        until(lambda: len(list(folder.iterdir())) == 2)
+        until(lambda: len(list(folder.iterdir())) == 3)
         command.send_signal(blow)
     workers = [int(found.name) for found in folder.iterdir()]
     until(lambda: not any(map(is_alive, workers)))
@@ -90,7 +92,8 @@ def test_workers_say_nothing_of_an_interruption(tmp_path: Path, script: str) -> 
     with subprocess.Popen(
         words, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as command:
-        until(lambda: len(list(folder.iterdir())) == 2)
+        # Also by the command: an interruption that meets it half way through a start may be lost.
+        until(lambda: len(list(folder.iterdir())) == 3)
         os.killpg(command.pid, signal.SIGINT)
         _, said = command.communicate(timeout=60)
     assert said.count("Traceback") == 1  # the command's own, which `sammoe` does not print
