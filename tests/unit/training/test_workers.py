@@ -15,9 +15,10 @@ from sammoe.training.workers import work_force
 _COMMAND = """
 import sys, time
 from sammoe.training.workers import work_force
-from tests.unit.training.test_workers import note
+from tests.unit.training.test_workers import hear, note
 
 if __name__ == "__main__":
+    hear()
     with work_force(2, note, sys.argv[1]) as pool:
         waiting = [pool.submit(time.sleep, 600) for _ in range(2)]
         note(sys.argv[1])
@@ -27,7 +28,7 @@ if __name__ == "__main__":
 _TAKING = """
 import sys, time
 from sammoe.training.workers import work_force
-from tests.unit.training.test_workers import note
+from tests.unit.training.test_workers import hear, note
 
 
 def results():
@@ -37,6 +38,7 @@ def results():
 
 
 if __name__ == "__main__":
+    hear()
     for _ in results():
         note(sys.argv[1])
         time.sleep(600)
@@ -52,6 +54,11 @@ if __name__ == "__mp_main__":
 
 def note(folder: str) -> None:
     (Path(folder) / str(os.getpid())).touch()
+
+
+def hear() -> None:
+    """Of interruptions, also where the tests run in a shell's background, which hears none."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def square(number: int) -> int:
