@@ -67,8 +67,9 @@ class TritonEngine:
 
     Make it where an event loop runs. The server need not be up: until it is, calls raise
     `EngineError`. Its answers equal those of `LocalEngine` where it runs the same ONNX Runtime on
-    the CPU, and the bundle's selector is of this version; of another one it warns. Encoding and decoding change nothing, so a call that broke off with the connection, or
-    with a model that had to be healed, is tried a second time, within its deadline.
+    the CPU, and the bundle's selector is of this version; of another one it warns. Encoding and
+    decoding change nothing, so a call that broke off with the connection, or with a model that had
+    to be healed, is tried a second time, within its deadline.
 
     Parameters
     ----------
