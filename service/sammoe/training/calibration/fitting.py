@@ -4,6 +4,10 @@ For every kind of prompt, all pairs of a grid are tried: it is arithmetic on the
 pairs that lose no more than the budget on general classes, in whatever way a user asks, that of the
 best Dice on own classes is taken; among those that are within `TIE` of it, the tau nearest to 0.5,
 then the smaller slack.
+
+Losses are counted without gains. An expert's mask is now better on a general class, now worse, and
+in the mean over some twenty patients that is about even, however often it answers. But the user who
+got the worse one clicks on from it, and what another's prompt gained is of no help there.
 """
 
 from collections import Counter
@@ -43,9 +47,8 @@ class Setting:
     own, general
         Mean Dice over classes.
     loss
-        Of Dice on general classes against the general model alone, in the way of asking that loses
-        most: with several clicks, what points given at once gain does not pay for what corrective
-        clicks lose.
+        Of Dice on general classes against the general model alone: the mean, over classes, of what
+        every prompt loses, 0 where it gains; in the way of asking that loses most.
     """
 
     kind: PromptKind
@@ -117,7 +120,8 @@ class Bench:
 
     def loss(self, dice: NDArray[np.float64]) -> float:
         """See `Setting`."""
-        return max(float((weights * (self.general - dice)).sum()) for weights in self._by_way)
+        lost = np.maximum(self.general - dice, 0)
+        return max(float((weights * lost).sum()) for weights in self._by_way)
 
     def measure(self, tau: float, slack: float | None) -> Setting:
         """What a pair gives."""

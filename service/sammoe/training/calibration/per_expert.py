@@ -57,8 +57,8 @@ def fit(bench: Bench, slack: float | None, budget: float) -> dict[str, float]:
     table = {}
     for name in names:
         answers = np.array([bench.answers(tau, slack) & (tops == name) for tau in order])
-        own, lost = answers @ (gains * bench.own), -(answers @ (gains * ~bench.own))
-        table[name] = own, lost
+        losses = np.maximum(-gains * ~bench.own, 0)
+        table[name] = answers @ (gains * bench.own), answers @ losses
     taus: dict[str, float] = {}
     for price in _PRICES:
         places = {name: int(np.argmax(own - price * lost)) for name, (own, lost) in table.items()}
@@ -72,7 +72,7 @@ def _told(
     bench: Bench, tau: "float | NDArray[np.float64]", slack: float | None
 ) -> tuple[float, float]:
     dice = bench.dice(bench.answers(tau, slack))
-    return bench.own_dice(dice), bench.general_dice(bench.general) - bench.general_dice(dice)
+    return bench.own_dice(dice), bench.loss(dice)
 
 
 def _half(patient: str) -> int:

@@ -84,11 +84,18 @@ class _Looked:
 
 
 async def sample_case(
-    engines: Engines, job: Job, seed: int, *, one_window: bool = False
+    engines: Engines, job: Job, seed: int, *, users: int = 1, one_window: bool = False
 ) -> list[Sample]:
     """Samples of every target of a case; ``engines`` holds one engine, `NAME`.
 
-    ``one_window``: see `Scene`.
+    Parameters
+    ----------
+    seed
+        Of the first user's prompts; the next one's are ``seed + 1``, and so on.
+    users
+        Who ask about every target, each in their own way.
+    one_window
+        See `Scene`.
     """
     engine, case = engines[NAME], job.case
     volume = case.read_image()
@@ -99,8 +106,9 @@ async def sample_case(
         if name in masks:
             expert = expert_of(engine.bundle.manifest, name, volume.modality)
             target = Target(case.dataset, case.name, case.patient, name, masks[name], expert)
-            scene = Scene(engine, volume, embeddings, one_window=one_window)
-            samples += await Sampler(scene, target, seed).samples()
+            for user in range(users):
+                scene = Scene(engine, volume, embeddings, one_window=one_window)
+                samples += await Sampler(scene, target, seed + user).samples()
     return samples
 
 

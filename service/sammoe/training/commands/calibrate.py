@@ -37,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " prompt (box, one click, several): tau, which the gate's score must exceed, and the"
         " slack by which an expert's mask may fit the prompt worse than the general one. Own"
         " classes of the experts gain as much as a budget of Dice lost on all other classes"
-        " allows. The limits of two warnings are fitted too. All of it is written into the"
+        " allows, where what one prompt gains does not pay for what another loses. The limits of"
+        " two warnings are fitted too. All of it is written into the"
         " bundle's manifest; the whole grid is in OUT/calibration.csv, a picture beside it."
     )
     parser.add_argument("--bundle", type=Path, required=True, metavar="DIR", help="to calibrate")
@@ -67,8 +68,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit-cases", type=positive_int, metavar="N", help="of each data set")
     parser.add_argument("--jobs", type=positive_int, default=2, help="processes (default 2)")
     parser.add_argument(
-        "--seed", type=not_negative_int, default=0, help="of the prompts (default 0)"
-    )
+        "--users", type=positive_int, default=2,
+        help="how many ask about every structure, each with prompts of its own: more tell better"
+        " where thresholds belong, and take longer (default 2)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seed", type=not_negative_int, default=0,
+        help="of the first user's prompts; the next ones' are SEED + 1, ... (default 0)",
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> None:
@@ -158,7 +165,7 @@ def _check_classes(manifest: Manifest, jobs: Sequence[Job]) -> None:
 
 
 def _samples(args: argparse.Namespace, manifest: Manifest, jobs: Sequence[Job]) -> list[Sample]:
-    work = partial(sample_case, seed=args.seed, one_window=args.one_window)
+    work = partial(sample_case, seed=args.seed, users=args.users, one_window=args.one_window)
     folders = {NAME: args.bundle}
     done = {
         (job.case.dataset, job.case.name): samples

@@ -73,6 +73,18 @@ def test_what_one_way_of_asking_gains_pays_for_no_other() -> None:
     assert found.general == pytest.approx((0.7 + 0.76 + 0.6) / 3)
 
 
+def test_what_one_prompt_gains_pays_for_no_other() -> None:
+    samples = [
+        sample("cord"),
+        sample("liver", general=0.8, fused=0.7),
+        sample("liver", general=0.5, fused=0.9),
+        sample("spleen", general=0.4, fused=0.9),
+    ]
+    found = Bench(samples, "box").measure(0.5, None)
+    assert found.loss == pytest.approx((0.1 / 2 + 0) / 2)
+    assert choose(grid(Bench(samples, "box")), budget=0.01).own == pytest.approx(0.3)
+
+
 def test_equal_settings_go_to_the_middle_and_to_the_smaller_slack() -> None:
     def setting(tau: float, slack: float | None, own: float, loss: float = 0.0) -> Setting:
         return Setting("box", tau, slack, own, 0.8, loss)

@@ -44,7 +44,11 @@ def test_samples_are_a_function_of_the_seed(
 ) -> None:
     job = Job(dataset.cases[0], ("ball", "cube"))
     assert asyncio.run(sample_case({NAME: engine}, job, 0)) == samples
-    assert asyncio.run(sample_case({NAME: engine}, job, 1)) != samples
+    other = asyncio.run(sample_case({NAME: engine}, job, 1))
+    assert other != samples
+    both = asyncio.run(sample_case({NAME: engine}, job, 0, users=2))
+    ball = len(both) // 4
+    assert both == [*samples[:ball], *other[:ball], *samples[ball:], *other[ball:]]
 
 
 def test_scans_that_no_expert_is_for_give_none(
