@@ -25,7 +25,9 @@ from sammoe.training.calibration.samples import Sample
 BUDGET: Final = 0.01
 """Dice that general classes may lose, for each kind of prompt that no other budget is given for."""
 
-Budget = Mapping[PromptKind, float]
+Budget = Mapping[PromptKind, float | None]
+"""For each kind of prompt; None where the thresholds stay as they are."""
+
 TIE: Final = 0.001
 TAUS: Final = (*(round(0.05 * n, 2) for n in range(1, 20)), 0.97, 0.98, 0.99, 0.995, 1.0)
 """At 1 no expert answers, so that any budget can be kept."""

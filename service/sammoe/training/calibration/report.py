@@ -47,7 +47,7 @@ def lines(found: Calibration) -> Iterator[str]:
         base, plain = bench.own_dice(bench.general), bench.measure(0.5, None)
         yield (
             f"| {setting.kind} | {setting.tau:g} | {_slack(setting.slack)} | {base:.3f} |"
-            f" {setting.own:.3f} | {setting.loss:.4f} | {found.budget[setting.kind]:g} |"
+            f" {setting.own:.3f} | {setting.loss:.4f} | {_budget(found.budget[setting.kind])} |"
             f" {plain.own:.3f}, lost {plain.loss:.4f} |"
         )
     yield ""
@@ -102,7 +102,8 @@ def draw_curve(found: Calibration, folder: Path) -> Path | None:
             shade = pyplot.get_cmap("viridis")(place / len(slacks))
             label = f"slack {_slack(slack)}"
             axes.plot([s.loss for s in part], [s.own for s in part], color=shade, label=label)
-        axes.axvline(found.budget[chosen.kind], color="grey", lw=0.8, ls="--")
+        if (budget := found.budget[chosen.kind]) is not None:
+            axes.axvline(budget, color="grey", lw=0.8, ls="--")
         axes.plot([chosen.loss], [chosen.own], "o", color="crimson")
         axes.set_title(f"{chosen.kind}: tau {chosen.tau:g}, slack {_slack(chosen.slack)}")
         axes.set_xlabel("Dice lost on general classes")
@@ -112,6 +113,10 @@ def draw_curve(found: Calibration, folder: Path) -> Path | None:
     canvas.savefig(path, dpi=120, metadata={"Software": None})
     pyplot.close(canvas)
     return path
+
+
+def _budget(budget: float | None) -> str:
+    return "kept" if budget is None else f"{budget:g}"
 
 
 def _slack(slack: float | None) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from sammoe.bundle import PROMPT_KINDS, Bundle, Manifest, load_bundle
+from sammoe.bundle import PROMPT_KINDS, Bundle, Manifest, Routing, load_bundle
 from sammoe.bundle.assembling import assemble
 from sammoe.bundle.options import folder_option
 from sammoe.errors import BundleInvalid, Conflict, DataSetInvalid
@@ -49,7 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--budget", type=_share, nargs="+", default=[("", BUDGET)], metavar="DICE",
         help="mean Dice that general classes may lose, for all kinds of prompt and then for single"
-        f" ones, as in: 0.01 box=0.004 click=0.03 (default {BUDGET:g})",
+        f" ones, as in: 0.01 box=0.004 click=0.03 (default {BUDGET:g}); keep in place of a number"
+        " leaves a kind's thresholds as they are",
     )  # fmt: skip
     parser.add_argument(
         "--per-expert", action="store_true", help="tell what a tau for each expert would give"
@@ -87,7 +88,7 @@ def run(args: argparse.Namespace) -> None:
     jobs = find_jobs(args.data, "calibrate", (), args.limit_cases)
     _check_classes(bundle.manifest, jobs)
     samples = _samples(args, bundle.manifest, jobs)
-    found = calibrate(samples, budget)
+    found = calibrate(samples, budget, bundle.manifest.routing)
     print(*lines(found), sep="\n")
     if args.out:
         _save_grid(found, args.out)
@@ -97,14 +98,15 @@ def run(args: argparse.Namespace) -> None:
             _save_grid(found, args.bundle)
     if args.per_expert:
         told = {
-            setting.kind: compare(samples, setting.kind, setting.slack, budget[setting.kind])
+            setting.kind: compare(samples, setting.kind, setting.slack, allowed)
             for setting in found.chosen
+            if (allowed := budget[setting.kind]) is not None
         }
         print(*comparison_lines(told), sep="\n")
 
 
-def calibrate(samples: Sequence[Sample], budget: Budget) -> Calibration:
-    """Choose every threshold.
+def calibrate(samples: Sequence[Sample], budget: Budget, routing: Routing) -> Calibration:
+    """Choose every threshold; those without a budget are those of ``routing``.
 
     Raises
     ------
@@ -114,7 +116,10 @@ def calibrate(samples: Sequence[Sample], budget: Budget) -> Calibration:
     found = benches(samples)
     grids = [grid(bench) for bench in found]
     chosen = [
-        choose(settings, budget[bench.kind]) for bench, settings in zip(found, grids, strict=True)
+        bench.measure(routing.tau[bench.kind], routing.slack[bench.kind])
+        if (allowed := budget[bench.kind]) is None
+        else choose(settings, allowed)
+        for bench, settings in zip(found, grids, strict=True)
     ]
     answers = answered(found, chosen)
     return Calibration(
@@ -122,21 +127,23 @@ def calibrate(samples: Sequence[Sample], budget: Budget) -> Calibration:
     )
 
 
-def _share(text: str) -> tuple[str, float]:
-    """``[KIND=]DICE``."""
+def _share(text: str) -> tuple[str, float | None]:
+    """``[KIND=]DICE`` or ``[KIND=]keep``."""
     kind, _, value = text.rpartition("=")
     if kind and kind not in PROMPT_KINDS:
         raise argparse.ArgumentTypeError(f"{kind} is none of {', '.join(PROMPT_KINDS)}")
+    if value == "keep":
+        return kind, None
     try:
         budget = float(value)
     except ValueError:
         budget = -1.0
     if not 0 <= budget <= 1:
-        raise argparse.ArgumentTypeError(f"{value!r} is no share of Dice, 0 to 1")
+        raise argparse.ArgumentTypeError(f"{value!r} is no share of Dice, 0 to 1, nor keep")
     return kind, budget
 
 
-def _budget(shares: Sequence[tuple[str, float]]) -> Budget:
+def _budget(shares: Sequence[tuple[str, float | None]]) -> Budget:
     """The last one said of a kind counts."""
     said = dict(shares)
     return {kind: said.get(kind, said.get("", BUDGET)) for kind in PROMPT_KINDS}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sammoe.bundle import PROMPT_KINDS, Manifest, load_bundle, releases
+from sammoe.bundle import PROMPT_KINDS, Manifest, Routing, load_bundle, releases
 from sammoe.bundle.assembling import upgrade
 from sammoe.bundle.selector import without_selector
 from sammoe.cli import FAILED, main
@@ -105,9 +105,9 @@ def test_a_bundle_that_was_published_meanwhile_is_left_alone(
 ) -> None:
     other = write_test_bundle(tmp_path / "other")
 
-    def publish(samples: Sequence[Sample], budget: Budget) -> Calibration:
+    def publish(samples: Sequence[Sample], budget: Budget, routing: Routing) -> Calibration:
         releases.publish(other, bundle)
-        return calibrate(samples, budget)
+        return calibrate(samples, budget, routing)
 
     monkeypatch.setattr(command, "calibrate", publish)
     words = ("--bundle", bundle, "--data", data, "--jobs", 1, "--limit-cases", 2)
@@ -126,11 +126,28 @@ def test_a_bundle_that_was_published_meanwhile_is_left_alone(
 
 def test_what_is_printed() -> None:
     samples = [sample for kind in PROMPT_KINDS for sample in population(kind)]
-    found = calibrate(samples, {"box": 0.01, "click": 0.02, "clicks": 0.01})
+    routing = Routing(tau={"box": 0.5, "click": 0.5, "clicks": 0.7})
+    found = calibrate(samples, {"box": 0.01, "click": 0.02, "clicks": None}, routing)
     assert isinstance(found, Calibration)
     text = list(lines(found))
     assert "| box | 0.5 | 0 | 0.300 | 0.700 | 0.0000 | 0.01 | 0.700, lost 0.1200 |" in text
+    assert any(line.startswith("| clicks | 0.7 | off |") and "| kept |" in line for line in text)
     assert any("no limit tells" in line for line in text)
+
+
+def test_kept_thresholds_stay(bundle: Path, data: Path) -> None:
+    before = manifest_of(bundle).routing
+    words = ("--bundle", bundle, "--data", data, "--jobs", 1, "--limit-cases", 2, "--users", 1)
+    assert run(*words, "--budget", "keep", "clicks=0.01", "--per-expert") == 0
+    after = manifest_of(bundle)
+    for kind in ("box", "click"):
+        assert (after.routing.tau[kind], after.routing.slack[kind]) == (
+            before.tau[kind],
+            before.slack[kind],
+        )
+    about = after.provenance.details["calibration"]
+    assert isinstance(about, dict)
+    assert about["budget"] == {"box": None, "click": None, "clicks": 0.01}
 
 
 @pytest.mark.parametrize(
