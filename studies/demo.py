@@ -125,7 +125,7 @@ GATE_PROMPTS = 400
 CASES = "12"
 """Of each data set, in tables: a test patient of every kind takes some minutes."""
 
-BUDGET = ("box=0.003", "click=0.003", "clicks=0.009")
+BUDGET = ("0.01", "box=0.004")
 """General Dice that may be lost on calibration patients."""
 
 DOMAINS = ("torsos", "torsos_mr", "heads", "hippocampus", "sarcoma_mr", "sarcoma_ct")

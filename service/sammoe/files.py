@@ -1,10 +1,25 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and what reading a damaged one may raise."""
 
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from tokenize import TokenError
+from typing import BinaryIO, Final
+from zipfile import BadZipFile
+
+NPZ_DAMAGE: Final = (
+    BadZipFile,
+    EOFError,
+    KeyError,
+    OSError,
+    RuntimeError,
+    TokenError,
+    ValueError,
+    zlib.error,
+)
+"""What numpy and `zipfile` answer a damaged .npz with."""
 
 
 @contextmanager

@@ -5,11 +5,8 @@ its own, and serving measures against them how far a prompt is from everything s
 """
 
 import io
-import zlib
 from dataclasses import dataclass
-from tokenize import TokenError
 from typing import Any, Self
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,21 +14,10 @@ from numpy.typing import NDArray
 from sammoe.bundle.bundle import Bundle
 from sammoe.bundle.manifest import GENERAL_DECODER
 from sammoe.errors import BundleInvalid
+from sammoe.files import NPZ_DAMAGE
 
 FEATURES_FILE = "gate_features.npz"
 """In the general decoder's folder."""
-
-_DAMAGE = (
-    BadZipFile,
-    EOFError,
-    KeyError,
-    OSError,
-    RuntimeError,
-    TokenError,
-    ValueError,
-    zlib.error,
-)
-"""What numpy and `zipfile` answer damage with."""
 
 _STEPS = 16  # of the stored integers per standard deviation: they end at 8 deviations
 
@@ -107,7 +93,7 @@ def load_reference(bundle: Bundle) -> ReferenceFeatures | None:
     path = bundle.path / name
     try:
         reference = ReferenceFeatures.from_bytes(path.read_bytes())
-    except _DAMAGE as error:
+    except NPZ_DAMAGE as error:
         raise BundleInvalid(f"{path} holds no gate features: {error}") from error
     wanted = bundle.manifest.model.gate_features
     if reference.standard.shape[1:] != (wanted,):

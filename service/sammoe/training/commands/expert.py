@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
@@ -211,10 +210,9 @@ def _tell_of_modalities(expert: Expert, datasets: Sequence[DataSet]) -> None:
 
 def _tell_of_namesake(bundle: Bundle, name: str) -> None:
     if name in {expert.name for expert in bundle.manifest.experts}:
-        print(
+        tell(
             f"{bundle.path} has an expert {name} already: this one can take its place once that is"
-            f" removed (sammoe bundle remove-expert); to go on with it, give --from-expert {name}",
-            file=sys.stderr,
+            f" removed (sammoe bundle remove-expert); to go on with it, give --from-expert {name}"
         )
 
 

@@ -1,7 +1,6 @@
 """``sammoe train gate --mode heads``: one expert's head."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from sammoe.model.mask_decoder import MaskDecoder
 from sammoe.training.gates.heads import USUAL_SOFTENING, HeadRecipe
 from sammoe.training.gates.new_head import HeadMaker
 from sammoe.training.gates.sources import read_together
+from sammoe.training.telling import tell
 
 
 def run_head(args: argparse.Namespace, bundle: Bundle, networks: Networks) -> None:
@@ -52,7 +52,7 @@ def run_head(args: argparse.Namespace, bundle: Bundle, networks: Networks) -> No
                 f" false alarms {look.false_alarms:.2f}"
             )
         if not made.looks:
-            print(_told_of_doubt(expert.name), file=sys.stderr)
+            tell(_told_of_doubt(expert.name))
         path = out / "head.safetensors"
         features = f"{bundle.manifest.models[GENERAL_DECODER]}/{FEATURES_FILE}"
         save_head(path, expert.name, made.net, bundle.manifest.files[features])

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from sammoe.files import replacing
+from sammoe.errors import DataSetInvalid
+from sammoe.files import NPZ_DAMAGE, replacing
 from sammoe.training.data.labelmap import LabelMap
 from sammoe.training.data.phantoms import torso
 from sammoe.training.data.shapes import shapes
@@ -74,11 +75,15 @@ def save(source: LabelMap, path: Path) -> None:
 
 
 def load(path: Path) -> LabelMap:
-    """Read one map. Raises ``ValueError`` for a file of another version."""
-    with np.load(path) as file:
-        labels, about = file["labels"], json.loads(str(file["about"]))
-    if about["version"] != _VERSION:
-        raise ValueError(f"{path.name} is of pool version {about['version']}: make the pool anew")
+    """Read one map. Raises `DataSetInvalid` for a file that is damaged or of another version."""
+    try:
+        with path.open("rb") as stream, np.load(stream) as file:
+            labels, about = file["labels"], json.loads(str(file["about"]))
+        version = about["version"]
+    except NPZ_DAMAGE as error:
+        raise DataSetInvalid(f"{path} is damaged: remove it, to have it made anew") from error
+    if version != _VERSION:
+        raise DataSetInvalid(f"{path} is of pool version {version}: make the pool anew")
     return LabelMap(
         labels,
         float(about["spacing_mm"]),

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sammoe.errors import DataSetInvalid
 from sammoe.training.data.phantoms import torso
 from sammoe.training.data.shapes import shapes
 from sammoe.training.data.sources import load, load_pool, make_pool, save
@@ -42,5 +43,14 @@ def test_a_pool_is_resumed_and_grows(tmp_path: Path) -> None:
 def test_another_version_is_refused(tmp_path: Path) -> None:
     about = np.array(json.dumps({"version": 0}))
     np.savez(tmp_path / "old.npz", labels=np.zeros((2, 2, 2), np.uint8), about=about)
-    with pytest.raises(ValueError, match=r"old\.npz is of pool version 0"):
+    with pytest.raises(DataSetInvalid, match=r"old\.npz is of pool version 0"):
         load(tmp_path / "old.npz")
+
+
+@pytest.mark.parametrize("kept", [0, 100, -200])
+def test_a_damaged_map_is_named(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "cut.npz"
+    save(shapes(np.random.default_rng(0)), path)
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(DataSetInvalid, match=r"cut\.npz is damaged: remove it"):
+        load(path)
