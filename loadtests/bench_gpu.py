@@ -108,7 +108,9 @@ def selectors(model: SamMed3D, device: torch.device) -> list[Row]:
     masks = (4 * torch.randn(2, cells, cells, cells, generator=generator)).to(device)
     coords = np.array([[[side / 2] * 3, [0, 0, 0]]], np.float32)
     labels = np.array([[1, -1]], np.int32)
-    routing = SimpleNamespace(tau={"click": 0.3}, slack={"click": 99.0}, fusion="probability")
+    routing = SimpleNamespace(
+        tau={"click": 0.3}, slack={"click": 99.0}, own_slack={}, fusion="probability"
+    )
 
     def decide(general: Any, expert: Any) -> Any:
         return selector.decide(general, expert, 0.7, "click", coords, labels, side, routing).logits

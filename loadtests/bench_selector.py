@@ -33,7 +33,9 @@ def main() -> int:
     )
     coords = np.array([[[SIDE / 2] * 3, [0, 0, 0]]], np.float32)
     labels = np.array([[1, -1]], np.int32)
-    routing = SimpleNamespace(tau={"click": 0.3}, slack={"click": 99.0}, fusion="probability")
+    routing = SimpleNamespace(
+        tau={"click": 0.3}, slack={"click": 99.0}, own_slack={}, fusion="probability"
+    )
     times = interleave(
         {
             "decide, fusion included": lambda: decide(

@@ -67,6 +67,7 @@ def write_test_bundle(
     broken: str | None = None,
     gate: Literal["heads", "joint", "paper"] = "heads",
     slack: float | None = None,
+    own_slack: Mapping[str, float | None] | None = None,
     agreement: float | None = None,
     distance: float | None = None,
     modalities: Mapping[str, tuple[Literal["CT", "MR"], ...]] | None = None,
@@ -86,8 +87,8 @@ def write_test_bundle(
         As in the manifest.
     broken
         Plain name of a model whose output is NaN, for tests of the output checks.
-    gate, slack, agreement, distance
-        As in the manifest; the slack holds for every kind of prompt. The expert's ball is 3 voxels
+    gate, slack, own_slack, agreement, distance
+        As in the manifest; the slacks hold for every kind of prompt. The expert's ball is 3 voxels
         larger than the general one, so a slack of -5 rejects it.
     modalities
         Of the experts named; both of any other.
@@ -140,6 +141,7 @@ def write_test_bundle(
             fusion=fusion,
             tau=dict.fromkeys(PROMPT_KINDS, tau),
             slack=dict.fromkeys(PROMPT_KINDS, slack),
+            own_slack={n: dict.fromkeys(PROMPT_KINDS, s) for n, s in (own_slack or {}).items()},
             agreement=agreement,
             distance=distance,
         ),

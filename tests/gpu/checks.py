@@ -170,7 +170,9 @@ def selector_decides_on_the_device(config: SamMed3DConfig, device: torch.device)
         coords, labels = np.array([points], np.float32), np.array([kinds], np.int32)
         kind = selector.prompt_kind(labels)
         for fusion in ("probability", "logit"):
-            routing = SimpleNamespace(tau={kind: 0.3}, slack={kind: 99.0}, fusion=fusion)
+            routing = SimpleNamespace(
+                tau={kind: 0.3}, slack={kind: 99.0}, own_slack={}, fusion=fusion
+            )
             rest = (0.7, kind, coords, labels, side, routing)
             wanted = selector.decide(*(mask.numpy() for mask in masks), *rest)
             lying = [from_dlpack(mask.contiguous()) for mask in masks.to(device)]

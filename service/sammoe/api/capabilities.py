@@ -8,7 +8,7 @@ from sammoe import __version__
 from sammoe.api.answers import CodeOut
 from sammoe.api.negotiation import MASKS
 from sammoe.api.uploads import FORM, OCTETS
-from sammoe.bundle import Bundle
+from sammoe.bundle import Bundle, PromptKind
 from sammoe.segmentation import MAX_POINTS, MOST_WINDOWS
 from sammoe.settings import Settings
 
@@ -56,6 +56,9 @@ class RoutingOut(BaseModel):
     slack: ByPrompt[float | None] = Field(
         description="how much worse than the general mask the expert's may fit the prompt (box:"
         " share of its side; click: logits; clicks: mean of -log p); null: no check"
+    )
+    own_slack: dict[str, dict[PromptKind, float | None]] = Field(
+        default={}, description="by expert and kind of prompt, in place of `slack`"
     )
     agreement: float | None = Field(description="below it: `candidates_disagree`")
     distance: float | None = Field(description="beyond it: `far_from_training`")

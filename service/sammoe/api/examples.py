@@ -235,6 +235,7 @@ CAPABILITIES: Final[dict[str, Any]] = {
         "fusion": "probability",
         "tau": {"box": 0.5, "click": 0.5, "clicks": 0.5},
         "slack": {"box": 0.05, "click": 4.5, "clicks": 0.5},
+        "own_slack": {"spleen": {"clicks": 0.3}},
         "agreement": 0.5,
         "distance": 0.9,
     },

@@ -4,6 +4,7 @@ Every model is closed (an unknown field is an error) and frozen.
 """
 
 import re
+from collections.abc import Collection
 from datetime import date
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -194,7 +195,9 @@ class Routing(_Closed):
     probabilities or logits of general and expert mask are mixed. By kind of prompt: ``tau``, which
     the top score must exceed, and ``slack``, by how much the expert's mask may fit the prompt worse
     than the general one (box: share of its side; click: logits; clicks: mean -log p; ``None``: no
-    check). ``agreement``: Dice of general and expert mask below which an answer is doubtful.
+    check). ``own_slack``: by expert, in place of ``slack``: one expert's masks are softer, or of
+    smaller structures, than another's. ``agreement``: Dice of general and expert mask below which
+    an answer is doubtful.
     ``distance``: of the gate features from those shipped with the general decoder, beyond which it
     is.
     """
@@ -203,6 +206,7 @@ class Routing(_Closed):
     fusion: Literal["probability", "logit"] = "probability"
     tau: dict[PromptKind, Share] = dict.fromkeys(PROMPT_KINDS, 0.5)
     slack: dict[PromptKind, Finite | None] = dict.fromkeys(PROMPT_KINDS)
+    own_slack: dict[ExpertName, dict[PromptKind, Finite | None]] = {}
     agreement: Share | None = None
     distance: Finite | None = None
 
@@ -212,6 +216,19 @@ class Routing(_Closed):
             if table.keys() != set(PROMPT_KINDS):
                 raise ValueError(f"{name} must give a value for each of {', '.join(PROMPT_KINDS)}")
         return self
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What programs of before can read stays so."""
+        said: dict[str, Any] = dump(self)
+        if not self.own_slack:
+            del said["own_slack"]
+        return said
+
+    def of_experts(self, names: Collection[str]) -> Self:
+        """The same without the slacks of other experts."""
+        own = {name: slack for name, slack in self.own_slack.items() if name in names}
+        return self.model_copy(update={"own_slack": own})
 
 
 class Provenance(_Closed):
@@ -268,6 +285,8 @@ class Manifest(_Closed):
         names = [expert.name for expert in self.experts]
         if len(set(names)) != len(names):
             raise ValueError("two experts have one name")
+        if strangers := sorted(self.routing.own_slack.keys() - set(names)):
+            raise ValueError(f"routing gives a slack to {', '.join(strangers)}: no such expert")
         # Without an expert there is nothing to choose, so no gate either.
         wanted = {ENCODER, GENERAL_DECODER, *map(decoder_name, names), *([GATE] if names else [])}
         if self.models.keys() != wanted:

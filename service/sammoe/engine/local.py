@@ -233,7 +233,7 @@ class LocalEngine:
             other = self._try_expert(name, feed)
             if other is not None and wins(second, expert, other, *tokens, side):
                 top, expert, route = name, other, replace(route, top=name)
-        decision = decide(general, expert, best.s_top, kind, *tokens, side, routing, tau)
+        decision = decide(general, expert, best.s_top, kind, *tokens, side, routing, tau, name=top)
         route = replace(route, check=decision.check, agreement=decision.agreement)
         candidates = {"general": general, "expert": expert}
         if not decision.fused:

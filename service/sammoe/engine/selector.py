@@ -64,6 +64,11 @@ class Thresholds(Protocol):
         ...
 
     @property
+    def own_slack(self) -> Mapping[str, Mapping[PromptKind, float | None]]:
+        """By expert and kind of prompt, in place of ``slack``."""
+        ...
+
+    @property
     def fusion(self) -> Fusion:
         """What of two masks is mixed."""
         ...
@@ -335,6 +340,12 @@ def accepts(general_misfit: float, expert_misfit: float, slack: float | None) ->
     return bool(np.isfinite(expert_misfit)) and expert_misfit <= general_misfit + slack
 
 
+def slack_of(routing: Thresholds, expert: str, kind: PromptKind) -> float | None:
+    """By how much this expert's mask may fit such a prompt worse than the general one."""
+    own = routing.own_slack.get(expert, {})
+    return own[kind] if kind in own else routing.slack[kind]
+
+
 def agreement(general: NDArray[np.float32], expert: NDArray[np.float32]) -> float:
     """Dice of two masks, where logits of equal shape are above 0; 1 for two empty ones."""
     a, b = general > 0, expert > 0
@@ -353,6 +364,8 @@ def decide(
     side: int,
     routing: Thresholds,
     tau: float | None = None,
+    *,
+    name: str = "",
 ) -> Decision:
     """From both masks to the answer: threshold, check, fusion.
 
@@ -369,10 +382,12 @@ def decide(
         As in `misfit`.
     tau
         In place of the bundle's.
+    name
+        Of the expert whose mask it is, for a slack of its own.
     """
     if s_top <= (routing.tau[kind] if tau is None else tau):
         return Decision(general)
-    agreed, slack = agreement(general, expert), routing.slack[kind]
+    agreed, slack = agreement(general, expert), slack_of(routing, name, kind)
     check: Check | None = None
     if slack is not None:
         general_misfit, expert_misfit = (

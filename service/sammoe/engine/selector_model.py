@@ -63,7 +63,7 @@ class TritonPythonModel:
         manifest = json.loads(text)
         self._models: dict[str, str] = manifest["models"]
         self._experts = {e["name"]: e["modalities"] for e in manifest["experts"]}
-        self._routing = SimpleNamespace(**manifest["routing"])
+        self._routing = SimpleNamespace(**({"own_slack": {}} | manifest["routing"]))
         self._side: int = manifest["window"]["side"]
         ships = f"{self._models['decoder_general']}/{FEATURES}.npz" in manifest["files"]
         self._heads = bool(self._experts) and self._routing.gate == "heads"
@@ -150,7 +150,7 @@ class TritonPythonModel:
         general, expert = together(general, expert)
         masks["general"] = general
         routing = self._routing
-        decision = decide(general, expert, best.s_top, kind, *tokens, side, routing, tau)
+        decision = decide(general, expert, best.s_top, kind, *tokens, side, routing, tau, name=top)
         route |= {"check": decision.check, "agreement": decision.agreement}
         masks["expert"] = expert
         if decision.fused:

@@ -59,7 +59,8 @@ def rewrite(
     made = {plain: make(plain, parts[plain], half=half) for plain in new}
     modules = {plain: part.module for plain, part in parts.items()}
     modules |= {plain: graph.module for plain, graph in made.items()}
-    routing, names = manifest.routing, tuple(expert.name for expert in experts)
+    names = tuple(expert.name for expert in experts)
+    routing = manifest.routing.of_experts(names)
     described = manifest.model_copy(
         update={
             "experts": tuple(experts),

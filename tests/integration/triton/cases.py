@@ -29,10 +29,14 @@ def digest(path: Path) -> str:
         allowed = [True, case % 2 == 0, True]
         best = selector.select(scores, 0.1, allowed)
         routing = SimpleNamespace(
-            tau={kind: 0.2}, slack={kind: 9.0}, fusion=("probability", "logit")[case // 3 % 2]
+            tau={kind: 0.2},
+            slack={kind: 9.0},
+            own_slack={"1": {kind: 0.5}},
+            fusion=("probability", "logit")[case // 3 % 2],
         )
         made = selector.decide(
-            general, expert, best.s_top, kind, coords, labels, SIDE, routing, None
+            *(general, expert, best.s_top, kind, coords, labels, SIDE, routing, None),
+            name=str(best.index),
         )
         misfits = [selector.misfit(mask, coords, labels, SIDE) for mask in (general, expert)]
         close = selector.rival(scores, best, allowed, kind)

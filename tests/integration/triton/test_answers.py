@@ -142,6 +142,7 @@ async def test_embeddings_are_the_same_bytes(triton: TritonServer, bundle: Bundl
         {"gate": "joint", "reference": False},
         {"slack": -5.0, "fusion": "logit"},
         {"slack": None, "fusion": "logit", "reference": False},
+        {"slack": -5.0, "own_slack": {"cord": 0.0}},
         {"experts": ()},
         {"modalities": {"cord": ("MR",)}},
     ],

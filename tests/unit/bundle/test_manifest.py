@@ -1,8 +1,11 @@
 from pathlib import Path
 
-from sammoe.bundle import WindowSettings
+import pytest
+from pydantic import ValidationError
+
+from sammoe.bundle import Manifest, WindowSettings
 from sammoe.volume.window import WindowRule
-from tests.unit.bundle.bundles import MODEL, WINDOW, write_bundle
+from tests.unit.bundle.bundles import EXPERT, MODEL, WINDOW, write_bundle
 
 
 def test_the_window_rule_carries_every_setting(tmp_path: Path) -> None:
@@ -23,6 +26,20 @@ def test_the_window_rule_carries_every_setting(tmp_path: Path) -> None:
 
 def test_settings_and_rule_are_two_forms_of_one_thing() -> None:
     assert WindowSettings.from_rule(WINDOW.rule()) == WINDOW
+
+
+def test_experts_may_have_slacks_of_their_own(tmp_path: Path) -> None:
+    manifest = write_bundle(tmp_path, (EXPERT,))
+    assert "own_slack" not in manifest.routing.model_dump()
+    said = manifest.model_dump()
+    said["routing"]["own_slack"] = {EXPERT.name: {"clicks": 0.3, "click": None}}
+    routing = Manifest.model_validate_json(Manifest.model_validate(said).model_dump_json()).routing
+    assert routing.own_slack == {EXPERT.name: {"clicks": 0.3, "click": None}}
+    assert routing.of_experts([EXPERT.name]) == routing
+    assert routing.of_experts(["other"]) == manifest.routing
+    said["routing"]["own_slack"] = {"stranger": {"clicks": 0.3}}
+    with pytest.raises(ValidationError, match="a slack to stranger: no such expert"):
+        Manifest.model_validate(said)
 
 
 def test_sizes_follow_from_grid_and_width() -> None:

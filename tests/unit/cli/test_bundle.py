@@ -51,7 +51,11 @@ def test_show_names_the_classes_of_experts(
     manifest = write_test_bundle(tmp_path, experts=["spleen", "cord"]).manifest
     spleen, cord = manifest.experts
     known = spleen.model_copy(update={"classes": ("spleen", "milt")})
-    routing = manifest.routing.model_copy(update={"slack": dict.fromkeys(PROMPT_KINDS, 0.05)})
+    slacks = {
+        "slack": dict.fromkeys(PROMPT_KINDS, 0.05),
+        "own_slack": {"cord": {"clicks": 0.3, "click": None}},
+    }
+    routing = manifest.routing.model_copy(update=slacks)
     write_manifest(
         tmp_path, manifest.model_copy(update={"experts": (known, cord), "routing": routing})
     )
@@ -60,3 +64,4 @@ def test_show_names_the_classes_of_experts(
     assert re.search(r"^  spleen +Spleen \(CT, MR\); classes spleen, milt$", out, re.MULTILINE)
     assert re.search(r"^  cord +Cord \(CT, MR\)$", out, re.MULTILINE)
     assert re.search(r"^slack +box 0.05, click 0.05, clicks 0.05$", out, re.MULTILINE)
+    assert re.search(r"^  of cord +clicks 0.3, click no check$", out, re.MULTILINE)

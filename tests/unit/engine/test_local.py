@@ -180,9 +180,19 @@ async def decode_click(bundle: Bundle, *place: float, **asked: Any) -> Decoded:
     return decoded
 
 
-@pytest.mark.parametrize(("slack", "check"), [(0.0, "accepted"), (-5.0, "rejected")])
-async def test_check_has_the_last_word(tmp_path: Path, slack: float, check: str) -> None:
-    bundle = write_test_bundle(tmp_path, experts=("cord",), slack=slack)
+@pytest.mark.parametrize(
+    ("slack", "own", "check"),
+    [
+        (0.0, {}, "accepted"),
+        (-5.0, {}, "rejected"),
+        (-5.0, {"cord": 0.0}, "accepted"),
+        (0.0, {"cord": -5.0}, "rejected"),
+    ],
+)
+async def test_check_has_the_last_word(
+    tmp_path: Path, slack: float, own: dict[str, float | None], check: str
+) -> None:
+    bundle = write_test_bundle(tmp_path, experts=("cord",), slack=slack, own_slack=own)
     decoded = await decode_click(bundle, 16, 16, 16)
     route, candidates = decoded.route, decoded.candidates
     general, expert = candidates["general"], candidates["expert"]

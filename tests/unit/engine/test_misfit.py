@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sammoe.bundle import Routing
 from sammoe.engine import decoder_inputs, fuse
-from sammoe.engine.selector import accepts, agreement, decide, misfit, prompt_kind
+from sammoe.engine.selector import accepts, agreement, decide, misfit, prompt_kind, slack_of
 from sammoe.volume.window import WindowRule
 
 Logits = NDArray[np.float32]
@@ -209,7 +209,7 @@ def routing(**changes: Any) -> Routing:
 
 def decided(general: Logits, expert: Logits, s_top: float, **changes: Any) -> Any:
     inputs = decoder_inputs([], [], (LO, HI), None, RULE)
-    tau = changes.pop("tau", None)
+    tau, name = changes.pop("tau", None), changes.pop("name", "")
     return decide(
         general,
         expert,
@@ -220,6 +220,7 @@ def decided(general: Logits, expert: Logits, s_top: float, **changes: Any) -> An
         SIDE,
         routing(**changes),
         tau,
+        name=name,
     )
 
 
@@ -245,6 +246,18 @@ def test_expert_that_fits_worse_is_rejected() -> None:
     assert (found.fused, found.check) == (False, "rejected")
     assert found.logits is GOOD
     assert 0 < found.agreement < 1
+
+
+def test_an_expert_may_have_a_slack_of_its_own() -> None:
+    own = {"soft": {"box": None}, "other": {"clicks": 0.0}, "strict": {"box": -9.0}}
+    rules = routing(own_slack=own)
+    assert slack_of(rules, "soft", "box") is None
+    assert slack_of(rules, "soft", "clicks") == slack_of(rules, "third", "clicks") == 1.0
+    assert slack_of(rules, "other", "clicks") == 0.0
+    assert decided(GOOD, BAD, 0.99, own_slack=own, name="soft").fused
+    assert decided(GOOD, BAD, 0.99, own_slack=own, name="other").check == "rejected"
+    assert decided(BAD, GOOD, 0.99, own_slack=own, name="strict").check == "rejected"
+    assert decided(BAD, GOOD, 0.99, own_slack=own).fused
 
 
 def test_without_a_slack_nothing_is_checked() -> None:

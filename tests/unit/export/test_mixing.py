@@ -317,11 +317,17 @@ def test_what_was_calibrated_is_not_said_of_other_experts(six: Bundle, tmp_path:
     provenance = six.manifest.provenance
     details = provenance.details | {"calibration": {"patients": 3}, "other": 1}
     told = provenance.model_copy(update={"details": details})
-    write_manifest(tmp_path / "calibrated", six.manifest.model_copy(update={"provenance": told}))
+    own = {"cord": {"clicks": 0.3}, "pancreas": {"clicks": 0.5}}
+    routing = six.manifest.routing.model_copy(update={"own_slack": own})
+    write_manifest(
+        tmp_path / "calibrated",
+        six.manifest.model_copy(update={"provenance": told, "routing": routing}),
+    )
 
     less = without_expert(load_bundle(tmp_path / "calibrated"), "cord", out=tmp_path / "less")
 
     assert less.manifest.provenance.details.keys() == provenance.details.keys() | {"other"}
+    assert less.manifest.routing.own_slack == {"pancreas": {"clicks": 0.5}}
 
 
 def test_a_folder_in_use_is_left_alone(six: Bundle, bare: Bundle, tmp_path: Path) -> None:

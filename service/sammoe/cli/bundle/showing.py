@@ -1,8 +1,9 @@
 """``sammoe bundle show``: what a bundle holds, with every file checked."""
 
 import argparse
+from collections.abc import Mapping
 
-from sammoe.bundle import Bundle, Expert, Routing, load_bundle
+from sammoe.bundle import Bundle, Expert, PromptKind, Routing, load_bundle
 from sammoe.cli.bundles import find_bundle
 from sammoe.cli.progress import steps
 
@@ -47,9 +48,14 @@ def _expert(expert: Expert) -> str:
 
 
 def _routing(routing: Routing) -> list[tuple[str, str]]:
-    slack = {kind: "no check" if s is None else f"{s:g}" for kind, s in routing.slack.items()}
     return [
         ("gate", f"{routing.gate}; fuses {routing.fusion}"),
         ("tau", ", ".join(f"{kind} {tau:g}" for kind, tau in routing.tau.items())),
-        ("slack", ", ".join(f"{kind} {text}" for kind, text in slack.items())),
+        ("slack", _slack(routing.slack)),
+        *((f"  of {name}", _slack(own)) for name, own in routing.own_slack.items()),
     ]
+
+
+def _slack(slack: Mapping[PromptKind, float | None]) -> str:
+    values = {kind: "no check" if s is None else f"{s:g}" for kind, s in slack.items()}
+    return ", ".join(f"{kind} {text}" for kind, text in values.items())

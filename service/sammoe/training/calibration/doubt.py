@@ -48,7 +48,7 @@ def answered(benches: Sequence[Bench], chosen: Sequence[Setting]) -> Answered:
     samples = [sample for bench in benches for sample in bench.samples]
     dice, agreement = [], []
     for bench, setting in zip(benches, chosen, strict=True):
-        dice.append(bench.dice(bench.answers(setting.tau, setting.slack)))
+        dice.append(bench.dice(bench.answers(setting.tau, setting.slack, setting.own_slack)))
         asked = bench.s_top > setting.tau
         agreement.append(np.where(asked, [s.agreement for s in bench.samples], np.nan))
     names = [(sample.dataset, sample.structure) for sample in samples]

@@ -12,7 +12,8 @@ got the worse one clicks on from it, and what another's prompt gained is of no h
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from sammoe.bundle import PROMPT_KINDS, PromptKind
 from sammoe.errors import DataSetInvalid
 from sammoe.training.calibration.samples import Sample
+from sammoe.training.calibration.sharing import Options
 
 BUDGET: Final = 0.01
 """Dice that general classes may lose, for each kind of prompt that no other budget is given for."""
@@ -48,6 +50,8 @@ class Setting:
     ----------
     own, general
         Mean Dice over classes.
+    own_slack
+        By expert, in place of ``slack``; see :mod:`sammoe.training.calibration.each`.
     loss
         Of Dice on general classes against the general model alone: the mean, over classes, of what
         every prompt loses, 0 where it gains; in the way of asking that loses most.
@@ -59,6 +63,7 @@ class Setting:
     own: float
     general: float
     loss: float
+    own_slack: Mapping[str, float | None] = field(default_factory=dict)
 
 
 class Bench:
@@ -87,6 +92,7 @@ class Bench:
                 f"no prompt of the kind {kind!r} on a {lacking}: give data sets that hold both, on"
                 " calibration patients"
             )
+        self.top = np.array([s.top for s in self.samples])
         self.s_top = np.array([s.s_top for s in self.samples])
         self.general = np.array([s.general for s in self.samples])
         self.fused = np.array([s.fused for s in self.samples])
@@ -100,17 +106,27 @@ class Bench:
         found = [~self.own & (ways == way) for way in sorted(set(ways.tolist()))]
         self._by_way = [self._shares(group) for group in found if group.any()]
 
-    def answers(self, tau: "float | NDArray[np.float64]", slack: float | None) -> NDArray[np.bool_]:
+    def answers(
+        self,
+        tau: "float | NDArray[np.float64]",
+        slack: float | None,
+        own_slack: Mapping[str, float | None] = MappingProxyType({}),
+    ) -> NDArray[np.bool_]:
         """Which samples the expert answers, bool [n]; ``tau`` may differ for each."""
-        passes: NDArray[np.bool_] = self.s_top > tau
-        if slack is None:
-            return passes
-        fits: NDArray[np.bool_] = (self._excess <= slack) & ~self._empty
-        return passes & fits
+        fits = self._fits(slack)
+        for name, own in own_slack.items():
+            fits = np.where(self.top == name, self._fits(own), fits)
+        return (self.s_top > tau) & fits
 
     def dice(self, answers: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Dice of every answer."""
         return np.where(answers, self.fused, self.general)
+
+    def experts_of(self, patients: int) -> set[str]:
+        """Experts whose own classes that many patients have, at least."""
+        own = {(s.expert, s.dataset, s.patient) for s in self.samples if s.expert}
+        counts = Counter(expert for expert, _, _ in own)
+        return {expert for expert, count in counts.items() if count >= patients}
 
     def own_dice(self, dice: NDArray[np.float64]) -> float:
         """Mean over own classes."""
@@ -125,11 +141,29 @@ class Bench:
         lost = np.maximum(self.general - dice, 0)
         return max(float((weights * lost).sum()) for weights in self._by_way)
 
-    def measure(self, tau: float, slack: float | None) -> Setting:
-        """What a pair gives."""
-        dice = self.dice(self.answers(tau, slack))
+    def measure(
+        self,
+        tau: float,
+        slack: float | None,
+        own_slack: Mapping[str, float | None] = MappingProxyType({}),
+    ) -> Setting:
+        """What thresholds give."""
+        dice = self.dice(self.answers(tau, slack, own_slack))
         own, general = self.own_dice(dice), self.general_dice(dice)
-        return Setting(self.kind, tau, slack, own, general, self.loss(dice))
+        return Setting(self.kind, tau, slack, own, general, self.loss(dice), own_slack)
+
+    def options(self, name: str, answers: Sequence[NDArray[np.bool_]]) -> Options:
+        """What ways to answer by one expert, bool [n] each, give and cost."""
+        mine = np.array(answers) & (self.top == name)
+        gains = self.fused - self.general
+        lost = np.array([weights * np.maximum(-gains, 0) for weights in self._by_way])
+        return Options(mine @ (self.weights * gains * self.own), mine @ lost.T)
+
+    def _fits(self, slack: float | None) -> NDArray[np.bool_]:
+        if slack is None:
+            return np.ones(len(self.samples), bool)
+        fits: NDArray[np.bool_] = (self._excess <= slack) & ~self._empty
+        return fits
 
     def _shares(self, group: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Weights that sum to 1 in a group, equal for each of its classes; 0 outside."""

@@ -11,8 +11,7 @@ from sammoe.bundle import PromptKind
 from sammoe.errors import DataSetInvalid
 from sammoe.training.calibration.fitting import TAUS, Bench, choose
 from sammoe.training.calibration.samples import Sample
-
-_PRICES = (0.0, *np.geomspace(0.01, 1e4, 61).tolist())
+from sammoe.training.calibration.sharing import share
 
 
 @dataclass(frozen=True)
@@ -47,25 +46,13 @@ def compare(
 def fit(bench: Bench, slack: float | None, budget: float) -> dict[str, float]:
     """A tau for each expert that ranks first somewhere: the most within a common budget.
 
-    General loss has a price, the same for all experts; each takes the tau that is best at that
-    price (nearest to 0.5 of equal ones), and the lowest price that keeps the budget is taken.
+    Of equal ones, that nearest to 0.5.
     """
-    tops = np.array([sample.top for sample in bench.samples])
-    names = sorted(set(tops.tolist()))
-    gains = bench.weights * (bench.fused - bench.general)
     order = sorted(TAUS, key=lambda tau: abs(tau - 0.5))
-    table = {}
-    for name in names:
-        answers = np.array([bench.answers(tau, slack) & (tops == name) for tau in order])
-        losses = np.maximum(-gains * ~bench.own, 0)
-        table[name] = answers @ (gains * bench.own), answers @ losses
-    taus: dict[str, float] = {}
-    for price in _PRICES:
-        places = {name: int(np.argmax(own - price * lost)) for name, (own, lost) in table.items()}
-        taus = {name: order[place] for name, place in places.items()}
-        if sum(table[name][1][place] for name, place in places.items()) <= budget:
-            break
-    return taus
+    answers = [bench.answers(tau, slack) for tau in order]
+    names = sorted(set(bench.top.tolist()))
+    places = share({name: bench.options(name, answers) for name in names}, budget)
+    return {name: order[place] for name, place in places.items()}
 
 
 def _told(

@@ -26,11 +26,20 @@ class Calibration:
 
     def routing(self, routing: Routing) -> Routing:
         """The bundle's routing with what was found; kinds of prompt without samples stay."""
+        found = {setting.kind for setting in self.chosen}
+        own = {
+            name: {kind: slack for kind, slack in slacks.items() if kind not in found}
+            for name, slacks in routing.own_slack.items()
+        }
+        for setting in self.chosen:
+            for name, slack in setting.own_slack.items():
+                own.setdefault(name, {})[setting.kind] = slack
         return Routing(
             gate=routing.gate,
             fusion=routing.fusion,
             tau=routing.tau | {setting.kind: setting.tau for setting in self.chosen},
             slack=routing.slack | {setting.kind: setting.slack for setting in self.chosen},
+            own_slack={name: slacks for name, slacks in own.items() if slacks},
             agreement=self.agreement.value if self.agreement else None,
             distance=self.distance.value if self.distance else None,
         )
@@ -50,6 +59,10 @@ def lines(found: Calibration) -> Iterator[str]:
             f" {setting.own:.3f} | {setting.loss:.4f} | {_budget(found.budget[setting.kind])} |"
             f" {plain.own:.3f}, lost {plain.loss:.4f} |"
         )
+    for setting in found.chosen:
+        if setting.own_slack:
+            each = (f"{name} {_slack(slack)}" for name, slack in setting.own_slack.items())
+            yield f"{setting.kind}, slack of each expert: {', '.join(each)}"
     yield ""
     yield _limit("candidates_disagree: agreement below", found.agreement)
     yield _limit("far_from_training: distance above", found.distance)
@@ -78,7 +91,8 @@ def write_curve(found: Calibration, folder: Path) -> Path:
         for grid, chosen in zip(found.grids, found.chosen, strict=True):
             for s in grid:
                 scores = [f"{value:.5f}" for value in (s.own, s.general, s.loss)]
-                writer.writerow([s.kind, s.tau, _slack(s.slack), *scores, int(s == chosen)])
+                taken = (s.tau, s.slack) == (chosen.tau, chosen.slack)
+                writer.writerow([s.kind, s.tau, _slack(s.slack), *scores, int(taken)])
     return path
 
 

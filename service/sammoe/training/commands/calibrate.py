@@ -14,7 +14,16 @@ from sammoe.bundle.options import folder_option
 from sammoe.errors import BundleInvalid, Conflict, DataSetInvalid
 from sammoe.training.arguments import not_negative_int, positive_int
 from sammoe.training.calibration.doubt import agreement_limit, answered, distance_limit
-from sammoe.training.calibration.fitting import BUDGET, Budget, benches, choose, grid
+from sammoe.training.calibration.each import EACH, fit_each
+from sammoe.training.calibration.fitting import (
+    BUDGET,
+    Bench,
+    Budget,
+    Setting,
+    benches,
+    choose,
+    grid,
+)
 from sammoe.training.calibration.per_expert import compare
 from sammoe.training.calibration.report import (
     Calibration,
@@ -116,15 +125,24 @@ def calibrate(samples: Sequence[Sample], budget: Budget, routing: Routing) -> Ca
     found = benches(samples)
     grids = [grid(bench) for bench in found]
     chosen = [
-        bench.measure(routing.tau[bench.kind], routing.slack[bench.kind])
-        if (allowed := budget[bench.kind]) is None
-        else choose(settings, allowed)
+        _chosen(bench, settings, budget[bench.kind], routing)
         for bench, settings in zip(found, grids, strict=True)
     ]
     answers = answered(found, chosen)
     return Calibration(
         budget, found, grids, chosen, agreement_limit(answers), distance_limit(answers)
     )
+
+
+def _chosen(
+    bench: Bench, settings: Sequence[Setting], budget: float | None, routing: Routing
+) -> Setting:
+    kind = bench.kind
+    if budget is None:
+        own = {name: slacks[kind] for name, slacks in routing.own_slack.items() if kind in slacks}
+        return bench.measure(routing.tau[kind], routing.slack[kind], own)
+    common = choose(settings, budget)
+    return fit_each(bench, common, budget) if kind in EACH else common
 
 
 def _share(text: str) -> tuple[str, float | None]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sammoe.bundle import PROMPT_KINDS, Routing
-from sammoe.engine import GENERAL, Decoded, DecoderInputs
+from sammoe.engine import GENERAL, Decoded, DecoderInputs, Route
 from sammoe.engine.selector import Decision, decide, prompt_kind
 
 Logits = NDArray[np.float32]
@@ -15,14 +15,26 @@ Logits = NDArray[np.float32]
 def decision(
     general: Logits,
     expert: Logits,
-    s_top: float,
+    route: Route,
     inputs: DecoderInputs,
     side: int,
     routing: Routing,
 ) -> Decision:
-    """What the selector makes of both masks; ``side`` of the window, voxels."""
-    kind = prompt_kind(inputs.labels)
-    return decide(general, expert, s_top, kind, inputs.coords, inputs.labels, side, routing)
+    """What the selector makes of both masks.
+
+    Parameters
+    ----------
+    general, expert
+        Logits [L, L, L].
+    route
+        Which expert's it is, and its score.
+    side
+        Of the window, voxels.
+    """
+    assert route.top is not None
+    assert route.s_top is not None
+    kind, tokens = prompt_kind(inputs.labels), (inputs.coords, inputs.labels)
+    return decide(general, expert, route.s_top, kind, *tokens, side, routing, name=route.top)
 
 
 def decided(looked: Decoded, inputs: DecoderInputs, side: int, routing: Routing) -> Decoded:
@@ -31,7 +43,7 @@ def decided(looked: Decoded, inputs: DecoderInputs, side: int, routing: Routing)
     route = looked.route
     if expert is None or route.top is None or route.s_top is None:
         return Decoded({"general": general}, route, looked.queue_ms)
-    found = decision(general, expert, route.s_top, inputs, side, routing)
+    found = decision(general, expert, route, inputs, side, routing)
     route = replace(
         route,
         used=route.top if found.fused else GENERAL,
@@ -49,4 +61,4 @@ def decided(looked: Decoded, inputs: DecoderInputs, side: int, routing: Routing)
 def always(routing: Routing) -> Routing:
     """The same, but every top expert's mask is mixed in."""
     free = {"tau": dict.fromkeys(PROMPT_KINDS, 0.0), "slack": dict.fromkeys(PROMPT_KINDS)}
-    return routing.model_copy(update=free)
+    return routing.model_copy(update=free | {"own_slack": {}})

@@ -181,16 +181,16 @@ def vary(
     routing
         The bundle's, or with another's slacks.
     """
-    general, expert, s_top = answered.general, answered.expert, answered.route.s_top
+    general, expert, route = answered.general, answered.expert, answered.route
     assert general is not None
-    if expert is None or s_top is None:
+    if expert is None or route.s_top is None:
         return general
     changes: dict[str, object] = {"fusion": variant.fusion}
     if variant.tau is not None:
         changes["tau"] = dict.fromkeys(PROMPT_KINDS, variant.tau)
     if not variant.checked:
-        changes["slack"] = dict.fromkeys(PROMPT_KINDS)
-    found = decision(general, expert, s_top, inputs, side, routing.model_copy(update=changes))
+        changes |= {"slack": dict.fromkeys(PROMPT_KINDS), "own_slack": {}}
+    found = decision(general, expert, route, inputs, side, routing.model_copy(update=changes))
     mixes: dict[str, Callable[[], Logits]] = {
         "s_top": lambda: found.logits,
         "average": lambda: fuse(general, expert, 0.5, variant.fusion),

@@ -209,7 +209,8 @@ class Examiner:
         self, system: Mixture, row: Row, answered: Answered, planned: Plan
     ) -> Iterator[Row]:
         first, own = (s.engine.bundle.manifest.routing for s in (self._first, system.scene))
-        routing = own.model_copy(update={"slack": first.slack})
+        slacks = {"slack": first.slack, "own_slack": first.own_slack}
+        routing = own.model_copy(update=slacks)
         for variant in VARIANTS:
             logits = vary(variant, answered, planned.inputs, system.side, routing)
             judged = self._judge(Field.of_window(planned.window, logits))
