@@ -113,7 +113,8 @@ def selectors(model: SamMed3D, device: torch.device) -> list[Row]:
     )
 
     def decide(general: Any, expert: Any) -> Any:
-        return selector.decide(general, expert, 0.7, "click", coords, labels, side, routing).logits
+        rest = (0.7, "click", coords, labels, side, routing)
+        return selector.decide(general, expert, *rest, name="").logits
 
     def on_host() -> Tensor:
         general, expert = masks.cpu().numpy()

@@ -39,7 +39,7 @@ def main() -> int:
     times = interleave(
         {
             "decide, fusion included": lambda: decide(
-                general, expert, 0.7, "click", coords, labels, SIDE, routing
+                general, expert, 0.7, "click", coords, labels, SIDE, routing, name=""
             ),
             "fusion alone": lambda: fuse(general, expert, 0.7, "probability"),
             "a copy of one mask": general.copy,

@@ -174,9 +174,9 @@ def selector_decides_on_the_device(config: SamMed3DConfig, device: torch.device)
                 tau={kind: 0.3}, slack={kind: 99.0}, own_slack={}, fusion=fusion
             )
             rest = (0.7, kind, coords, labels, side, routing)
-            wanted = selector.decide(*(mask.numpy() for mask in masks), *rest)
+            wanted = selector.decide(*(mask.numpy() for mask in masks), *rest, name="")
             lying = [from_dlpack(mask.contiguous()) for mask in masks.to(device)]
-            found = selector.decide(*lying, *rest)
+            found = selector.decide(*lying, *rest, name="")
             assert wanted.fused
             assert found.logits.device.type == device.type
             assert (found.check, found.agreement) == (wanted.check, wanted.agreement)

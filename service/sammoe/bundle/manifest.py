@@ -222,7 +222,7 @@ class Routing(_Closed):
         """What programs of before can read stays so."""
         said: dict[str, Any] = dump(self)
         if not self.own_slack:
-            del said["own_slack"]
+            said.pop("own_slack", None)
         return said
 
     def of_experts(self, names: Collection[str]) -> Self:

@@ -365,7 +365,7 @@ def decide(
     routing: Thresholds,
     tau: float | None = None,
     *,
-    name: str = "",
+    name: str,
 ) -> Decision:
     """From both masks to the answer: threshold, check, fusion.
 
@@ -383,7 +383,7 @@ def decide(
     tau
         In place of the bundle's.
     name
-        Of the expert whose mask it is, for a slack of its own.
+        Of the expert whose mask it is, which may have a slack of its own.
     """
     if s_top <= (routing.tau[kind] if tau is None else tau):
         return Decision(general)

@@ -217,8 +217,14 @@ async def test_of_two_experts_that_score_alike_the_mask_decides(
     tmp_path: Path, radius: float, top: str
 ) -> None:
     # Between the two parts of the window: both score .5. A ball of 9 voxels leaves the box by 2.
+    other = {"cord": "lesion", "lesion": "cord"}[top]
     bundle = write_test_bundle(
-        tmp_path, experts=("cord", "lesion"), tau=0.3, slack=1.0, radii={"lesion": radius}
+        tmp_path,
+        experts=("cord", "lesion"),
+        tau=0.3,
+        slack=1.0,
+        own_slack={other: -5.0},  # the one that answers is not held to it
+        radii={"lesion": radius},
     )
     engine = LocalEngine(bundle, OPTIONS)
     rule = bundle.manifest.window_rule()

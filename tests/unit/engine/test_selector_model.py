@@ -136,8 +136,8 @@ class FakeTriton(ModuleType):
 @pytest.fixture(scope="module", params=["heads", "joint"])
 def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     root = tmp_path_factory.mktemp(request.param)
-    given: dict[str, Any] = {"experts": ("cord", "lesion"), "reference": True, "slack": 0.0}
-    write_test_bundle(root, gate=request.param, **given)
+    given: dict[str, Any] = {"experts": ("cord", "lesion"), "reference": True, "slack": -5.0}
+    write_test_bundle(root, gate=request.param, own_slack={"cord": 0.0}, **given)
     return upgrade(load_bundle(root), out=root)
 
 

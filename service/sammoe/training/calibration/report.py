@@ -59,11 +59,10 @@ def lines(found: Calibration) -> Iterator[str]:
             f" {setting.own:.3f} | {setting.loss:.4f} | {_budget(found.budget[setting.kind])} |"
             f" {plain.own:.3f}, lost {plain.loss:.4f} |"
         )
+    yield ""
     for setting in found.chosen:
         if setting.own_slack:
-            each = (f"{name} {_slack(slack)}" for name, slack in setting.own_slack.items())
-            yield f"{setting.kind}, slack of each expert: {', '.join(each)}"
-    yield ""
+            yield f"{setting.kind}, slack of each expert: {_slacks(setting, ', ')}"
     yield _limit("candidates_disagree: agreement below", found.agreement)
     yield _limit("far_from_training: distance above", found.distance)
 
@@ -83,16 +82,17 @@ def comparison_lines(comparisons: Mapping[PromptKind, Comparison | None]) -> Ite
 
 
 def write_curve(found: Calibration, folder: Path) -> Path:
-    """Every pair of the grid as CSV."""
+    """Every pair of the grid as CSV, and what was chosen beside it."""
     path = folder / CURVE
     with path.open("w", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["kind", "tau", "slack", "own", "general", "loss", "chosen"])
+        columns = ["kind", "tau", "slack", "own_slack", "own", "general", "loss", "chosen"]
+        writer.writerow(columns)
         for grid, chosen in zip(found.grids, found.chosen, strict=True):
-            for s in grid:
+            for s in grid if chosen in grid else [*grid, chosen]:
                 scores = [f"{value:.5f}" for value in (s.own, s.general, s.loss)]
-                taken = (s.tau, s.slack) == (chosen.tau, chosen.slack)
-                writer.writerow([s.kind, s.tau, _slack(s.slack), *scores, int(taken)])
+                slacks = [_slack(s.slack), _slacks(s, ";")]
+                writer.writerow([s.kind, s.tau, *slacks, *scores, int(s == chosen)])
     return path
 
 
@@ -119,7 +119,8 @@ def draw_curve(found: Calibration, folder: Path) -> Path | None:
         if (budget := found.budget[chosen.kind]) is not None:
             axes.axvline(budget, color="grey", lw=0.8, ls="--")
         axes.plot([chosen.loss], [chosen.own], "o", color="crimson")
-        axes.set_title(f"{chosen.kind}: tau {chosen.tau:g}, slack {_slack(chosen.slack)}")
+        taken = "of each expert" if chosen.own_slack else _slack(chosen.slack)
+        axes.set_title(f"{chosen.kind}: tau {chosen.tau:g}, slack {taken}")
         axes.set_xlabel("Dice lost on general classes")
         axes.legend(fontsize=6, loc="lower right")
     panels[0][0].set_ylabel("Dice on own classes")
@@ -131,6 +132,10 @@ def draw_curve(found: Calibration, folder: Path) -> Path | None:
 
 def _budget(budget: float | None) -> str:
     return "kept" if budget is None else f"{budget:g}"
+
+
+def _slacks(setting: Setting, between: str) -> str:
+    return between.join(f"{name} {_slack(slack)}" for name, slack in setting.own_slack.items())
 
 
 def _slack(slack: float | None) -> str:

@@ -102,12 +102,12 @@ def run(args: argparse.Namespace) -> None:
     if args.out:
         _save_grid(found, args.out)
     if not args.dry_run:
-        _write(bundle, found, samples, args.out)
+        _write(bundle, found, samples, args)
         if not args.out:
             _save_grid(found, args.bundle)
     if args.per_expert:
         told = {
-            setting.kind: compare(samples, setting.kind, setting.slack, allowed)
+            setting.kind: compare(samples, setting, allowed)
             for setting in found.chosen
             if (allowed := budget[setting.kind]) is not None
         }
@@ -123,6 +123,8 @@ def calibrate(samples: Sequence[Sample], budget: Budget, routing: Routing) -> Ca
         There are no samples of own classes, or none of others.
     """
     found = benches(samples)
+    if not found:
+        raise DataSetInvalid("no expert is for any of these scans: there is nothing to calibrate")
     grids = [grid(bench) for bench in found]
     chosen = [
         _chosen(bench, settings, budget[bench.kind], routing)
@@ -141,8 +143,7 @@ def _chosen(
     if budget is None:
         own = {name: slacks[kind] for name, slacks in routing.own_slack.items() if kind in slacks}
         return bench.measure(routing.tau[kind], routing.slack[kind], own)
-    common = choose(settings, budget)
-    return fit_each(bench, common, budget) if kind in EACH else common
+    return fit_each(bench, settings, budget) if kind in EACH else choose(settings, budget)
 
 
 def _share(text: str) -> tuple[str, float | None]:
@@ -211,14 +212,9 @@ def _save_grid(found: Calibration, folder: Path) -> None:
 
 
 def _write(
-    bundle: Bundle, found: Calibration, samples: Sequence[Sample], saved: Path | None
+    bundle: Bundle, found: Calibration, samples: Sequence[Sample], args: argparse.Namespace
 ) -> None:
     """Put the thresholds into the bundle, if its folder still holds it.
-
-    Parameters
-    ----------
-    saved
-        Where the grid is already, if anywhere.
 
     Raises
     ------
@@ -228,6 +224,8 @@ def _write(
     manifest = bundle.manifest
     about: dict[str, JsonValue] = {
         "budget": {kind: found.budget[kind] for kind in PROMPT_KINDS},
+        "users": args.users,
+        "seed": args.seed,
         "patients": len({sample.patient for sample in samples}),
         "data": list[JsonValue](sorted({sample.dataset for sample in samples})),
         "own": {setting.kind: round(setting.own, 4) for setting in found.chosen},
@@ -242,5 +240,5 @@ def _write(
     try:
         assemble(bundle, changed, {}, out=bundle.path, replace=True)
     except Conflict as error:
-        grid = f" The grid is in {saved}." if saved else ""
+        grid = f" The grid is in {args.out}." if args.out else ""
         raise Conflict(f"{error} The thresholds above are not in it.{grid}") from error

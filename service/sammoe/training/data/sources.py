@@ -8,7 +8,7 @@ a better table needs no new pool.
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from tqdm import tqdm
@@ -76,14 +76,21 @@ def save(source: LabelMap, path: Path) -> None:
 
 def load(path: Path) -> LabelMap:
     """Read one map. Raises `DataSetInvalid` for a file that is damaged or of another version."""
-    try:
-        with path.open("rb") as stream, np.load(stream) as file:
-            labels, about = file["labels"], json.loads(str(file["about"]))
-        version = about["version"]
-    except NPZ_DAMAGE as error:
-        raise DataSetInvalid(f"{path} is damaged: remove it, to have it made anew") from error
-    if version != _VERSION:
-        raise DataSetInvalid(f"{path} is of pool version {version}: make the pool anew")
+    with path.open("rb") as stream:
+        try:
+            return _read(stream)
+        except (*NPZ_DAMAGE, AttributeError, TypeError) as error:
+            raise DataSetInvalid(
+                f"{path} is damaged, or of another version ({error}): remove it, to have it made"
+                " anew"
+            ) from error
+
+
+def _read(stream: BinaryIO) -> LabelMap:
+    with np.load(stream) as file:
+        labels, about = file["labels"], json.loads(str(file["about"]))
+    if about["version"] != _VERSION:
+        raise ValueError(f"pool version {about['version']}")
     return LabelMap(
         labels,
         float(about["spacing_mm"]),

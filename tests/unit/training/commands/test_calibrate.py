@@ -9,14 +9,15 @@ from sammoe.bundle import PROMPT_KINDS, Manifest, Routing, load_bundle, releases
 from sammoe.bundle.assembling import upgrade
 from sammoe.bundle.selector import without_selector
 from sammoe.cli import FAILED, main
+from sammoe.errors import DataSetInvalid
 from sammoe.training.calibration.fitting import SLACKS, TAUS, Budget
-from sammoe.training.calibration.report import Calibration, lines
+from sammoe.training.calibration.report import Calibration, lines, write_curve
 from sammoe.training.calibration.samples import Sample
 from sammoe.training.commands import calibrate as command
 from sammoe.training.commands.calibrate import calibrate
 from tests.bundles import write_test_bundle
 from tests.datasets import write_nnunet
-from tests.unit.training.calibration.samples import population
+from tests.unit.training.calibration.samples import population, softer
 from tests.unit.training.evaluation.conftest import write_mixture
 
 
@@ -59,7 +60,8 @@ def test_the_manifest_gets_what_was_found(
     assert all(isinstance(value, float) and value <= 0.03 for value in lost.values())
     with (bundle / "calibration.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    assert len(rows) == len(TAUS) * sum(map(len, SLACKS.values()))
+    grid = [row for row in rows if not row["own_slack"]]
+    assert len(grid) == len(TAUS) * sum(map(len, SLACKS.values()))
     chosen = {row["kind"]: float(row["tau"]) for row in rows if row["chosen"] == "1"}
     assert chosen == after.routing.tau
     assert (bundle / "calibration.png").stat().st_size > 1000
@@ -133,6 +135,29 @@ def test_what_is_printed() -> None:
     assert "| box | 0.5 | 0 | 0.300 | 0.700 | 0.0000 | 0.01 | 0.700, lost 0.1200 |" in text
     assert any(line.startswith("| clicks | 0.7 | off |") and "| kept |" in line for line in text)
     assert any("no limit tells" in line for line in text)
+
+
+def test_experts_slacks_get_into_the_routing_and_the_table(tmp_path: Path) -> None:
+    before = Routing(own_slack={"cord": {"clicks": 9.0, "click": 2.0}, "old": {"clicks": 1.0}})
+    budget: Budget = dict.fromkeys(PROMPT_KINDS, 0.01)
+
+    found = calibrate(softer(), budget, before)
+
+    after = found.routing(before)
+    assert after.own_slack == {"cord": {"clicks": 0.5, "click": 2.0}, "vein": {"clicks": 0.0}}
+    assert "clicks, slack of each expert: cord 0.5, vein 0" in list(lines(found))
+    with write_curve(found, tmp_path).open() as stream:
+        [row] = [row for row in csv.DictReader(stream) if row["chosen"] == "1"]
+    assert row["own_slack"] == "cord 0.5;vein 0"
+    assert float(row["own"]) == pytest.approx(0.7)
+    kept = calibrate(softer(), dict.fromkeys(PROMPT_KINDS), after)
+    assert kept.routing(after) == after
+    assert [setting.own for setting in kept.chosen] == [setting.own for setting in found.chosen]
+
+
+def test_scans_that_no_expert_is_for_are_refused() -> None:
+    with pytest.raises(DataSetInvalid, match="no expert is for any of these scans"):
+        calibrate([], dict.fromkeys(PROMPT_KINDS, 0.01), Routing())
 
 
 def test_kept_thresholds_stay(bundle: Path, data: Path) -> None:

@@ -43,7 +43,9 @@ def test_a_pool_is_resumed_and_grows(tmp_path: Path) -> None:
 def test_another_version_is_refused(tmp_path: Path) -> None:
     about = np.array(json.dumps({"version": 0}))
     np.savez(tmp_path / "old.npz", labels=np.zeros((2, 2, 2), np.uint8), about=about)
-    with pytest.raises(DataSetInvalid, match=r"old\.npz is of pool version 0"):
+    with pytest.raises(
+        DataSetInvalid, match=r"old\.npz is damaged, or of another version \(pool version 0\)"
+    ):
         load(tmp_path / "old.npz")
 
 
@@ -52,5 +54,5 @@ def test_a_damaged_map_is_named(tmp_path: Path, kept: int) -> None:
     path = tmp_path / "cut.npz"
     save(shapes(np.random.default_rng(0)), path)
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(DataSetInvalid, match=r"cut\.npz is damaged: remove it"):
+    with pytest.raises(DataSetInvalid, match=r"cut\.npz is damaged, .*: remove it"):
         load(path)

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from sammoe.bundle import PROMPT_KINDS, Routing
-from sammoe.engine import AUTO, Choice, Route, decoder_inputs, fuse
+from sammoe.engine import AUTO, Choice, Decoded, Route, decoder_inputs, fuse
 from sammoe.engine.local import LocalEngine
 from sammoe.engine.selector import LOGIT_LIMIT
 from sammoe.segmentation import Point, Prompt
 from sammoe.segmentation.planning import answer
 from sammoe.training.datasets import DataSet
+from sammoe.training.evaluation.deciding import always, decided
 from sammoe.training.evaluation.sessions import Scene
 from sammoe.training.evaluation.systems import (
     VARIANTS,
@@ -110,6 +111,22 @@ def test_variants_of_the_selector(
     loose = replace(VARIANT[name], checked=False)
     unchecked = vary(loose, answered, inputs, rule.side, routing)
     assert name.endswith("check") or np.array_equal(unchecked, found)
+
+
+def test_an_experts_own_slack_is_checked_where_a_check_is_asked_for(engine: LocalEngine) -> None:
+    answered = candidates(0.6, engine)
+    assert answered.general is not None
+    assert answered.expert is not None
+    routing = Routing(own_slack={"round": dict.fromkeys(PROMPT_KINDS, -99.0)})
+    rule = engine.bundle.manifest.window_rule()
+    inputs = decoder_inputs([[14.0, 14.0, 14.0]], [1], None, None, rule)
+    fused = fuse(answered.general, answered.expert, 0.6, "probability")
+    for variant, wanted in (("tau 0.5", fused), ("tau 0.5, check", answered.general)):
+        assert np.array_equal(vary(VARIANT[variant], answered, inputs, rule.side, routing), wanted)
+    masks = {"general": answered.general, "expert": answered.expert}
+    looked = Decoded(masks, answered.route, 0.0)
+    assert decided(looked, inputs, rule.side, routing).route.check == "rejected"
+    assert decided(looked, inputs, rule.side, always(routing)).route.fused
 
 
 def test_attention_is_a_smooth_maximum() -> None:
