@@ -27,7 +27,7 @@ async def test_capabilities_tell_what_is_served(service: Service, bundle: Bundle
         {"spacing_mm": 3.0, "width_mm": 96.0},
     ]
     assert answer["prompts"]["boxes"] == "native"
-    assert answer["routing"] == bundle.manifest.routing.model_dump()
+    assert answer["routing"] == {"own_slack": {}} | bundle.manifest.routing.model_dump()
     assert answer["experts"][0]["classes"] == []
     assert answer["limits"]["upload_bytes"] == 1 << 30
 

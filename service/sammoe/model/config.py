@@ -75,12 +75,6 @@ class SamMed3DConfig:
             raise ValueError(f"prompt_dim {self.prompt_dim} is not a multiple of 3")
         if self.embed_dim % self.num_heads:
             raise ValueError(f"num_heads {self.num_heads} does not divide {self.embed_dim}")
-        if self.prompt_dim % self.decoder_heads or self.prompt_dim // 2 % self.decoder_heads:
-            # Attention between tokens has the whole width, between tokens and image half of it.
-            raise ValueError(
-                f"decoder_heads {self.decoder_heads} does not divide {self.prompt_dim} and"
-                f" {self.prompt_dim // 2}"
-            )
         if not self.window_size and not {*range(self.depth)} <= {*self.global_blocks}:
             raise ValueError("window_size is 0, and not every block is in global_blocks")
         if self.detail_channels and self.patch_size % 4:
