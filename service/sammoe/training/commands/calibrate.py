@@ -46,8 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " prompt (box, one click, several): tau, which the gate's score must exceed, and the"
         " slack by which an expert's mask may fit the prompt worse than the general one. Own"
         " classes of the experts gain as much as a budget of Dice lost on all other classes"
-        " allows, where what one prompt gains does not pay for what another loses. The limits of"
-        " two warnings are fitted too. All of it is written into the"
+        " allows, where what one prompt gains does not pay for what another loses. For several"
+        " clicks, experts with three patients or more get slacks of their own, where that is"
+        " better. The limits of two warnings are fitted too. All of it is written into the"
         " bundle's manifest; the whole grid is in OUT/calibration.csv, a picture beside it."
     )
     parser.add_argument("--bundle", type=Path, required=True, metavar="DIR", help="to calibrate")
