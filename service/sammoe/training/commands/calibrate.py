@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from sammoe.bundle import PROMPT_KINDS, Bundle, Manifest, Routing, load_bundle
 from sammoe.bundle.assembling import assemble
 from sammoe.bundle.options import folder_option
-from sammoe.errors import BundleInvalid, Conflict, DataSetInvalid
+from sammoe.errors import BundleInvalid, Conflict, DataSetInvalid, InvalidInput
 from sammoe.training.arguments import not_negative_int, positive_int
 from sammoe.training.calibration.doubt import agreement_limit, answered, distance_limit
 from sammoe.training.calibration.each import EACH, fit_each
@@ -92,6 +92,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Calibrate."""
     budget = _budget(args.budget)
+    if args.per_expert and set(budget.values()) == {None}:
+        raise InvalidInput("--per-expert compares what is fitted, and every kind is kept")
     bundle = load_bundle(args.bundle)
     if not bundle.manifest.experts:
         raise BundleInvalid(f"{args.bundle} has no experts: there is nothing to calibrate")

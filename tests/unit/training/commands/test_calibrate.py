@@ -202,6 +202,14 @@ def test_a_bundle_without_experts(
     assert "nothing to calibrate" in capsys.readouterr().err
 
 
+def test_thresholds_that_are_all_kept_are_not_compared(
+    bundle: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "--budget", "keep", "--per-expert"
+    assert run("--bundle", bundle, "--data", data, *words) == FAILED
+    assert "every kind is kept" in capsys.readouterr().err
+
+
 def test_an_experts_class_on_scans_that_look_otherwise_is_told_of(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
