@@ -7,13 +7,16 @@ training, calibration, evaluation and serving all decide by this module.
 
 It needs numpy and nothing of ours, for a copy of it runs within Triton, in an interpreter where
 nothing of ours is installed. That numpy may be older than 2, where a number beside a float32 scalar
-makes a float64; so every cast is written out, and both give the same bytes.
+makes a float64; so every cast is written out. Where a processor has AVX-512, both compute exp and
+log of float64 otherwise, in the last digit; of float32 they do not, and of single numbers the
+standard library's `math` is asked. So both give the same bytes.
 
 Masks may also be tensors of torch or CuPy, which lie on a GPU: then all that is done to a mask as a
 whole is done there, in the words that those libraries share with numpy, and only numbers that
 decide come to the host.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -147,7 +150,7 @@ def pooled(scores: NDArray[np.float32], earlier: Sequence[float]) -> NDArray[np.
         NEWS * _logit(float(now)) + (1 - NEWS) * _logit(before)
         for now, before in zip(scores, earlier, strict=True)
     ]
-    return np.array([1 / (1 + np.exp(-logit)) for logit in logits], np.float32)
+    return np.array([1 / (1 + math.exp(-logit)) for logit in logits], np.float32)
 
 
 def select(
@@ -253,17 +256,17 @@ def fuse(
     float32, the same shape, within ``LOGIT_LIMIT``.
     """
     xp = library(general)
-    g = xp.asarray(clip_logits(general), dtype=xp.float64)
-    t = xp.asarray(clip_logits(top), dtype=xp.float64)
+    masks = clip_logits(general), clip_logits(top)
     if fusion == "logit":
-        mixed = (1 - s_top) * g + s_top * t
-    else:
-        # With e = exp(x): p = e / (1 + e), 1 - p = 1 / (1 + e). Both are mixed, so that no
-        # precision is lost where p is near 1.
-        g, t = xp.exp(g), xp.exp(t)
-        weight_g, weight_t = (1 - s_top) / (1 + g), s_top / (1 + t)
-        mixed = xp.log((weight_g * g + weight_t * t) / (weight_g + weight_t))
-    fused: NDArray[np.float32] = xp.asarray(mixed, dtype=xp.float32)
+        g, t = (xp.asarray(mask, dtype=xp.float64) for mask in masks)
+        mixed: NDArray[np.float32] = xp.asarray((1 - s_top) * g + s_top * t, dtype=xp.float32)
+        return mixed
+    # With e = exp(x): p = e / (1 + e), 1 - p = 1 / (1 + e). Both are mixed, so that no precision is
+    # lost where p is near 1.
+    g, t = (xp.asarray(xp.exp(mask), dtype=xp.float64) for mask in masks)
+    weight_g, weight_t = (1 - s_top) / (1 + g), s_top / (1 + t)
+    odds = (weight_g * g + weight_t * t) / (weight_g + weight_t)
+    fused: NDArray[np.float32] = xp.log(xp.asarray(odds, dtype=xp.float32))
     return fused
 
 
@@ -401,7 +404,7 @@ def decide(
 
 def _logit(score: float) -> float:
     share = min(max(score, 1e-6), 1 - 1e-6)
-    return float(np.log(share / (1 - share)))
+    return math.log(share / (1 - share))
 
 
 def library(array: Any) -> Any:

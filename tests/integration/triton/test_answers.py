@@ -221,7 +221,9 @@ async def test_a_caller_who_goes_away_leaves_a_free_place(
     engine = TritonEngine(bundle, triton.url, TritonOptions(decodes=1))
     inputs = prompt("click", bundle, CORD)
     call = asyncio.create_task(engine.decode(embedding(), inputs, Choice()))
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
+    with pytest.raises(EngineBusy):
+        await engine.decode(embedding(), inputs, Choice())
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call

@@ -253,7 +253,8 @@ def test_masks_are_fused_where_they_lie(
         fused += found.get("fused", False)
         assert masks.is_cpu() == (stubborn and "expert" in found["candidates"])
         for mask, wanted in zip(masks._values, expected.candidates.values(), strict=True):
-            np.testing.assert_allclose(mask, wanted, rtol=1e-6)
+            # Two libraries' exp and log of float32: near 0 a logit's last digits are theirs.
+            np.testing.assert_allclose(mask, wanted, rtol=1e-6, atol=1e-6)
     assert fused
     assert set(triton.asked) == {(GPU, 3)}
 
