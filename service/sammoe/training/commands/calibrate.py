@@ -93,7 +93,9 @@ def run(args: argparse.Namespace) -> None:
     """Calibrate."""
     budget = _budget(args.budget)
     if args.per_expert and set(budget.values()) == {None}:
-        raise InvalidInput("--per-expert compares what is fitted, and every kind is kept: budget one")
+        raise InvalidInput(
+            "--per-expert compares what is fitted, and every kind is kept: budget one"
+        )
     bundle = load_bundle(args.bundle)
     if not bundle.manifest.experts:
         raise BundleInvalid(f"{args.bundle} has no experts: there is nothing to calibrate")
